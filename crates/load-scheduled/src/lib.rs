@@ -1,0 +1,296 @@
+//! `load-scheduled` reads TOOLSPECS and writes to SCHEDULE what is due soon.
+//!
+//! Three parts:
+//!
+//! - [`plan`] decides for one specification: a value in, a value out.
+//! - [`away`] names what happened between two cycles: outages, suspends, steps of the clock.
+//! - [`cycle`] does one transaction: it takes the specifications whose time has come, carries out
+//!   their plans, and closes rows that nobody started in time.
+//!
+//! A cycle that fails changes nothing, and the next one does its work too: nothing is remembered
+//! between cycles that the database does not hold.
+
+pub mod away;
+pub mod plan;
+
+use std::time::Duration;
+
+use clap::Parser;
+use station::{
+    app::{Common, Exit, Failure},
+    daemon::{Daemon, Outage},
+    text::Timestamp,
+    words::{
+        command,
+        config::Config,
+        grid::{Grid, Slot},
+        run::State,
+        suite,
+        toolspec::ToolSpec,
+    },
+    world::{
+        clock::Moment,
+        lock,
+        store::{self, DueSpec, Error, Gap, NewRun, Session, Store},
+    },
+};
+
+use crate::{
+    away::{Away, LastCycle},
+    plan::{Circumstances, Plan, plan},
+};
+
+/// Schedules the runs of the specifications that are due
+#[derive(Debug, Parser)]
+#[command(name = "load-scheduled", version)]
+pub struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// Do one cycle and end, for cron
+    #[arg(long)]
+    once: bool,
+}
+
+/// The name of the note of the last cycle.
+const LAST_CYCLE: &str = "load-scheduled.last-cycle";
+/// The longest pause between cycles, and the one while a slot waits for the run before it.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(1));
+/// How long a cycle waits for other programs' transactions.
+const PATIENCE: Duration = Duration::from_secs(6);
+/// So many specifications are taken up at once.
+const BATCH: usize = 10_000;
+/// A specification that is none has no interval; its failure is on record this often.
+const RETRY_BROKEN: Duration = Duration::from_secs(600);
+/// The foreground program whose abandoned runs are closed here.
+const BY_HAND: &str = "iepm";
+
+/// What a cycle did.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Tally {
+    /// Runs that were scheduled.
+    pub scheduled: u64,
+    /// Slots that were missed or could not be scheduled.
+    pub missed: u64,
+    /// Slots that wait for the run before them.
+    pub waiting: u64,
+}
+
+/// The program.
+///
+/// # Errors
+/// As [`Daemon::begin`]; with `--once` also when the cycle failed.
+pub fn run(args: &Args) -> Result<Exit, Failure> {
+    let mut daemon = Daemon::begin("load-scheduled", &args.common)?;
+    let mut store = Store::of(&daemon.config.database, PATIENCE);
+    let mut outage = Outage::default();
+    let mut before = None;
+    let mut failed = None;
+    daemon.cycles(args.once, |config, moment, _| {
+        let result = cycle(&mut store, config, moment, before.as_ref());
+        failed = result.as_ref().err().cloned();
+        let Some(tally) = outage.note(moment.wall, result) else {
+            return (outage.shown().unwrap_or_default(), PAUSES.1);
+        };
+        before = Some(*moment);
+        tell(tally);
+        let usual = PAUSES.0.min(config.look_ahead / 2);
+        (format!("{} scheduled", tally.scheduled), if tally.waiting > 0 { PAUSES.1 } else { usual })
+    });
+    match failed.filter(|_| args.once) {
+        Some(error) => Err(Failure::store("scheduling", error)),
+        None => Ok(Exit::Well),
+    }
+}
+
+fn tell(tally: Tally) {
+    let Tally { scheduled, missed, .. } = tally;
+    if missed > 0 {
+        log::warn!("{scheduled} runs scheduled, {missed} slots missed; `iepm schedule` says why");
+    } else if scheduled > 0 {
+        log::debug!("{scheduled} runs scheduled");
+    }
+}
+
+/// Does one cycle in one transaction.
+///
+/// # Errors
+/// What the database says; then nothing was changed.
+pub fn cycle(
+    store: &mut Store,
+    config: &Config,
+    moment: &Moment,
+    before: Option<&Moment>,
+) -> Result<Tally, Error> {
+    store.transaction(|session| {
+        let noted = store::get_note(session, LAST_CYCLE)?;
+        let noted: Option<LastCycle> = noted.and_then(|text| serde_json::from_str(&text).ok());
+        let away = away::judge(before, noted, moment);
+        let at = Circumstances {
+            now: moment.wall,
+            look_ahead: config.look_ahead,
+            away: away.reason.clone(),
+        };
+        let mut tally = Tally { missed: close(session, config, &at)?, ..Tally::default() };
+        if away.set_back {
+            set_back(session, config, &at, &mut tally)?;
+        }
+        take_up(session, config, &at, &mut tally)?;
+        note_cycle(session, moment, noted, &away)?;
+        Ok(tally)
+    })
+}
+
+/// Closes rows that are open and should not be.
+fn close(session: &mut dyn Session, config: &Config, at: &Circumstances) -> Result<u64, Error> {
+    let station = config.node.as_str();
+    store::cancel_switched_off(session, station)?;
+    store::lose_abandoned(session, station, BY_HAND, at.now - Duration::from_secs(60))?;
+    let reason = |tool: &str, testtype: &str| {
+        at.away.clone().unwrap_or_else(|| nobody(config, tool, testtype))
+    };
+    store::expire(session, station, at.now, &reason)
+}
+
+/// Why nobody started a run within its window.
+fn nobody(config: &Config, tool: &str, testtype: &str) -> String {
+    let Some(daemon) = testtype.parse().ok().and_then(|testtype| suite::daemon_of(tool, testtype))
+    else {
+        return format!("no program of this station runs {tool} as {testtype}");
+    };
+    match lock::is_held(&config.paths.keepalives, daemon) {
+        Ok(false) => format!("{daemon} was not running"),
+        Ok(true) => format!("{daemon} was running but did not start it within its window"),
+        Err(error) => format!("{daemon} did not start it within its window ({error})"),
+    }
+}
+
+/// Puts specifications back on the grid that were scheduled for times which are now far ahead.
+fn set_back(
+    session: &mut dyn Session,
+    config: &Config,
+    at: &Circumstances,
+    tally: &mut Tally,
+) -> Result<(), Error> {
+    let station = config.node.as_str();
+    store::cancel_too_far_ahead(session, station, at.horizon())?;
+    for due in store::specs_due_after(session, station, at.horizon())? {
+        carry_out(session, &due, at, tally)?;
+    }
+    Ok(())
+}
+
+fn take_up(
+    session: &mut dyn Session,
+    config: &Config,
+    at: &Circumstances,
+    tally: &mut Tally,
+) -> Result<(), Error> {
+    let mut after = (Timestamp(i64::MIN), 0);
+    loop {
+        let due = store::due_specs(session, config.node.as_str(), at.horizon(), after, BATCH)?;
+        for spec in &due {
+            carry_out(session, spec, at, tally)?;
+        }
+        match due.last() {
+            Some(last) if due.len() == BATCH => after = (last.next_due, last.stored.id),
+            _ => return Ok(()),
+        }
+    }
+}
+
+fn carry_out(
+    session: &mut dyn Session,
+    due: &DueSpec,
+    at: &Circumstances,
+    tally: &mut Tally,
+) -> Result<(), Error> {
+    let spec = match &due.stored.spec {
+        Ok(spec) => spec,
+        Err(fault) => return broken(session, due, fault, at, tally),
+    };
+    let grid = Grid::of(spec);
+    let Plan { gap, run, next } = plan(&grid, due.next_due, due.open.as_ref(), at);
+    if let Some(gap) = gap {
+        record(session, due, &gap, tally)?;
+    }
+    match run {
+        Some(slot) => schedule(session, due, spec, slot, tally)?,
+        None if next <= at.horizon() => tally.waiting += 1,
+        None => {}
+    }
+    if next == due.next_due { Ok(()) } else { store::set_next_due(session, due.stored.id, next) }
+}
+
+fn schedule(
+    session: &mut dyn Session,
+    due: &DueSpec,
+    spec: &ToolSpec,
+    slot: Slot,
+    tally: &mut Tally,
+) -> Result<(), Error> {
+    let node = match &due.node {
+        Ok(node) => node,
+        Err(fault) => return record(session, due, &failed(slot.due, fault), tally),
+    };
+    let words = command::words(spec, node);
+    let new = NewRun {
+        spec_id: due.stored.id,
+        key: &spec.key,
+        testtype: spec.testtype.as_str(),
+        target: node.host.as_str(),
+        words: &words,
+        due: slot.due,
+        latest: slot.due + spec.window(),
+        limit: spec.limit(),
+    };
+    store::insert_pending(session, &new)?;
+    tally.scheduled += 1;
+    Ok(())
+}
+
+fn failed(due: Timestamp, fault: &str) -> Gap {
+    Gap { slots: 1, first: due, last: due, state: State::Failed, reason: fault.to_owned() }
+}
+
+fn record(
+    session: &mut dyn Session,
+    due: &DueSpec,
+    gap: &Gap,
+    tally: &mut Tally,
+) -> Result<(), Error> {
+    let [src, dest, tool, testtype] = &due.raw_key;
+    tally.missed += gap.slots.unsigned_abs();
+    store::insert_gap(session, due.stored.id, (src, dest, tool, testtype), gap).map(|_| ())
+}
+
+/// Puts on record that a row of TOOLSPECS is no specification.
+fn broken(
+    session: &mut dyn Session,
+    due: &DueSpec,
+    fault: &str,
+    at: &Circumstances,
+    tally: &mut Tally,
+) -> Result<(), Error> {
+    record(
+        session,
+        due,
+        &failed(at.now, &format!("its row of TOOLSPECS is wrong: {fault}")),
+        tally,
+    )?;
+    store::set_next_due(session, due.stored.id, at.now + RETRY_BROKEN)
+}
+
+/// Notes this cycle for the next start; not oftener than matters there.
+fn note_cycle(
+    session: &mut dyn Session,
+    moment: &Moment,
+    noted: Option<LastCycle>,
+    away: &Away,
+) -> Result<(), Error> {
+    let recent = |last: &LastCycle| last.wall_us.until(moment.wall) < Duration::from_secs(30);
+    if noted.as_ref().is_some_and(recent) && *away == Away::default() {
+        return Ok(());
+    }
+    let note = serde_json::to_string(&LastCycle { wall_us: moment.wall }).unwrap_or_default();
+    store::put_note(session, LAST_CYCLE, &note)
+}

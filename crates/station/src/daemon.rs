@@ -1,0 +1,125 @@
+//! What all daemons share: one lock, one keep-alive file, one wish to stop, and one line per outage.
+
+use std::{path::Path, time::Duration};
+
+use crate::{
+    app::{Common, Exit, Failure},
+    text::{Timestamp, human_duration},
+    words::config::Config,
+    world::{
+        clock::{Clock, Moment, SystemClock},
+        files,
+        keepalive::{self, KeepAlive},
+        lock::{self, Lock},
+        signals::Stop,
+    },
+};
+
+/// A daemon that has begun: it is the only one of its kind on this station.
+#[derive(Debug)]
+pub struct Daemon {
+    /// The station.
+    pub config: Config,
+    /// The machine's clocks.
+    pub clock: SystemClock,
+    /// Asked for by signals.
+    pub stop: Stop,
+    /// The daemon's keep-alive file.
+    pub keepalive: KeepAlive,
+    name: &'static str,
+    _lock: Lock,
+}
+
+impl Daemon {
+    /// Begins the daemon `name`.
+    ///
+    /// # Errors
+    /// [`Exit::TryLater`] when one runs already, [`Exit::Config`] for a wrong configuration.
+    pub fn begin(name: &'static str, common: &Common) -> Result<Self, Failure> {
+        let config = common.load()?;
+        let lock = alone(name, &config.paths.keepalives)?;
+        let stop = Stop::on_signals().map_err(|error| {
+            Failure::new(Exit::TryLater, "preparing for signals").because(error)
+        })?;
+        let clock = SystemClock;
+        let keepalive = KeepAlive::of(name, &config.paths.keepalives, &clock);
+        log::info!("started for the station {} in {}", config.node, config.paths.home.display());
+        Ok(Self { config, clock, stop, keepalive, name, _lock: lock })
+    }
+
+    /// Does cycles until a stop is asked for, or just one. A cycle says what the daemon is about and
+    /// how long it may rest.
+    pub fn cycles(
+        &mut self,
+        once: bool,
+        mut cycle: impl FnMut(&Config, &Moment, &Stop) -> (String, Duration),
+    ) {
+        loop {
+            let (doing, rest) = cycle(&self.config, &self.clock.moment(), &self.stop);
+            self.keepalive.beat(&self.clock.moment(), doing);
+            if once || self.stop.asked() {
+                break;
+            }
+            self.stop.wait(rest.min(keepalive::BEAT));
+            if self.stop.asked() {
+                break;
+            }
+        }
+        log::info!("{} ends", self.name);
+    }
+}
+
+fn alone(name: &str, folder: &Path) -> Result<Lock, Failure> {
+    let locking =
+        || Failure::new(Exit::TryLater, format!("locking {}/{name}.lock", folder.display()));
+    files::make_directory(folder).map_err(|error| locking().because(error))?;
+    match lock::try_lock(folder, name) {
+        Ok(Some(lock)) => Ok(lock),
+        Ok(None) => {
+            let pid = keepalive::look(folder, name)
+                .ok()
+                .flatten()
+                .map(|alive| format!(", pid {}", alive.pid));
+            let pid = pid.unwrap_or_default();
+            Err(Failure::new(Exit::TryLater, format!("{name} runs already on this station{pid}")))
+        }
+        Err(error) => Err(locking().because(error)),
+    }
+}
+
+/// Something that is away for a while, told when it begins and when it is over, and not in between.
+#[derive(Debug, Default)]
+pub struct Outage(Option<(Timestamp, String)>);
+
+impl Outage {
+    /// Takes note of a result: of the first failure, of each that differs, and of the end of them.
+    pub fn note<T, E: std::fmt::Display>(
+        &mut self,
+        now: Timestamp,
+        result: Result<T, E>,
+    ) -> Option<T> {
+        match result {
+            Ok(value) => {
+                if let Some((since, _)) = self.0.take() {
+                    log::info!("goes on after {}", human_duration(since.until(now)));
+                }
+                Some(value)
+            }
+            Err(error) => {
+                let message = error.to_string();
+                if self.0.as_ref().is_none_or(|(_, before)| *before != message) {
+                    log::error!("{message}; trying again");
+                }
+                let since = self.0.as_ref().map_or(now, |(since, _)| *since);
+                self.0 = Some((since, message));
+                None
+            }
+        }
+    }
+
+    /// What is away, for the keep-alive file; nothing if all is well.
+    #[must_use]
+    pub fn shown(&self) -> Option<String> {
+        self.0.as_ref().map(|(since, message)| format!("since {since}: {message}"))
+    }
+}

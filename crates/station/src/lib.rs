@@ -1,0 +1,17 @@
+//! What two or more programs of a measuring station need.
+//!
+//! The rooms, from the lowest up; a room imports only rooms below it:
+//!
+//! - [`text`]: places, mistakes, and the values that everything is made of.
+//! - [`words`]: files and rows made into values. Pure.
+//! - [`world`]: the clock, processes, locks, files, the database: each small, the real thing behind it.
+//! - [`app`]: how a program begins, fails and ends.
+
+pub mod app;
+pub mod daemon;
+mod generate;
+mod locate;
+mod log;
+pub mod text;
+pub mod words;
+pub mod world;

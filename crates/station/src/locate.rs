@@ -1,0 +1,107 @@
+//! Where a station's configuration is, and what all programs' command lines share.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+
+use crate::{
+    app::{Exit, Failure},
+    text::cite_all,
+    words::config::{self, Config},
+    world::files,
+};
+
+/// Where a production station lives.
+const USUAL_HOME: &str = "/home/iepm";
+const SYSTEM_WIDE: &str = "/etc/iepm.toml";
+
+/// Arguments of every program.
+#[derive(Debug, Clone, Args)]
+#[expect(
+    clippy::doc_markdown,
+    reason = "these comments are the help texts, which know no backticks"
+)]
+pub struct Common {
+    /// The configuration file [default: $IEPM_CONFIG, then HOME/iepm.toml, then /etc/iepm.toml]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// The station's home [default: $IEPM_HOME, then where this program's bin directory is, then /home/iepm]
+    #[arg(long, value_name = "DIR", global = true)]
+    pub home: Option<PathBuf>,
+    /// Say more; twice: still more
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub verbose: u8,
+}
+
+impl Common {
+    /// Finds, reads and checks the configuration.
+    ///
+    /// # Errors
+    /// [`Exit::Config`] with every mistake and its place, or where it was looked for.
+    pub fn load(&self) -> Result<Config, Failure> {
+        crate::log::more(self.verbose);
+        let (path, home) = self.find()?;
+        let home = home.unwrap_or_else(|| directory_of(&path));
+        read(&path, &home)
+    }
+
+    /// The file, and the home if it is not simply where the file is.
+    fn find(&self) -> Result<(PathBuf, Option<PathBuf>), Failure> {
+        if let Some(path) = self.config.clone().or_else(|| from_env("IEPM_CONFIG")) {
+            return Ok((path, self.home.clone()));
+        }
+        let home = self.home.clone().or_else(|| from_env("IEPM_HOME"));
+        let home = home.or_else(home_of_program).unwrap_or_else(|| PathBuf::from(USUAL_HOME));
+        let (own, shared) = (home.join("iepm.toml"), PathBuf::from(SYSTEM_WIDE));
+        if own.exists() {
+            Ok((own, Some(home)))
+        } else if shared.exists() {
+            Ok((shared, Some(home)))
+        } else {
+            let tried = format!("there is neither {} nor {SYSTEM_WIDE}", own.display());
+            let hint = "name the station by --home or --config, or make one by `iepm init DIR`";
+            Err(Failure::new(Exit::Config, "looking for the configuration")
+                .why(format!("{tried}; {hint}")))
+        }
+    }
+}
+
+fn from_env(name: &str) -> Option<PathBuf> {
+    env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// The station whose `bin` holds the program that runs.
+fn home_of_program() -> Option<PathBuf> {
+    let program = env::current_exe().ok()?;
+    let home = program.parent()?.parent()?;
+    home.join("iepm.toml").exists().then(|| home.to_path_buf())
+}
+
+fn directory_of(path: &Path) -> PathBuf {
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    path.parent().map_or_else(|| PathBuf::from("/"), Path::to_path_buf)
+}
+
+/// Reads and checks the configuration at `path`.
+///
+/// # Errors
+/// [`Exit::Config`] with every mistake and its place.
+pub(crate) fn read(path: &Path, home: &Path) -> Result<Config, Failure> {
+    let shown = path.display();
+    let reading = || Failure::new(Exit::Config, format!("reading the configuration {shown}"));
+    if files::writable_by_others(path).map_err(|error| reading().because(error))? {
+        return Err(reading().why(format!("others may write to it; `chmod go-w {shown}`")));
+    }
+    let text = fs::read_to_string(path).map_err(|error| reading().because(error))?;
+    let home = std::path::absolute(home).map_err(|error| reading().because(error))?;
+    let (config, mistakes) = config::parse(&text, &home);
+    if mistakes.is_empty() {
+        return Ok(config);
+    }
+    let cited = cite_all(&shown.to_string(), &text, &mistakes);
+    let count = mistakes.len();
+    Err(Failure::new(Exit::Config, format!("the configuration has {count} mistakes\n{cited}")))
+}

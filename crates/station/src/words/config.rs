@@ -1,0 +1,235 @@
+//! `iepm.toml`: what makes one station differ from another.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::text::{Mistake, NodeId, ProgramName, ToolName, parse_duration};
+
+use super::settings::{Settings, list, text, whole};
+
+/// The configuration of a station, complete: what the file leaves out has its default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// This station's own name in NODES.
+    pub node: NodeId,
+    /// Where the database is.
+    pub database: Database,
+    /// Where files are.
+    pub paths: Paths,
+    /// How far ahead of their time `load-scheduled` writes rows.
+    pub look_ahead: Duration,
+    /// How many runs one daemon keeps going side by side.
+    pub side_by_side: usize,
+    /// How long a daemon that is asked to end waits for running probes.
+    pub drain: Duration,
+    /// Bytes of output after which a run is ended.
+    pub most_output: u64,
+    /// The probe types that `load-datad` loads, in turn.
+    pub probetypes: Vec<ToolName>,
+    /// Programs that `load-datad` runs after those.
+    pub loaders: Vec<ProgramName>,
+    /// How long `load-datad` rests between rounds.
+    pub load_pause: Duration,
+    /// What `iepm prune` keeps.
+    pub retention: Retention,
+}
+
+/// Where the database is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Database {
+    /// The embedded one, in this file.
+    Sqlite(PathBuf),
+}
+
+/// Where files are; absolute, below the station's home unless the file says otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paths {
+    /// The station's home.
+    pub home: PathBuf,
+    /// The suite, and tools that are found before those of the machine.
+    pub bin: PathBuf,
+    /// `nodes.csv`, `toolspecs.csv`, `cleanup-list`.
+    pub config: PathBuf,
+    /// Keep-alive files and locks.
+    pub keepalives: PathBuf,
+    /// Results that wait for the loader; below it `tmp`, `loaded`, `rejected`.
+    pub data: PathBuf,
+    /// Logs.
+    pub log: PathBuf,
+}
+
+/// How long things are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Rows of the data tables.
+    pub readings: Duration,
+    /// Rows of SCHEDULE that are final.
+    pub schedule: Duration,
+    /// Result files that were loaded.
+    pub loaded: Duration,
+    /// Result files that were rejected.
+    pub rejected: Duration,
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Reads `iepm.toml`; `home` is the station's home if the file does not name one.
+#[must_use]
+pub fn parse(content: &str, home: &Path) -> (Config, Vec<Mistake>) {
+    let mut settings = Settings::of(content);
+    let home = settings.get("", "home", home.to_path_buf(), text(absolute));
+    let paths = paths(&mut settings, home);
+    let sqlite = Database::Sqlite(paths.home.join("db/iepm.db"));
+    let config = Config {
+        node: settings.get("", "node", default_node(), text(str::parse)),
+        database: settings.get("", "database", sqlite, text(database)),
+        look_ahead: length(
+            &mut settings,
+            ("schedule", "look-ahead"),
+            30 * SECOND,
+            (5 * SECOND, DAY / 24),
+        ),
+        side_by_side: count(&mut settings, ("probes", "side-by-side"), 64, 1..10_001),
+        drain: length(&mut settings, ("probes", "drain"), 20 * SECOND, (SECOND, DAY / 24)),
+        most_output: settings.get("probes", "most-output", 16 << 20, whole(1_024..(1 << 30) + 1)),
+        probetypes: settings.get("load", "probetypes", default_probetypes(), list(str::parse)),
+        loaders: settings.get("load", "loaders", Vec::new(), list(str::parse)),
+        load_pause: length(&mut settings, ("load", "pause"), 5 * SECOND, (SECOND, DAY / 24)),
+        retention: retention(&mut settings),
+        paths,
+    };
+    (config, settings.finish())
+}
+
+fn default_node() -> NodeId {
+    "station".parse().unwrap_or_else(|fault| unreachable!("{fault}"))
+}
+
+/// The probe types that this version has a reader for.
+fn default_probetypes() -> Vec<ToolName> {
+    ["ping", "traceroute"].iter().filter_map(|name| name.parse().ok()).collect()
+}
+
+fn paths(settings: &mut Settings<'_>, home: PathBuf) -> Paths {
+    let mut path = |key| settings.get("paths", key, home.join(key), text(absolute));
+    Paths {
+        bin: path("bin"),
+        config: path("config"),
+        keepalives: path("keepalives"),
+        data: path("data"),
+        log: path("log"),
+        home,
+    }
+}
+
+fn retention(settings: &mut Settings<'_>) -> Retention {
+    let mut kept =
+        |key, days: u32| length(settings, ("retention", key), days * DAY, (DAY, 36_600 * DAY));
+    Retention {
+        readings: kept("readings", 3_660),
+        schedule: kept("schedule", 90),
+        loaded: kept("loaded", 7),
+        rejected: kept("rejected", 90),
+    }
+}
+
+fn length(
+    settings: &mut Settings<'_>,
+    (table, key): (&'static str, &'static str),
+    default: Duration,
+    (least, most): (Duration, Duration),
+) -> Duration {
+    let bounded = |text: &str| {
+        let length = parse_duration(text)?;
+        let fits = (least..=most).contains(&length);
+        let bounds = || {
+            format!("expected {} to {} seconds, found \"{text}\"", least.as_secs(), most.as_secs())
+        };
+        fits.then_some(length).ok_or_else(bounds)
+    };
+    settings.get(table, key, default, text(bounded))
+}
+
+fn count(
+    settings: &mut Settings<'_>,
+    (table, key): (&'static str, &'static str),
+    default: u64,
+    range: std::ops::Range<u64>,
+) -> usize {
+    usize::try_from(settings.get(table, key, default, whole(range))).unwrap_or(usize::MAX)
+}
+
+fn absolute(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.is_absolute() {
+        Ok(path)
+    } else {
+        Err(format!("expected an absolute path, found \"{text}\""))
+    }
+}
+
+fn database(url: &str) -> Result<Database, String> {
+    match url.strip_prefix("sqlite://") {
+        Some(path) => absolute(path).map(Database::Sqlite),
+        None => Err("expected sqlite:///PATH; this version has no other engine".to_owned()),
+    }
+}
+
+impl Config {
+    /// The configuration of a station at `home` whose file is empty.
+    #[must_use]
+    pub fn default_at(home: &Path) -> Self {
+        parse("", home).0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mistakes(content: &str) -> Vec<String> {
+        let (_, mistakes) = parse(content, Path::new("/home/iepm"));
+        mistakes.iter().map(|mistake| mistake.cite("iepm.toml", content)).collect()
+    }
+
+    #[test]
+    fn an_empty_file_is_a_whole_configuration() {
+        let (config, mistakes) = parse("", Path::new("/srv/x"));
+        assert_eq!(mistakes, []);
+        assert_eq!(config.paths.data, Path::new("/srv/x/data"));
+        assert_eq!(config.database, Database::Sqlite("/srv/x/db/iepm.db".into()));
+    }
+
+    #[test]
+    fn the_originals_places_can_be_kept() {
+        let content = "home = '/home/iepm'\n[paths]\ndata = '/home/iepm/mysql/data'\n\
+                       keepalives = '/home/iepm/mysql/keepalives'\n";
+        let (config, mistakes) = parse(content, Path::new("/x"));
+        assert_eq!(mistakes, []);
+        assert_eq!(config.paths.keepalives, Path::new("/home/iepm/mysql/keepalives"));
+        assert_eq!(config.paths.log, Path::new("/home/iepm/log"));
+    }
+
+    #[test]
+    fn every_mistake_is_told_with_its_place() {
+        let content = "node = \"-x\"\nspeed = 1\n[probes]\nside-by-side = 0\ndrain = 5\n[schedule]\nlook-ahead = \"1s\"\n";
+        let told = mistakes(content);
+        assert_eq!(told.len(), 5, "{told:#?}");
+        assert!(
+            told[0].starts_with("iepm.toml:1:8: node: the name of a node begins"),
+            "{}",
+            told[0]
+        );
+        assert!(told[1].starts_with("iepm.toml:2:1: there is no setting \"speed\""), "{}", told[1]);
+        assert!(told[2].ends_with("side-by-side = 0\n                 ^"), "{}", told[2]);
+    }
+
+    #[test]
+    fn what_is_no_toml_is_told_too() {
+        assert_eq!(mistakes("node = \n[probes\n").len(), 2);
+        assert_eq!(mistakes("probes = 3\n").len(), 1);
+    }
+}

@@ -1,0 +1,12 @@
+//! Files and rows made into values and mistakes. Pure: text in, values out.
+
+pub mod cleanup;
+pub mod command;
+pub mod config;
+pub mod grid;
+pub mod node;
+pub mod run;
+mod settings;
+pub mod suite;
+pub mod table;
+pub mod toolspec;

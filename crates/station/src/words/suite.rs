@@ -1,0 +1,36 @@
+//! The programs of the suite, by what they do.
+
+use super::toolspec::TestType;
+
+/// The daemons, in the order in which they are started.
+pub const DAEMONS: [&str; 7] =
+    ["load-datad", "load-scheduled", "pingd", "traced", "owpingd", "pathchirpd", "bw-synchd"];
+
+/// The daemons of this version.
+pub const BUILT: [&str; 6] =
+    ["load-datad", "load-scheduled", "pingd", "traced", "owpingd", "pathchirpd"];
+
+/// The tools whose background runs a daemon of their own carries out.
+const BACKGROUND: [(&str, &str); 4] = [
+    ("ping", "pingd"),
+    ("traceroute", "traced"),
+    ("owping", "owpingd"),
+    ("pathchirp", "pathchirpd"),
+];
+
+/// The daemon that carries out the runs of a tool; none for a background run of a tool without one.
+#[must_use]
+pub fn daemon_of(tool: &str, testtype: TestType) -> Option<&'static str> {
+    match testtype {
+        TestType::BackgroundSyn => Some("bw-synchd"),
+        TestType::Background => {
+            BACKGROUND.iter().find(|(name, _)| *name == tool).map(|(_, daemon)| *daemon)
+        }
+    }
+}
+
+/// The tool whose runs `daemon` carries out side by side.
+#[must_use]
+pub fn tool_of(daemon: &str) -> Option<&'static str> {
+    BACKGROUND.iter().find(|(_, name)| *name == daemon).map(|(tool, _)| *tool)
+}

@@ -1,0 +1,11 @@
+//! The machine: each part small, and the only place where its system calls are made.
+
+pub mod clock;
+pub mod files;
+pub mod keepalive;
+pub mod lock;
+pub mod probe;
+pub mod process;
+pub mod signals;
+pub mod spool;
+pub mod store;

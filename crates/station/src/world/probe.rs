@@ -1,0 +1,242 @@
+//! The life of one run: started, watched, ended if it hangs, and its result handed over.
+
+use std::{fs::File, io, os::fd::BorrowedFd, path::Path, time::Duration};
+
+use crate::{
+    text::Timestamp,
+    words::{
+        config::Config,
+        run::{Ended, RunId},
+    },
+};
+
+use super::{
+    clock::{Moment, Monotonic},
+    process::{self, Launch, Process, Signal, Status},
+};
+
+/// How long a process that was asked to end may take, before it is asked harder.
+pub const PATIENCE: Duration = Duration::from_secs(1);
+/// After this a killed process is stuck in the kernel; the run is given up, not the process.
+const STUCK: Duration = Duration::from_secs(10);
+
+/// A run that was claimed: all that is needed to carry it out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// Which run.
+    pub run: RunId,
+    /// The specification it is a run of.
+    pub spec_id: i64,
+    /// The tool, which is the result file's suffix.
+    pub tool: String,
+    /// The node that is measured to.
+    pub node: String,
+    /// The command, word by word.
+    pub argv: Vec<String>,
+    /// When it is to start.
+    pub due: Timestamp,
+    /// When it may no longer start.
+    pub latest: Timestamp,
+    /// After how long it is ended.
+    pub limit: Duration,
+}
+
+/// A run that is going on.
+#[derive(Debug)]
+pub struct Running {
+    order: Order,
+    process: Process,
+    started: Timestamp,
+    stage: Stage,
+    next_stage: Monotonic,
+    too_much: bool,
+    stdout: File,
+    stderr: File,
+}
+
+/// How far the station has gone in ending a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    /// Within its limit.
+    Free,
+    /// INT: some tools print what they have.
+    Interrupted,
+    /// TERM, then CONT for one that was stopped.
+    Terminated,
+    /// KILL.
+    Killed,
+    /// The kernel holds it.
+    Stuck,
+}
+
+/// A run whose process has ended: its result, not yet a file of the spool.
+#[derive(Debug)]
+pub struct Ending {
+    /// What was ordered.
+    pub order: Order,
+    /// When its process was started.
+    pub started: Timestamp,
+    /// When it had ended.
+    pub ended_at: Timestamp,
+    /// How.
+    pub ended: Ended,
+    /// Its standard output; an unnamed file.
+    pub stdout: File,
+    /// Its standard error; an unnamed file.
+    pub stderr: File,
+}
+
+impl Order {
+    /// Starts the run. Its output goes to unnamed files in `tmp`, which a crash leaves nothing of.
+    ///
+    /// # Errors
+    /// Says what could not be made or started.
+    pub fn start(
+        self,
+        program: &str,
+        config: &Config,
+        tmp: &Path,
+        moment: &Moment,
+    ) -> Result<Running, (Self, String)> {
+        match self.launch(program, config, tmp) {
+            Err(error) => {
+                let tool = self.argv.first().cloned().unwrap_or_default();
+                Err((self, format!("cannot start {tool}: {error}")))
+            }
+            Ok((process, stdout, stderr)) => Ok(Running {
+                next_stage: moment.monotonic + self.limit,
+                order: self,
+                process,
+                started: moment.wall,
+                stage: Stage::Free,
+                too_much: false,
+                stdout,
+                stderr,
+            }),
+        }
+    }
+
+    fn launch(
+        &self,
+        program: &str,
+        config: &Config,
+        tmp: &Path,
+    ) -> io::Result<(Process, File, File)> {
+        let (stdout, stderr) = (tempfile::tempfile_in(tmp)?, tempfile::tempfile_in(tmp)?);
+        let process = process::start(Launch {
+            argv: &self.argv,
+            bin: &config.paths.bin,
+            tag: &format!("{}{}", tag(&config.paths.home, program), self.run.schedule_id),
+            stdout: stdout.try_clone()?,
+            stderr: stderr.try_clone()?,
+        })?;
+        Ok((process, stdout, stderr))
+    }
+}
+
+/// What the tags of all runs that `program` starts on this station begin with.
+#[must_use]
+pub fn tag(home: &Path, program: &str) -> String {
+    format!("{}:{program}:", home.display())
+}
+
+impl Running {
+    /// What was ordered.
+    #[must_use]
+    pub fn order(&self) -> &Order {
+        &self.order
+    }
+
+    /// Readable when its process has ended.
+    #[must_use]
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.process.fd()
+    }
+
+    /// When [`Self::insist`] has something to do.
+    #[must_use]
+    pub fn deadline(&self) -> Monotonic {
+        self.next_stage
+    }
+
+    /// Whether the kernel will not let the process end; it is to be given up.
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        self.stage == Stage::Stuck
+    }
+
+    /// Goes one stage further in ending the run, if it is time.
+    pub fn insist(&mut self, now: Monotonic) {
+        if now < self.next_stage {
+            return;
+        }
+        self.stage = match self.stage {
+            // ping(8) prints its summary when interrupted, and nothing when terminated.
+            Stage::Free if self.order.tool == "ping" => {
+                self.process.signal(Signal::INT);
+                Stage::Interrupted
+            }
+            Stage::Free | Stage::Interrupted => {
+                self.process.signal(Signal::TERM);
+                self.process.signal(Signal::CONT);
+                Stage::Terminated
+            }
+            Stage::Terminated => {
+                self.process.signal(Signal::KILL);
+                Stage::Killed
+            }
+            Stage::Killed | Stage::Stuck => Stage::Stuck,
+        };
+        self.next_stage = now + if self.stage == Stage::Killed { STUCK } else { PATIENCE };
+    }
+
+    /// Ends the run before its limit, if it wrote more than `most` bytes.
+    pub fn check_output(&mut self, most: u64, now: Monotonic) {
+        let size = |file: &File| file.metadata().map_or(0, |metadata| metadata.len());
+        if !self.too_much && size(&self.stdout) + size(&self.stderr) > most {
+            self.too_much = true;
+            self.process.signal(Signal::KILL);
+            self.stage = Stage::Killed;
+            self.next_stage = now + STUCK;
+        }
+    }
+
+    /// The signals that end a run whatever it does: for a daemon that ends itself.
+    pub fn kill(&self) {
+        self.process.signal(Signal::KILL);
+    }
+
+    /// The result, if the process has ended or is given up; else the run itself.
+    ///
+    /// # Errors
+    /// The run again, which is still going on.
+    pub fn end(self, moment: &Moment) -> Result<Ending, Box<Self>> {
+        let status = match self.process.reap() {
+            Ok(Some(status)) => status,
+            Ok(None) if self.is_stuck() => Status::Signalled(9),
+            Ok(None) => return Err(Box::new(self)),
+            Err(error) => {
+                log::error!("run {}: cannot wait for its process: {error}", self.order.run);
+                Status::Exited(-1)
+            }
+        };
+        Ok(Ending {
+            started: self.started,
+            ended_at: moment.wall,
+            ended: self.judge(status),
+            order: self.order,
+            stdout: self.stdout,
+            stderr: self.stderr,
+        })
+    }
+
+    fn judge(&self, status: Status) -> Ended {
+        match (self.too_much, self.stage, status) {
+            (true, ..) => Ended::TooMuchOutput,
+            (_, Stage::Free, Status::Exited(status)) => Ended::Exited { status },
+            (_, Stage::Free, Status::Signalled(signal)) => Ended::Signalled { signal },
+            (.., Status::Exited(_)) => Ended::TimedOut { signal: None },
+            (.., Status::Signalled(signal)) => Ended::TimedOut { signal: Some(signal) },
+        }
+    }
+}

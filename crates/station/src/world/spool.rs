@@ -1,0 +1,283 @@
+//! Result files on their way from the daemons to the loaders.
+//!
+//! ```text
+//! data/tmp/17.ping       being written
+//! data/17.ping           whole, on disk, waits for the loader
+//! data/loaded/2026-11-24/17.ping    its readings are in the tables
+//! data/rejected/17.ping  not understood; SCHEDULE says why
+//! ```
+
+use std::{
+    fs::{self, File},
+    io::{self, Read, Seek, Write},
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    text::Timestamp,
+    words::run::{self, HEADER_VERSION, Header},
+};
+
+use super::{clock, files, probe::Ending};
+
+/// So many files are cheaper to make durable by one `syncfs(2)` than each by itself.
+const MANY: usize = 8;
+
+/// The directories of the result files.
+#[derive(Debug, Clone)]
+pub struct Spool {
+    data: PathBuf,
+}
+
+impl Spool {
+    /// The spool in `data`; its directories are made if they are missing.
+    ///
+    /// # Errors
+    /// As `mkdir(2)`.
+    pub fn open(data: &Path) -> io::Result<Self> {
+        let spool = Self { data: data.to_path_buf() };
+        for folder in [spool.tmp(), spool.loaded(), spool.rejected()] {
+            files::make_directory(&folder)?;
+        }
+        Ok(spool)
+    }
+
+    /// Where files wait.
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// Where files are written.
+    #[must_use]
+    pub fn tmp(&self) -> PathBuf {
+        self.data.join("tmp")
+    }
+
+    /// Where files go whose readings are in the tables.
+    #[must_use]
+    pub fn loaded(&self) -> PathBuf {
+        self.data.join("loaded")
+    }
+
+    /// Where files go that were not understood.
+    #[must_use]
+    pub fn rejected(&self) -> PathBuf {
+        self.data.join("rejected")
+    }
+
+    /// Makes result files of `endings`; when it returns they would outlive a power loss.
+    ///
+    /// # Errors
+    /// As the system calls: then some may be there and some not, and all may be published again.
+    pub fn publish(&self, endings: &mut [Ending], most_output: u64) -> io::Result<()> {
+        let mut written = Vec::with_capacity(endings.len());
+        for ending in endings.iter_mut() {
+            let name = run::file_name(ending.order.run, &ending.order.tool);
+            let path = self.tmp().join(&name);
+            let file = write(&path, ending, most_output).inspect_err(|_| {
+                // What could not be written whole must not take the room that is short.
+                let _ = fs::remove_file(&path);
+            })?;
+            written.push((file, path, self.data.join(name)));
+        }
+        self.sync(&written)?;
+        for (_, from, to) in &written {
+            fs::rename(from, to)?;
+        }
+        files::sync_directory(&self.data)
+    }
+
+    fn sync(&self, written: &[(File, PathBuf, PathBuf)]) -> io::Result<()> {
+        if written.len() >= MANY {
+            return Ok(rustix::fs::syncfs(File::open(&self.data)?)?);
+        }
+        written.iter().try_for_each(|(file, ..)| file.sync_all())
+    }
+
+    /// Removes what a dead daemon was writing: half files of its probe type.
+    ///
+    /// # Errors
+    /// As `readdir(3)` and `unlink(2)`.
+    pub fn clear_tmp(&self, tool: &str) -> io::Result<()> {
+        for entry in fs::read_dir(self.tmp())? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let parsed = name.to_str().and_then(run::parse_file_name);
+            if parsed.is_some_and(|(_, suffix)| suffix.as_str() == tool) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The files that wait, of one probe type or of all, at most `most`, in no order.
+    ///
+    /// # Errors
+    /// As `readdir(3)`.
+    pub fn waiting(&self, tool: Option<&str>, most: usize) -> io::Result<Vec<PathBuf>> {
+        let mut paths = Vec::new();
+        for entry in fs::read_dir(&self.data)? {
+            let entry = entry?;
+            let parsed = entry.file_name().to_str().and_then(run::parse_file_name);
+            if parsed.is_some_and(|(_, suffix)| tool.is_none_or(|tool| suffix.as_str() == tool)) {
+                paths.push(entry.path());
+            }
+            if paths.len() == most {
+                break;
+            }
+        }
+        Ok(paths)
+    }
+
+    /// Whether the result of a run waits.
+    #[must_use]
+    pub fn holds(&self, schedule_id: i64, tool: &str) -> bool {
+        self.data.join(format!("{schedule_id}.{tool}")).exists()
+    }
+
+    /// Moves a loaded file to the folder of the day.
+    ///
+    /// # Errors
+    /// As `mkdir(2)` and `rename(2)`.
+    pub fn archive(&self, file: &Path, now: Timestamp) -> io::Result<()> {
+        let day: String = now.to_string().chars().take(10).collect();
+        move_into(file, &self.loaded().join(day))
+    }
+
+    /// Moves a file that was not understood away from the loader.
+    ///
+    /// # Errors
+    /// As `mkdir(2)` and `rename(2)`.
+    pub fn reject(&self, file: &Path) -> io::Result<()> {
+        move_into(file, &self.rejected())
+    }
+}
+
+fn move_into(file: &Path, folder: &Path) -> io::Result<()> {
+    let name = file.file_name().ok_or_else(|| io::Error::other("no file name"))?;
+    let moved = fs::rename(file, folder.join(name));
+    match moved {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && file.exists() => {
+            files::make_directory(folder)?;
+            fs::rename(file, folder.join(name))
+        }
+        other => other,
+    }
+}
+
+fn write(path: &Path, ending: &mut Ending, most_output: u64) -> io::Result<File> {
+    let stdout = kept(&mut ending.stdout, most_output)?;
+    let stderr = kept(&mut ending.stderr, most_output.saturating_sub(stdout.0.len() as u64))?;
+    let header = Header {
+        version: HEADER_VERSION,
+        run: ending.order.run,
+        probetype: ending.order.tool.clone(),
+        argv: ending.order.argv.clone(),
+        node: ending.order.node.clone(),
+        start_us: ending.started,
+        end_us: ending.ended_at,
+        ended: ending.ended.clone(),
+        clock_synchronised: clock::is_synchronised(),
+        stdout_bytes: stdout.0.len() as u64,
+        stderr_bytes: stderr.0.len() as u64,
+        cut_bytes: stdout.1 + stderr.1,
+    };
+    let mut content = serde_json::to_vec(&header)?;
+    content.push(b'\n');
+    content.extend_from_slice(&stdout.0);
+    content.extend_from_slice(&stderr.0);
+    let mut file = files::create(path)?;
+    file.write_all(&content)?;
+    Ok(file)
+}
+
+/// The first `most` bytes of a file, and how many more it has.
+fn kept(file: &mut File, most: u64) -> io::Result<(Vec<u8>, u64)> {
+    let size = file.metadata()?.len();
+    let mut content = Vec::with_capacity(usize::try_from(size.min(most)).unwrap_or(0));
+    file.rewind()?;
+    file.take(most).read_to_end(&mut content)?;
+    let cut = size.saturating_sub(content.len() as u64);
+    Ok((content, cut))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::{
+        text::Timestamp,
+        words::run::{Ended, RunId, take_apart},
+        world::probe::Order,
+    };
+
+    use super::*;
+
+    fn ending(schedule_id: i64, output: &str) -> Ending {
+        let order = Order {
+            run: RunId { schedule_id, attempt: 1 },
+            spec_id: 1,
+            tool: "ping".to_owned(),
+            node: "n".to_owned(),
+            argv: vec!["ping".to_owned()],
+            due: Timestamp(0),
+            latest: Timestamp(0),
+            limit: Duration::from_secs(1),
+        };
+        let mut stdout = tempfile::tempfile().expect("a file");
+        stdout.write_all(output.as_bytes()).expect("room");
+        let stderr = tempfile::tempfile().expect("a file");
+        let ended = Ended::Exited { status: 0 };
+        Ending { order, started: Timestamp(1), ended_at: Timestamp(2), ended, stdout, stderr }
+    }
+
+    #[test]
+    fn a_published_file_is_whole_and_waits() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let spool = Spool::open(folder.path()).expect("made");
+        let mut endings: Vec<Ending> = (0..10).map(|id| ending(id, "hello")).collect();
+        spool.publish(&mut endings, 1_000).expect("room");
+        assert_eq!(spool.waiting(Some("ping"), 100).expect("a folder").len(), 10);
+        assert_eq!(spool.waiting(Some("traceroute"), 100).expect("a folder").len(), 0);
+        assert!(spool.holds(9, "ping") && !spool.holds(10, "ping"));
+        let file = fs::read(folder.path().join("3.ping")).expect("there");
+        let parts = take_apart(&file).expect("whole");
+        assert_eq!((parts.header.run.schedule_id, parts.stdout), (3, &b"hello"[..]));
+        assert_eq!(fs::read_dir(spool.tmp()).expect("a folder").count(), 0);
+    }
+
+    #[test]
+    fn output_is_cut_at_the_limit_and_says_so() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let spool = Spool::open(folder.path()).expect("made");
+        spool.publish(&mut [ending(1, &"x".repeat(500))], 100).expect("room");
+        let file = fs::read(folder.path().join("1.ping")).expect("there");
+        let parts = take_apart(&file).expect("whole");
+        assert_eq!((parts.stdout.len(), parts.header.cut_bytes), (100, 400));
+    }
+
+    #[test]
+    fn loaded_files_go_to_the_folder_of_the_day() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let spool = Spool::open(folder.path()).expect("made");
+        spool.publish(&mut [ending(1, "x"), ending(2, "y")], 100).expect("room");
+        let day = Timestamp(1_790_000_000_000_000);
+        spool.archive(&folder.path().join("1.ping"), day).expect("moved");
+        spool.reject(&folder.path().join("2.ping")).expect("moved");
+        assert!(spool.loaded().join("2026-09-21/1.ping").is_file());
+        assert!(spool.rejected().join("2.ping").is_file());
+        assert_eq!(spool.waiting(None, 10).expect("a folder").len(), 0);
+    }
+
+    #[test]
+    fn half_files_of_a_dead_daemon_are_removed_others_stay() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let spool = Spool::open(folder.path()).expect("made");
+        for name in ["1.ping", "2.traceroute", "notes"] {
+            fs::write(spool.tmp().join(name), "half").expect("room");
+        }
+        spool.clear_tmp("ping").expect("cleared");
+        assert_eq!(fs::read_dir(spool.tmp()).expect("a folder").count(), 2);
+    }
+}

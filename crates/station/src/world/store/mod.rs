@@ -1,0 +1,170 @@
+//! The station's database.
+//!
+//! SQL is stated once, for every engine; what differs between engines lives in [`sqlite`]. Programs
+//! state their own queries through a [`Session`]; what two or more need is here: the schema, the
+//! specifications, and the transitions of SCHEDULE.
+//!
+//! A [`Store`] survives its database: when it is locked, gone, full or damaged the work at hand fails
+//! with an [`Error`] that says so, and the next work opens it anew. A database that was replaced
+//! behind its back is noticed, for otherwise a daemon would go on writing into a file without a name.
+
+mod error;
+mod schedule;
+mod schema;
+mod specs;
+mod sqlite;
+mod value;
+
+use std::time::Duration;
+
+use crate::words::config::Database;
+
+pub use error::{Error, Kind};
+pub use schedule::{
+    Claimant, Claimed, Counts, Gap, NewRun, OpenRun, cancel_switched_off, cancel_too_far_ahead,
+    claim, expire, fail, finish, insert_gap, insert_pending, insert_running, lose, lose_abandoned,
+    put_back, running_of,
+};
+pub use schema::{LATEST, migrate, version};
+pub use specs::{
+    DueSpec, StoredSpec, due_specs, get_note, nodes, put_note, set_next_due, specs, specs_due_after,
+};
+pub use value::{Row, Value};
+
+/// A connection in the middle of a transaction.
+pub trait Session {
+    /// Runs a statement; says how many rows it changed.
+    ///
+    /// # Errors
+    /// What the engine says.
+    fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<u64, Error>;
+
+    /// Runs an INSERT; says the key that the engine gave to the row.
+    ///
+    /// # Errors
+    /// What the engine says.
+    fn insert(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<i64, Error>;
+
+    /// Runs a query and hands over its rows one by one.
+    ///
+    /// # Errors
+    /// What the engine or `each` says.
+    fn query(
+        &mut self,
+        sql: &str,
+        values: &[Value<'_>],
+        each: &mut dyn FnMut(&Row<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error>;
+}
+
+/// The database, opened when it is needed.
+#[derive(Debug)]
+pub struct Store {
+    engine: sqlite::Sqlite,
+}
+
+/// How often a transaction is tried that another one stands in the way of.
+const TRIES: u32 = 3;
+
+impl Store {
+    /// The database of a station; it must be there and of this version's schema when it is used.
+    ///
+    /// `patience` is how long one transaction may wait for others.
+    #[must_use]
+    pub fn of(database: &Database, patience: Duration) -> Self {
+        let Database::Sqlite(path) = database;
+        Self { engine: sqlite::Sqlite::new(path, patience / TRIES) }
+    }
+
+    /// Makes an empty database where there is none.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn create(&mut self) -> Result<(), Error> {
+        self.engine.create()
+    }
+
+    /// Does `work` in one transaction: all of it, or, if it fails, none of it. `work` may be called
+    /// several times, when other transactions stand in its way.
+    ///
+    /// # Errors
+    /// What `work` says, or why there could be no transaction.
+    pub fn transaction<T>(
+        &mut self,
+        mut work: impl FnMut(&mut dyn Session) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut checked = |session: &mut dyn Session| {
+            schema::check(session)?;
+            work(session)
+        };
+        let mut tries = 1;
+        loop {
+            match self.engine.transaction(sqlite::Mode::Write, &mut checked) {
+                Err(error) if error.kind() == Kind::Busy && tries < TRIES => tries += 1,
+                result => return result,
+            }
+        }
+    }
+
+    /// Does `work`, which only reads, on one state of the database; nobody is kept waiting by it.
+    ///
+    /// # Errors
+    /// What `work` says, or why the database cannot be read.
+    pub fn read<T>(
+        &mut self,
+        mut work: impl FnMut(&mut dyn Session) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut checked = |session: &mut dyn Session| {
+            schema::check(session)?;
+            work(session)
+        };
+        self.engine.transaction(sqlite::Mode::Read, &mut checked)
+    }
+
+    /// As [`Self::transaction`], on a schema of any age: for migrations.
+    ///
+    /// # Errors
+    /// What `work` says, or why there could be no transaction.
+    pub fn unchecked<T>(
+        &mut self,
+        mut work: impl FnMut(&mut dyn Session) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.engine.transaction(sqlite::Mode::Write, &mut work)
+    }
+}
+
+/// One value of a query that gives at most one row of one column.
+///
+/// # Errors
+/// What the engine says, or that the value is of another type.
+pub fn one<T>(
+    session: &mut dyn Session,
+    sql: &str,
+    values: &[Value<'_>],
+    read: impl Fn(&Row<'_>) -> Result<T, Error>,
+) -> Result<Option<T>, Error> {
+    let mut found = None;
+    session.query(sql, values, &mut |row| {
+        found = Some(read(row)?);
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// All rows of a query.
+///
+/// # Errors
+/// What the engine says, or that a value is of another type.
+pub fn all<T>(
+    session: &mut dyn Session,
+    sql: &str,
+    values: &[Value<'_>],
+    read: impl Fn(&Row<'_>) -> Result<T, Error>,
+) -> Result<Vec<T>, Error> {
+    let mut found = Vec::new();
+    session.query(sql, values, &mut |row| {
+        found.push(read(row)?);
+        Ok(())
+    })?;
+    Ok(found)
+}

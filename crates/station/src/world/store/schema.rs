@@ -1,0 +1,206 @@
+//! The tables, and how a database of an earlier version is brought forward.
+//!
+//! Tables and columns carry the original's names where those are known. `*epoch` holds whole seconds
+//! and `*_us` microseconds, since the epoch, UTC; what is not known or not defined is NULL.
+
+use crate::text::Timestamp;
+
+use super::{
+    Session,
+    error::{Error, Kind},
+    one,
+};
+
+/// The version of the schema that this program writes and reads.
+#[expect(clippy::cast_possible_wrap, reason = "a handful of steps")]
+pub const LATEST: i64 = STEPS.len() as i64;
+
+/// What each version adds to the one before it. A step that was released is never changed.
+const STEPS: [&[&str]; 1] = [&[
+    "CREATE TABLE NODES (
+        nodeID VARCHAR(64) NOT NULL PRIMARY KEY,
+        hostName VARCHAR(253) NOT NULL,
+        ipVersion VARCHAR(3) NOT NULL DEFAULT 'any',
+        siteName VARCHAR(255) NOT NULL DEFAULT '',
+        comments VARCHAR(255) NOT NULL DEFAULT '',
+        retiredepoch BIGINT)",
+    "CREATE TABLE TOOLSPECS (
+        toolspecsID INTEGER PRIMARY KEY AUTOINCREMENT,
+        srcNodeID VARCHAR(64) NOT NULL,
+        destNodeID VARCHAR(64) NOT NULL,
+        toolName VARCHAR(64) NOT NULL,
+        variant VARCHAR(64) NOT NULL DEFAULT '',
+        toolPath VARCHAR(255) NOT NULL,
+        toolDo INTEGER NOT NULL DEFAULT 1,
+        testtype VARCHAR(16) NOT NULL,
+        toolOpts1 VARCHAR(255) NOT NULL DEFAULT '',
+        toolOpts2 VARCHAR(255) NOT NULL DEFAULT '',
+        toolopts3 VARCHAR(255) NOT NULL DEFAULT '',
+        time2run INTEGER NOT NULL,
+        runinterval INTEGER NOT NULL,
+        daystoanalyze INTEGER NOT NULL DEFAULT 28,
+        datatoanalyze VARCHAR(255) NOT NULL DEFAULT '',
+        lastrunepoch BIGINT,
+        phase VARCHAR(10) NOT NULL DEFAULT '',
+        jitter INTEGER NOT NULL DEFAULT 0,
+        latestart VARCHAR(10) NOT NULL DEFAULT '',
+        grace INTEGER NOT NULL DEFAULT 10,
+        nextdue_us BIGINT NOT NULL DEFAULT 0,
+        retiredepoch BIGINT,
+        UNIQUE (srcNodeID, destNodeID, toolName, variant))",
+    "CREATE INDEX toolspecs_due ON TOOLSPECS (srcNodeID, toolDo, nextdue_us)",
+    // `opentoolspecsID` is the specification while the row is pending or running, and NULL after:
+    // its being unique keeps a specification from having two open runs, whatever a program does.
+    "CREATE TABLE SCHEDULE (
+        scheduleID INTEGER PRIMARY KEY AUTOINCREMENT,
+        toolspecsID BIGINT NOT NULL,
+        opentoolspecsID BIGINT UNIQUE,
+        srcNodeID VARCHAR(64) NOT NULL,
+        destNodeID VARCHAR(64) NOT NULL,
+        toolName VARCHAR(64) NOT NULL,
+        testtype VARCHAR(16) NOT NULL,
+        target VARCHAR(253) NOT NULL DEFAULT '',
+        command TEXT,
+        dueepoch BIGINT NOT NULL,
+        due_us BIGINT NOT NULL,
+        latest_us BIGINT NOT NULL,
+        limit_s INTEGER NOT NULL DEFAULT 0,
+        state VARCHAR(10) NOT NULL,
+        attempt INTEGER NOT NULL DEFAULT 0,
+        slots INTEGER NOT NULL DEFAULT 1,
+        lastdue_us BIGINT,
+        claimedby VARCHAR(64),
+        start_us BIGINT,
+        end_us BIGINT,
+        reason TEXT)",
+    "CREATE INDEX schedule_state ON SCHEDULE (state, srcNodeID, toolName, due_us)",
+    "CREATE INDEX schedule_spec ON SCHEDULE (toolspecsID, due_us)",
+    "CREATE TABLE PINGDATA (
+        pingdataID INTEGER PRIMARY KEY AUTOINCREMENT,
+        scheduleID BIGINT NOT NULL UNIQUE,
+        toolspecsID BIGINT NOT NULL,
+        srcNodeID VARCHAR(64) NOT NULL,
+        destNodeID VARCHAR(64) NOT NULL,
+        startepoch BIGINT NOT NULL,
+        start_us BIGINT NOT NULL,
+        end_us BIGINT NOT NULL,
+        address VARCHAR(45),
+        payload_bytes INTEGER,
+        transmitted INTEGER,
+        received INTEGER NOT NULL,
+        lost INTEGER,
+        lossratio DOUBLE,
+        min DOUBLE,
+        avg DOUBLE,
+        max DOUBLE,
+        mdev DOUBLE,
+        rtt_p25_us BIGINT,
+        rtt_p50_us BIGINT,
+        rtt_p75_us BIGINT,
+        rtt_p95_us BIGINT,
+        rtt_p99_us BIGINT,
+        ipdv_abs_mean_us DOUBLE,
+        pdv_p95_us BIGINT,
+        loss_period_max INTEGER,
+        duplicates INTEGER NOT NULL,
+        reordered INTEGER NOT NULL,
+        errors TEXT,
+        packets MEDIUMTEXT,
+        problem TEXT,
+        clock_synchronised INTEGER NOT NULL)",
+    "CREATE INDEX pingdata_spec ON PINGDATA (toolspecsID, startepoch)",
+    "CREATE TABLE ROUTENO (
+        routenoID INTEGER PRIMARY KEY AUTOINCREMENT,
+        srcNodeID VARCHAR(64) NOT NULL,
+        destNodeID VARCHAR(64) NOT NULL,
+        routeno INTEGER NOT NULL,
+        route TEXT NOT NULL,
+        firstepoch BIGINT NOT NULL,
+        lastepoch BIGINT NOT NULL,
+        UNIQUE (srcNodeID, destNodeID, routeno))",
+    "CREATE TABLE ROUTEDATA (
+        routedataID INTEGER PRIMARY KEY AUTOINCREMENT,
+        scheduleID BIGINT NOT NULL UNIQUE,
+        toolspecsID BIGINT NOT NULL,
+        srcNodeID VARCHAR(64) NOT NULL,
+        destNodeID VARCHAR(64) NOT NULL,
+        startepoch BIGINT NOT NULL,
+        start_us BIGINT NOT NULL,
+        end_us BIGINT NOT NULL,
+        address VARCHAR(45),
+        numhops INTEGER NOT NULL,
+        reached INTEGER NOT NULL,
+        routeno INTEGER,
+        rtt_us BIGINT,
+        hops MEDIUMTEXT,
+        problem TEXT,
+        clock_synchronised INTEGER NOT NULL)",
+    "CREATE INDEX routedata_spec ON ROUTEDATA (toolspecsID, startepoch)",
+    // What a program of the station notes for its next start.
+    "CREATE TABLE NOTES (
+        name VARCHAR(128) NOT NULL PRIMARY KEY,
+        value TEXT NOT NULL)",
+]];
+
+const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS SCHEMAVERSION (
+        version INTEGER NOT NULL PRIMARY KEY,
+        appliedepoch BIGINT NOT NULL)";
+
+/// Brings the schema to the latest version; says from which it came.
+///
+/// # Errors
+/// A newer database, or what the engine says; then the schema is as it was.
+pub fn migrate(session: &mut dyn Session, now: Timestamp) -> Result<i64, Error> {
+    session.execute(VERSIONS, &[])?;
+    let found = version(session)?;
+    if found > LATEST {
+        return Err(newer(found));
+    }
+    for (number, step) in (1..).zip(STEPS).filter(|(number, _)| *number > found) {
+        for statement in step {
+            session.execute(statement, &[])?;
+        }
+        let values = [number.into(), now.seconds().into()];
+        session
+            .execute("INSERT INTO SCHEMAVERSION (version, appliedepoch) VALUES (?, ?)", &values)?;
+    }
+    Ok(found)
+}
+
+/// The version of the schema that is there; 0 for an empty database.
+///
+/// # Errors
+/// What the engine says.
+pub fn version(session: &mut dyn Session) -> Result<i64, Error> {
+    let sql = "SELECT COALESCE(MAX(version), 0) FROM SCHEMAVERSION";
+    Ok(one(session, sql, &[], |row| row.int(0))?.unwrap_or(0))
+}
+
+/// Refuses every schema but the latest.
+pub(super) fn check(session: &mut dyn Session) -> Result<(), Error> {
+    let found = match version(session) {
+        Ok(found) => found,
+        Err(error) if error.kind() == Kind::Other => 0,
+        Err(error) => return Err(error),
+    };
+    match found {
+        LATEST => Ok(()),
+        0 => Err(Error::new(Kind::Older, "the database has no schema yet; `iepm init` makes one")),
+        newer_than if newer_than > LATEST => Err(newer(newer_than)),
+        older => Err(Error::new(
+            Kind::Older,
+            format!(
+                "the database's schema is version {older}, this program needs {LATEST}; run `iepm migrate`"
+            ),
+        )),
+    }
+}
+
+fn newer(found: i64) -> Error {
+    Error::new(
+        Kind::Newer,
+        format!(
+            "the database's schema is version {found}, this program knows {LATEST} at most; install the newer suite"
+        ),
+    )
+}

@@ -1,0 +1,218 @@
+//! NODES and TOOLSPECS as they stand in the tables.
+//!
+//! What comes from a table is checked again as if it came from a file: anybody may have written it.
+
+use crate::{
+    text::{Mistake, Timestamp},
+    words::{
+        node::{self, Node},
+        table::Row as TableRow,
+        toolspec::{self, ToolSpec},
+    },
+};
+
+use super::{
+    Session, all,
+    error::Error,
+    one,
+    schedule::OpenRun,
+    value::{Row, Value},
+};
+
+/// A specification of the table, with what the table adds to it.
+#[derive(Debug, Clone)]
+pub struct StoredSpec {
+    /// The key of TOOLSPECS.
+    pub id: i64,
+    /// The specification, or why it is none.
+    pub spec: Result<ToolSpec, String>,
+    /// When it ran last, whole seconds since the epoch.
+    pub last_run: Option<i64>,
+    /// Whether it was taken out of the file; its readings stay.
+    pub retired: bool,
+}
+
+/// A specification whose time has come, with all that is needed to schedule it.
+#[derive(Debug, Clone)]
+pub struct DueSpec {
+    /// The specification.
+    pub stored: StoredSpec,
+    /// Source, destination, tool and testtype as the table has them: for rows about a specification that is none.
+    pub raw_key: [String; 4],
+    /// The node that is measured to, or why there is none.
+    pub node: Result<Node, String>,
+    /// When its next slot is due; 0 for one that was never scheduled.
+    pub next_due: Timestamp,
+    /// Its run that is pending or running.
+    pub open: Option<OpenRun>,
+}
+
+/// The columns of TOOLSPECS that make a specification, in the order of the queries here.
+const COLUMNS: [&str; 18] = [
+    "srcNodeID",
+    "destNodeID",
+    "toolName",
+    "testtype",
+    "variant",
+    "toolPath",
+    "toolDo",
+    "toolOpts1",
+    "toolOpts2",
+    "toolopts3",
+    "time2run",
+    "runinterval",
+    "daystoanalyze",
+    "datatoanalyze",
+    "phase",
+    "jitter",
+    "latestart",
+    "grace",
+];
+
+const SPECS: &str = "SELECT t.toolspecsID, t.lastrunepoch, t.retiredepoch, t.srcNodeID, t.destNodeID, t.toolName, \
+     t.testtype, t.variant, t.toolPath, t.toolDo, t.toolOpts1, t.toolOpts2, t.toolopts3, t.time2run, t.runinterval, \
+     t.daystoanalyze, t.datatoanalyze, t.phase, t.jitter, t.latestart, t.grace FROM TOOLSPECS t \
+     ORDER BY t.srcNodeID, t.destNodeID, t.toolName, t.variant";
+
+/// All specifications, those that were taken out of the file included.
+///
+/// # Errors
+/// What the engine says.
+pub fn specs(session: &mut dyn Session) -> Result<Vec<StoredSpec>, Error> {
+    all(session, SPECS, &[], stored_spec)
+}
+
+fn stored_spec(row: &Row<'_>) -> Result<StoredSpec, Error> {
+    Ok(StoredSpec {
+        id: row.int(0)?,
+        spec: checked(&COLUMNS, |column| row.text(column + 3), toolspec::from_row),
+        last_run: row.optional_int(1)?,
+        retired: row.optional_int(2)?.is_some(),
+    })
+}
+
+/// Reads columns as if they stood in a file.
+fn checked<T>(
+    columns: &[&'static str],
+    text: impl Fn(usize) -> String,
+    read: impl Fn(&TableRow, &mut Vec<Mistake>) -> Option<T>,
+) -> Result<T, String> {
+    let row = TableRow::unplaced(
+        columns.iter().enumerate().map(|(index, column)| (*column, text(index))),
+    );
+    let mut mistakes = Vec::new();
+    let value = read(&row, &mut mistakes);
+    let told: Vec<String> = mistakes.into_iter().map(|mistake| mistake.message).collect();
+    value.filter(|_| told.is_empty()).ok_or_else(|| told.join("; "))
+}
+
+const NODE_COLUMNS: [&str; 5] = ["nodeID", "hostName", "ipVersion", "siteName", "comments"];
+
+/// All nodes that are not retired.
+///
+/// # Errors
+/// What the engine says.
+pub fn nodes(session: &mut dyn Session) -> Result<Vec<Result<Node, String>>, Error> {
+    let sql = "SELECT nodeID, hostName, ipVersion, siteName, comments FROM NODES WHERE retiredepoch IS NULL \
+         ORDER BY nodeID";
+    all(session, sql, &[], |row| {
+        Ok(checked(&NODE_COLUMNS, |column| row.text(column), node::from_row))
+    })
+}
+
+const DUE: &str = "SELECT t.toolspecsID, t.lastrunepoch, t.retiredepoch, t.srcNodeID, t.destNodeID, t.toolName, \
+     t.testtype, t.variant, t.toolPath, t.toolDo, t.toolOpts1, t.toolOpts2, t.toolopts3, t.time2run, t.runinterval, \
+     t.daystoanalyze, t.datatoanalyze, t.phase, t.jitter, t.latestart, t.grace, t.nextdue_us, \
+     n.nodeID, n.hostName, n.ipVersion, n.siteName, n.comments, s.scheduleID, s.state, s.claimedby \
+     FROM TOOLSPECS t LEFT JOIN NODES n ON n.nodeID = t.destNodeID \
+     LEFT JOIN SCHEDULE s ON s.opentoolspecsID = t.toolspecsID \
+     WHERE t.srcNodeID = ? AND t.toolDo = 1 AND ";
+
+/// The specifications of a station whose next slot is due until `until`, at most `most`, in the order
+/// of that; those that stand behind `after`, the slot and the key of the last one that was seen.
+///
+/// # Errors
+/// What the engine says.
+pub fn due_specs(
+    session: &mut dyn Session,
+    station: &str,
+    until: Timestamp,
+    after: (Timestamp, i64),
+    most: usize,
+) -> Result<Vec<DueSpec>, Error> {
+    let sql = format!(
+        "{DUE} t.nextdue_us BETWEEN ? AND ? AND (t.nextdue_us > ? OR t.toolspecsID > ?) \
+         ORDER BY t.nextdue_us, t.toolspecsID LIMIT ?"
+    );
+    let (seen, id) = after;
+    let most = Value::from(most as u64);
+    all(
+        session,
+        &sql,
+        &[station.into(), seen.into(), until.into(), seen.into(), id.into(), most],
+        due_spec,
+    )
+}
+
+/// The specifications of a station whose next slot is due after `time`.
+///
+/// # Errors
+/// What the engine says.
+pub fn specs_due_after(
+    session: &mut dyn Session,
+    station: &str,
+    time: Timestamp,
+) -> Result<Vec<DueSpec>, Error> {
+    let sql = format!("{DUE} t.nextdue_us > ?");
+    all(session, &sql, &[station.into(), time.into()], due_spec)
+}
+
+fn due_spec(row: &Row<'_>) -> Result<DueSpec, Error> {
+    let open = row.optional_int(27)?.map(|schedule_id| OpenRun {
+        schedule_id,
+        state: row.text(28),
+        claimed_by: row.text(29),
+    });
+    let dest = row.text(4);
+    let node = if row.text(22).is_empty() {
+        Err(format!("there is no node {dest} in NODES"))
+    } else {
+        checked(&NODE_COLUMNS, |column| row.text(column + 22), node::from_row)
+    };
+    Ok(DueSpec {
+        stored: stored_spec(row)?,
+        raw_key: [row.text(3), dest, row.text(5), row.text(6)],
+        node,
+        next_due: row.timestamp(21)?,
+        open,
+    })
+}
+
+/// Notes when a specification's next slot is due.
+///
+/// # Errors
+/// What the engine says.
+pub fn set_next_due(session: &mut dyn Session, spec_id: i64, next: Timestamp) -> Result<(), Error> {
+    let sql = "UPDATE TOOLSPECS SET nextdue_us = ? WHERE toolspecsID = ?";
+    session.execute(sql, &[next.into(), spec_id.into()]).map(|_| ())
+}
+
+/// What was noted under `name`.
+///
+/// # Errors
+/// What the engine says.
+pub fn get_note(session: &mut dyn Session, name: &str) -> Result<Option<String>, Error> {
+    one(session, "SELECT value FROM NOTES WHERE name = ?", &[name.into()], |row| Ok(row.text(0)))
+}
+
+/// Notes `value` under `name`, in place of what was noted before.
+///
+/// # Errors
+/// What the engine says.
+pub fn put_note(session: &mut dyn Session, name: &str, value: &str) -> Result<(), Error> {
+    let values: [Value<'_>; 2] = [value.into(), name.into()];
+    if session.execute("UPDATE NOTES SET value = ? WHERE name = ?", &values)? == 0 {
+        session.execute("INSERT INTO NOTES (value, name) VALUES (?, ?)", &values)?;
+    }
+    Ok(())
+}

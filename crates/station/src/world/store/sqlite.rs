@@ -1,0 +1,205 @@
+//! The embedded engine, and all that is particular to it.
+
+use std::{
+    borrow::Cow,
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, TransactionBehavior, params_from_iter,
+    types::{ToSql, ToSqlOutput, ValueRef},
+};
+
+use super::{
+    Session,
+    error::{Error, Kind},
+    value::{Row, Value},
+};
+
+/// Whether a transaction writes. One that writes takes the lock at its beginning, for two that both
+/// read first and then write would each wait for the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    Read,
+    Write,
+}
+
+/// A file, and the connection to it while there is one.
+#[derive(Debug)]
+pub(super) struct Sqlite {
+    path: PathBuf,
+    busy_timeout: Duration,
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    connection: Connection,
+    /// Device and inode of the file that was opened.
+    file: (u64, u64),
+}
+
+impl Sqlite {
+    pub(super) fn new(path: &Path, busy_timeout: Duration) -> Self {
+        Self { path: path.to_path_buf(), busy_timeout, open: None }
+    }
+
+    pub(super) fn create(&mut self) -> Result<(), Error> {
+        self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE).map(|_| ())
+    }
+
+    pub(super) fn transaction<T>(
+        &mut self,
+        mode: Mode,
+        work: &mut dyn FnMut(&mut dyn Session) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        if self.identity() != self.open.as_ref().map(|open| open.file) {
+            self.open = None;
+        }
+        let result = self.attempt(mode, work);
+        let broken = |kind| !matches!(kind, Kind::Busy | Kind::Conflict | Kind::Other);
+        if result.as_ref().is_err_and(|error| broken(error.kind())) {
+            self.open = None;
+        }
+        result
+    }
+
+    fn identity(&self) -> Option<(u64, u64)> {
+        fs::metadata(&self.path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+    }
+
+    fn attempt<T>(
+        &mut self,
+        mode: Mode,
+        work: &mut dyn FnMut(&mut dyn Session) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let path = self.path.clone();
+        let explain = |error| explain(&error, &path);
+        let behavior = match mode {
+            Mode::Read => TransactionBehavior::Deferred,
+            Mode::Write => TransactionBehavior::Immediate,
+        };
+        let connection = match &mut self.open {
+            Some(open) => &mut open.connection,
+            None => self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE)?,
+        };
+        let transaction = connection.transaction_with_behavior(behavior).map_err(explain)?;
+        let done = work(&mut InTransaction { connection: &transaction, path: &path })?;
+        transaction.commit().map_err(explain)?;
+        Ok(done)
+    }
+
+    fn connect(&mut self, flags: OpenFlags) -> Result<&mut Connection, Error> {
+        let explain = |error| explain(&error, &self.path);
+        let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags).map_err(explain)?;
+        connection.busy_timeout(self.busy_timeout).map_err(explain)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        // Readers never wait for writers; what was committed outlives a power loss.
+        connection.pragma_update(None, "journal_mode", "WAL").map_err(explain)?;
+        connection.pragma_update(None, "synchronous", "FULL").map_err(explain)?;
+        let file = self.identity().unwrap_or_default();
+        Ok(&mut self.open.insert(Open { connection, file }).connection)
+    }
+}
+
+struct InTransaction<'a> {
+    connection: &'a Connection,
+    path: &'a Path,
+}
+
+impl Session for InTransaction<'_> {
+    fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<u64, Error> {
+        let changed = self
+            .connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute(params_from_iter(values)));
+        changed.map(|rows| rows as u64).map_err(|error| explain(&error, self.path))
+    }
+
+    fn insert(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<i64, Error> {
+        self.execute(sql, values)?;
+        Ok(self.connection.last_insert_rowid())
+    }
+
+    fn query(
+        &mut self,
+        sql: &str,
+        values: &[Value<'_>],
+        each: &mut dyn FnMut(&Row<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let explain = |error| explain(&error, self.path);
+        let mut statement = self.connection.prepare_cached(sql).map_err(explain)?;
+        let columns = statement.column_count();
+        let mut rows = statement.query(params_from_iter(values)).map_err(explain)?;
+        let mut owned: Vec<Value<'static>> = Vec::with_capacity(columns);
+        while let Some(row) = rows.next().map_err(explain)? {
+            owned.clear();
+            for column in 0..columns {
+                owned.push(owned_value(row.get_ref(column).map_err(explain)?));
+            }
+            each(&Row(&owned))?;
+        }
+        Ok(())
+    }
+}
+
+fn owned_value(value: ValueRef<'_>) -> Value<'static> {
+    match value {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(int) => Value::Int(int),
+        ValueRef::Real(real) => Value::Real(real),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+            Value::Text(Cow::Owned(String::from_utf8_lossy(bytes).into_owned()))
+        }
+    }
+}
+
+impl ToSql for Value<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Value::Null => ValueRef::Null,
+            Value::Int(int) => ValueRef::Integer(*int),
+            Value::Real(real) => ValueRef::Real(*real),
+            Value::Text(text) => ValueRef::Text(text.as_bytes()),
+        }))
+    }
+}
+
+/// Sorts an error by what can be done about it, and says what that is.
+fn explain(error: &rusqlite::Error, path: &Path) -> Error {
+    let shown = path.display();
+    let code = error.sqlite_error_code();
+    let about = |kind, what: String| Error::new(kind, what);
+    match code {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            about(Kind::Busy, format!("the database {shown} is locked by another program"))
+        }
+        Some(ErrorCode::CannotOpen) if !path.exists() => {
+            about(Kind::Away, format!("there is no database {shown}; `iepm init` makes one"))
+        }
+        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::SystemIoFailure) => {
+            about(Kind::Away, format!("cannot use the database {shown}: {error}"))
+        }
+        Some(ErrorCode::DiskFull) => {
+            about(Kind::Full, format!("no room for the database {shown}: {error}"))
+        }
+        Some(ErrorCode::ReadOnly) => about(
+            Kind::ReadOnly,
+            format!("may not write to the database {shown}, or to its directory: {error}"),
+        ),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => about(
+            Kind::Corrupt,
+            format!(
+                "the database {shown} is damaged ({error}); put a copy in its place, result files are kept meanwhile"
+            ),
+        ),
+        Some(ErrorCode::ConstraintViolation) => {
+            about(Kind::Conflict, format!("the database {shown}: {error}"))
+        }
+        _ => about(Kind::Other, format!("the database {shown}: {error}")),
+    }
+}

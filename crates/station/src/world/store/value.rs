@@ -1,0 +1,143 @@
+//! What goes into a statement and comes out of a row.
+
+use std::borrow::Cow;
+
+use crate::text::Timestamp;
+
+use super::error::{Error, Kind};
+
+/// A value of a column.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value<'a> {
+    /// NULL: not known, or not defined.
+    Null,
+    /// An integer.
+    Int(i64),
+    /// A number with a fraction.
+    Real(f64),
+    /// A text.
+    Text(Cow<'a, str>),
+}
+
+impl From<i64> for Value<'_> {
+    fn from(value: i64) -> Self {
+        Self::Int(value)
+    }
+}
+
+impl From<u32> for Value<'_> {
+    fn from(value: u32) -> Self {
+        Self::Int(value.into())
+    }
+}
+
+impl From<u64> for Value<'_> {
+    fn from(value: u64) -> Self {
+        Self::Int(i64::try_from(value).unwrap_or(i64::MAX))
+    }
+}
+
+impl From<bool> for Value<'_> {
+    fn from(value: bool) -> Self {
+        Self::Int(value.into())
+    }
+}
+
+impl From<Timestamp> for Value<'_> {
+    fn from(Timestamp(micros): Timestamp) -> Self {
+        Self::Int(micros)
+    }
+}
+
+impl From<f64> for Value<'_> {
+    fn from(value: f64) -> Self {
+        // The engines have no NaN: what is not a number is not known.
+        if value.is_finite() { Self::Real(value) } else { Self::Null }
+    }
+}
+
+impl<'a> From<&'a str> for Value<'a> {
+    fn from(value: &'a str) -> Self {
+        Self::Text(Cow::Borrowed(value))
+    }
+}
+
+impl From<String> for Value<'_> {
+    fn from(value: String) -> Self {
+        Self::Text(Cow::Owned(value))
+    }
+}
+
+impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+/// One row of a query's answer.
+#[derive(Debug)]
+pub struct Row<'a>(pub(super) &'a [Value<'static>]);
+
+impl Row<'_> {
+    fn at(&self, column: usize) -> &Value<'static> {
+        self.0.get(column).unwrap_or(&Value::Null)
+    }
+
+    fn wrong(&self, column: usize, expected: &str) -> Error {
+        let found = self.at(column);
+        Error::new(Kind::Other, format!("expected {expected} in column {column}, found {found:?}"))
+    }
+
+    /// An integer.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn int(&self, column: usize) -> Result<i64, Error> {
+        self.optional_int(column)?.ok_or_else(|| self.wrong(column, "an integer"))
+    }
+
+    /// An integer or NULL.
+    ///
+    /// # Errors
+    /// It is neither.
+    pub fn optional_int(&self, column: usize) -> Result<Option<i64>, Error> {
+        match self.at(column) {
+            Value::Null => Ok(None),
+            Value::Int(value) => Ok(Some(*value)),
+            _ => Err(self.wrong(column, "an integer")),
+        }
+    }
+
+    /// A number or NULL.
+    ///
+    /// # Errors
+    /// It is neither.
+    #[expect(clippy::cast_precision_loss, reason = "an integer in a column of numbers is small")]
+    pub fn optional_real(&self, column: usize) -> Result<Option<f64>, Error> {
+        match self.at(column) {
+            Value::Null => Ok(None),
+            Value::Int(value) => Ok(Some(*value as f64)),
+            Value::Real(value) => Ok(Some(*value)),
+            Value::Text(_) => Err(self.wrong(column, "a number")),
+        }
+    }
+
+    /// A point in time.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn timestamp(&self, column: usize) -> Result<Timestamp, Error> {
+        self.int(column).map(Timestamp)
+    }
+
+    /// A text; what is NULL is empty, and what somebody wrote as a number is its digits.
+    #[must_use]
+    pub fn text(&self, column: usize) -> String {
+        match self.at(column) {
+            Value::Null => String::new(),
+            Value::Int(value) => value.to_string(),
+            Value::Real(value) => value.to_string(),
+            Value::Text(text) => text.clone().into_owned(),
+        }
+    }
+}
