@@ -97,8 +97,9 @@ pub(crate) fn read(path: &Path, home: &Path) -> Result<Config, Failure> {
     }
     let text = fs::read_to_string(path).map_err(|error| reading().because(error))?;
     let home = std::path::absolute(home).map_err(|error| reading().because(error))?;
-    let (config, mistakes) = config::parse(&text, &home);
+    let (mut config, mistakes) = config::parse(&text, &home);
     if mistakes.is_empty() {
+        config.paths.file = std::path::absolute(path).map_err(|error| reading().because(error))?;
         return Ok(config);
     }
     let cited = cite_all(&shown.to_string(), &text, &mistakes);

@@ -46,6 +46,8 @@ pub enum Database {
 /// Where files are; absolute, below the station's home unless the file says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
+    /// The configuration file; empty when there is none.
+    pub file: PathBuf,
     /// The station's home.
     pub home: PathBuf,
     /// The suite, and tools that are found before those of the machine.
@@ -116,6 +118,7 @@ fn default_probetypes() -> Vec<ToolName> {
 fn paths(settings: &mut Settings<'_>, home: PathBuf) -> Paths {
     let mut path = |key| settings.get("paths", key, home.join(key), text(absolute));
     Paths {
+        file: PathBuf::new(),
         bin: path("bin"),
         config: path("config"),
         keepalives: path("keepalives"),

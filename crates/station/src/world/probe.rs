@@ -87,33 +87,32 @@ pub struct Ending {
 }
 
 impl Order {
-    /// Starts the run. Its output goes to unnamed files in `tmp`, which a crash leaves nothing of.
+    /// Starts the run for `program`. Its output goes to unnamed files in `tmp`, which a crash leaves
+    /// nothing of.
     ///
     /// # Errors
     /// Says what could not be made or started.
     pub fn start(
-        self,
+        &self,
         program: &str,
         config: &Config,
         tmp: &Path,
         moment: &Moment,
-    ) -> Result<Running, (Self, String)> {
-        match self.launch(program, config, tmp) {
-            Err(error) => {
-                let tool = self.argv.first().cloned().unwrap_or_default();
-                Err((self, format!("cannot start {tool}: {error}")))
-            }
-            Ok((process, stdout, stderr)) => Ok(Running {
-                next_stage: moment.monotonic + self.limit,
-                order: self,
-                process,
-                started: moment.wall,
-                stage: Stage::Free,
-                too_much: false,
-                stdout,
-                stderr,
-            }),
-        }
+    ) -> Result<Running, String> {
+        let tool = self.argv.first().map_or("", String::as_str);
+        let (process, stdout, stderr) = self
+            .launch(program, config, tmp)
+            .map_err(|error| format!("cannot start {tool}: {error}"))?;
+        Ok(Running {
+            next_stage: moment.monotonic + self.limit,
+            order: self.clone(),
+            process,
+            started: moment.wall,
+            stage: Stage::Free,
+            too_much: false,
+            stdout,
+            stderr,
+        })
     }
 
     fn launch(

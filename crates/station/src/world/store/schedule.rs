@@ -192,6 +192,20 @@ const CLAIMABLE: &str = "SELECT scheduleID, attempt, toolspecsID, destNodeID, ta
 const CLAIM: &str = "UPDATE SCHEDULE SET state = 'running', attempt = attempt + 1, claimedby = ? \
      WHERE scheduleID = ? AND state = 'pending' AND attempt = ?";
 
+/// Whether [`claim`] would find something: a look that keeps no other program waiting.
+///
+/// # Errors
+/// What the engine says.
+pub fn any_claimable(
+    session: &mut dyn Session,
+    who: &Claimant<'_>,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<bool, Error> {
+    let values = [who.station.into(), who.tool.into(), until.into(), now.into(), 1_i64.into()];
+    Ok(super::one(session, CLAIMABLE, &values, |row| row.int(0))?.is_some())
+}
+
 /// Claims at most `most` runs that are due until `until` and may still start at `now`.
 ///
 /// # Errors
@@ -279,6 +293,14 @@ pub fn fail(session: &mut dyn Session, run: RunId, reason: &str) -> Result<bool,
 /// What the engine says.
 pub fn lose(session: &mut dyn Session, run: RunId, reason: &str) -> Result<bool, Error> {
     leave_running(session, run, State::Lost, reason)
+}
+
+/// Notes that a claimed run could not be started before its window passed.
+///
+/// # Errors
+/// What the engine says.
+pub fn miss(session: &mut dyn Session, run: RunId, reason: &str) -> Result<bool, Error> {
+    leave_running(session, run, State::Missed, reason)
 }
 
 fn leave_running(

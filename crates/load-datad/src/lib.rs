@@ -1,0 +1,157 @@
+//! `load-datad` calls `load-test-data` for each probe type that has waiting files, one after the
+//! other, and then the loaders that the configuration names.
+//!
+//! It loads nothing itself: a loader that crashes on a file, or hangs, takes with it neither the
+//! daemon nor the other probe types.
+
+use std::{fs::File, io, time::Duration};
+
+use clap::Parser;
+use station::{
+    app::{Common, Exit, Failure},
+    daemon::Daemon,
+    words::config::Config,
+    world::{
+        clock::{Clock, Monotonic, SystemClock},
+        keepalive::BEAT,
+        process::{self, Launch, Process, Signal, Status},
+        signals::{self, Stop},
+        spool::Spool,
+    },
+};
+
+/// Has the results of all probe types loaded, in turn
+#[derive(Debug, Parser)]
+#[command(name = "load-datad", version)]
+pub struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// Do one round and end, for cron
+    #[arg(long)]
+    once: bool,
+}
+
+/// A loader that takes longer hangs.
+const LIMIT: Duration = Duration::from_secs(600);
+/// How long one that was asked to end may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The program.
+///
+/// # Errors
+/// As [`Daemon::begin`].
+pub fn run(args: &Args) -> Result<Exit, Failure> {
+    let mut daemon = Daemon::begin("load-datad", &args.common)?;
+    let mut well = true;
+    daemon.cycles(args.once, |config, _, stop| {
+        let troubles = round(config, stop);
+        well = troubles.is_empty();
+        let doing = if well { "all loaded".to_owned() } else { troubles.join("; ") };
+        (doing, config.load_pause.min(BEAT))
+    });
+    Ok(if args.once && !well { Exit::NeedsPerson } else { Exit::Well })
+}
+
+/// Calls all loaders that have something to do; says what went wrong.
+fn round(config: &Config, stop: &Stop) -> Vec<String> {
+    let mut troubles = Vec::new();
+    for loader in loaders(config) {
+        if stop.asked() {
+            break;
+        }
+        if let Err(trouble) = call(config, &loader, stop) {
+            log::error!("{trouble}");
+            troubles.push(trouble);
+        }
+    }
+    troubles
+}
+
+/// The command lines of a round: `load-test-data` per probe type that has waiting files, then the others.
+fn loaders(config: &Config) -> Vec<Vec<String>> {
+    let spool = Spool::open(&config.paths.data).inspect_err(|error| {
+        log::error!("the data directory {}: {error}", config.paths.data.display());
+    });
+    let waits = |tool: &str| {
+        spool
+            .as_ref()
+            .is_ok_and(|spool| spool.waiting(Some(tool), 1).is_ok_and(|files| !files.is_empty()))
+    };
+    let types = config.probetypes.iter().filter(|tool| waits(tool.as_str()));
+    let own = types.map(|tool| {
+        let station = ["--config", &path(&config.paths.file), "--home", &path(&config.paths.home)]
+            .map(str::to_owned);
+        let mut words = vec!["load-test-data".to_owned(), tool.to_string()];
+        words.extend(station);
+        words
+    });
+    own.chain(config.loaders.iter().map(|loader| vec![loader.to_string()])).collect()
+}
+
+fn path(path: &std::path::Path) -> String {
+    path.display().to_string()
+}
+
+/// Runs a loader to its end, or ends it: when it hangs, and when the daemon is asked to end.
+fn call(config: &Config, words: &[String], stop: &Stop) -> Result<(), String> {
+    let name = words.iter().take(2).cloned().collect::<Vec<_>>().join(" ");
+    let process = start(config, words).map_err(|error| format!("cannot start {name}: {error}"))?;
+    let begun = SystemClock.moment().monotonic;
+    let mut insistence = Insistence { until: begun + LIMIT, asked: false };
+    loop {
+        let now = SystemClock.moment().monotonic;
+        let fds = if insistence.asked { vec![process.fd()] } else { vec![process.fd(), stop.fd()] };
+        signals::wait_for(&fds, now.until(insistence.until));
+        if let Some(status) =
+            process.reap().map_err(|error| format!("cannot wait for {name}: {error}"))?
+        {
+            return told(&name, status, insistence.asked);
+        }
+        insistence.insist(&process, SystemClock.moment().monotonic, stop.asked());
+    }
+}
+
+/// How far the daemon has gone in ending a loader.
+struct Insistence {
+    until: Monotonic,
+    asked: bool,
+}
+
+impl Insistence {
+    fn insist(&mut self, process: &Process, now: Monotonic, stopping: bool) {
+        if self.asked && now >= self.until {
+            process.signal(Signal::KILL);
+            self.until = now + PATIENCE;
+        } else if !self.asked && (stopping || now >= self.until) {
+            process.signal(Signal::TERM);
+            process.signal(Signal::CONT);
+            *self = Self { until: now + PATIENCE, asked: true };
+        }
+    }
+}
+
+fn told(name: &str, status: Status, asked: bool) -> Result<(), String> {
+    match status {
+        // It has said itself what it rejected.
+        Status::Exited(0 | 1) => Ok(()),
+        Status::Exited(75) => Err(format!("{name}: the database is away; files wait")),
+        Status::Exited(status) => Err(format!("{name} ended with status {status}")),
+        Status::Signalled(signal) if asked => {
+            Err(format!("{name} hung or was asked to end: signal {signal}"))
+        }
+        Status::Signalled(signal) => {
+            Err(format!("{name} was ended by signal {signal}; its files wait"))
+        }
+    }
+}
+
+fn start(config: &Config, words: &[String]) -> io::Result<Process> {
+    let stderr = || -> io::Result<File> { Ok(File::from(rustix::io::dup(io::stderr())?)) };
+    process::start(Launch {
+        argv: words,
+        bin: &config.paths.bin,
+        tag: &format!("{}:load-datad:", config.paths.home.display()),
+        stdout: stderr()?,
+        stderr: stderr()?,
+    })
+}

@@ -1,0 +1,77 @@
+//! A result file read and understood, before any database is asked.
+
+use std::{fs, io, path::PathBuf};
+
+use readings::{End, Output, Reading};
+use station::words::run::{self, Ended, Header, Parts};
+
+/// A file and what is in it.
+#[derive(Debug)]
+pub struct Prepared {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The run that its name stands for.
+    pub schedule_id: i64,
+    /// Its content.
+    pub content: Content,
+}
+
+/// What is in a result file.
+#[derive(Debug)]
+pub enum Content {
+    /// A reading.
+    Reading(Box<Header>, Box<Reading>),
+    /// It was not understood; the header, if there is one, and why.
+    Rejected(Option<Box<Header>>, String),
+    /// It cannot be read now; nothing is known of it.
+    Unreachable(io::Error),
+}
+
+/// Reads the file of a run.
+#[must_use]
+pub fn prepare(path: PathBuf) -> Prepared {
+    let name = path.file_name().and_then(|name| name.to_str()).and_then(run::parse_file_name);
+    let Some((schedule_id, tool)) = name else {
+        let why = "a result file is named scheduleid.probetype".to_owned();
+        return Prepared { path, schedule_id: 0, content: Content::Rejected(None, why) };
+    };
+    let content = match fs::read(&path) {
+        Ok(file) => content(schedule_id, tool.as_str(), &file),
+        Err(error) => Content::Unreachable(error),
+    };
+    Prepared { path, schedule_id, content }
+}
+
+fn content(schedule_id: i64, tool: &str, file: &[u8]) -> Content {
+    let parts = match run::take_apart(file) {
+        Ok(parts) => parts,
+        Err(why) => return Content::Rejected(None, why),
+    };
+    if (parts.header.run.schedule_id, parts.header.probetype.as_str()) != (schedule_id, tool) {
+        let Header { run, probetype, .. } = &parts.header;
+        let why = format!("its header is of {}.{probetype}", run.schedule_id);
+        return Content::Rejected(None, why);
+    }
+    let reading = readings::read(tool, &output(&parts));
+    let header = Box::new(parts.header);
+    match reading {
+        Ok(reading) => Content::Reading(header, Box::new(reading)),
+        Err(unreadable) => {
+            let why = format!("the output of {tool} was not understood: {unreadable}");
+            Content::Rejected(Some(header), why)
+        }
+    }
+}
+
+/// What the readers are told of a run.
+#[must_use]
+pub fn output<'a>(parts: &Parts<'a>) -> Output<'a> {
+    let end = match parts.header.ended {
+        Ended::Exited { status } => End::Exited(status),
+        Ended::Signalled { signal } => End::Signalled(signal),
+        Ended::TimedOut { .. } => End::TimedOut,
+        // It was killed for it.
+        Ended::TooMuchOutput => End::Signalled(9),
+    };
+    Output { stdout: parts.stdout, stderr: parts.stderr, end }
+}

@@ -1,0 +1,164 @@
+//! `load-test-data` loads result files into the data tables.
+//!
+//! - [`file`](mod@file) reads a file and has it understood: no database yet.
+//! - [`load`] decides with the database what becomes of it, in one transaction for many files.
+//! - [`tables`] and [`routes`] make rows of readings.
+
+pub mod file;
+pub mod load;
+pub mod routes;
+pub mod tables;
+
+use std::{
+    fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use clap::Parser;
+use readings::{End, Output};
+use station::{
+    app::{self, Common, Exit, Failure},
+    words::{config::Config, run},
+    world::{
+        clock::{Clock, SystemClock},
+        spool::Spool,
+        store::Store,
+    },
+};
+
+use crate::{file::Prepared, load::Tally};
+
+/// Loads result files into the tables, each exactly once
+#[derive(Debug, Parser)]
+#[command(name = "load-test-data", version, after_help = EXITS)]
+pub struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// Probe types whose waiting files are loaded (ping, traceroute), or result files; all probe types if none is named
+    #[arg(value_name = "PROBETYPE|FILE")]
+    what: Vec<String>,
+    /// Print the reading of a tool's raw output, or of a result file, as JSON; no station is needed
+    #[arg(long, num_args = 2, value_names = ["TOOL", "FILE|-"], conflicts_with = "what")]
+    print: Option<Vec<String>>,
+    /// With --print: the tool's standard error
+    #[arg(long, value_name = "FILE", requires = "print")]
+    stderr: Option<PathBuf>,
+    /// With --print: the tool's exit status
+    #[arg(long, value_name = "N", requires = "print", default_value_t = 0)]
+    status: i32,
+}
+
+const EXITS: &str = "Exit status: 0 all loaded; 1 some files were rejected or could not be moved; 2 usage; \
+                     75 the database is locked or away, files wait; 78 wrong configuration or schema";
+
+/// So many files are loaded in one transaction; so many are in memory at once, and as many being read.
+const BATCH: usize = 1_000;
+/// How long a transaction waits for other programs.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// The program.
+///
+/// # Errors
+/// The configuration is wrong, or the database or the data directory is away.
+pub fn run(args: &Args) -> Result<Exit, Failure> {
+    if let Some([tool, file]) = args.print.as_deref() {
+        return print(tool, file, args);
+    }
+    let config = args.common.load()?;
+    let (types, files) = sort(&args.what, &config);
+    let data = &config.paths.data;
+    let reading =
+        || Failure::new(Exit::TryLater, format!("reading the data directory {}", data.display()));
+    let spool = Spool::open(data).map_err(|error| reading().because(error))?;
+    let mut store = Store::of(&config.database, PATIENCE);
+    let mut tally = load_files(&mut store, &spool, files.chunks(BATCH).map(<[PathBuf]>::to_vec))?;
+    for tool in types {
+        loop {
+            let waiting =
+                spool.waiting(Some(&tool), BATCH * 20).map_err(|error| reading().because(error))?;
+            let full = waiting.len() == BATCH * 20;
+            let loaded =
+                load_files(&mut store, &spool, waiting.chunks(BATCH).map(<[PathBuf]>::to_vec))?;
+            tally.add(loaded);
+            if !full || loaded.moved() == 0 {
+                break;
+            }
+        }
+    }
+    log::info!("{} loaded, {} rejected, {} kept", tally.loaded, tally.rejected, tally.kept);
+    Ok(if tally.rejected + tally.kept > 0 { Exit::NeedsPerson } else { Exit::Well })
+}
+
+/// Tells probe types from files: a result file's name has a dot, or a path before it.
+fn sort(what: &[String], config: &Config) -> (Vec<String>, Vec<PathBuf>) {
+    if what.is_empty() {
+        return (config.probetypes.iter().map(ToString::to_string).collect(), Vec::new());
+    }
+    let (files, types): (Vec<&String>, Vec<&String>) =
+        what.iter().partition(|word| word.contains(['.', '/']));
+    (types.into_iter().cloned().collect(), files.into_iter().map(PathBuf::from).collect())
+}
+
+/// Loads batches of files: while one is being loaded, the next is read on another processor.
+fn load_files(
+    store: &mut Store,
+    spool: &Spool,
+    batches: impl Iterator<Item = Vec<PathBuf>> + Send,
+) -> Result<Tally, Failure> {
+    let mut tally = Tally::default();
+    thread::scope(|scope| {
+        let (sender, receiver) = mpsc::sync_channel::<Vec<Prepared>>(1);
+        scope.spawn(move || {
+            for batch in batches {
+                if sender.send(batch.into_iter().map(file::prepare).collect()).is_err() {
+                    break;
+                }
+            }
+        });
+        for batch in receiver {
+            let fates = load::load(store, &batch)
+                .map_err(|error| Failure::store("loading results", error))?;
+            tally.add(load::carry_out(spool, SystemClock.now(), &batch, &fates));
+        }
+        Ok(tally)
+    })
+}
+
+fn print(tool: &str, file: &str, args: &Args) -> Result<Exit, Failure> {
+    let stdout = content(file)?;
+    let stderr = args.stderr.as_deref().map_or(Ok(Vec::new()), read)?;
+    let whole = run::take_apart(&stdout);
+    let output = match &whole {
+        Ok(parts) => file::output(parts),
+        Err(_) => Output { stdout: &stdout, stderr: &stderr, end: End::Exited(args.status) },
+    };
+    let reading = readings::read(tool, &output).map_err(|error| {
+        Failure::new(Exit::NeedsPerson, format!("reading {file} as output of {tool}"))
+            .because(error)
+    })?;
+    let json = serde_json::to_string_pretty(&reading)
+        .map_err(|error| Failure::new(Exit::NeedsPerson, "writing the reading").because(error))?;
+    app::print(&format!("{json}\n"))?;
+    Ok(Exit::Well)
+}
+
+fn content(file: &str) -> Result<Vec<u8>, Failure> {
+    if file != "-" {
+        return read(Path::new(file));
+    }
+    let mut content = Vec::new();
+    io::stdin().read_to_end(&mut content).map_err(|error| {
+        Failure::new(Exit::NeedsPerson, "reading the standard input").because(error)
+    })?;
+    Ok(content)
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+    fs::read(file).map_err(|error| {
+        Failure::new(Exit::NeedsPerson, format!("reading {}", file.display())).because(error)
+    })
+}

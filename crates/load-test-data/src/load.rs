@@ -1,0 +1,220 @@
+//! Files into tables: each exactly once, whatever is killed when.
+//!
+//! The row of SCHEDULE and the readings change in one transaction; only then the file is moved. A
+//! program that dies in between leaves a file whose row says that it is loaded: the next one moves it
+//! and loads nothing.
+
+use station::{
+    text::Timestamp,
+    words::run::{Header, RunId, State},
+    world::{
+        spool::Spool,
+        store::{self, Error, Kind, Session, Store},
+    },
+};
+
+use crate::{
+    file::{Content, Prepared},
+    tables::{self, Origin},
+};
+
+/// What became of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// Its readings are in the tables, since now or since before.
+    Loaded,
+    /// It was not understood, or belongs to no run that waits for it.
+    Rejected(String),
+    /// It stays where it is.
+    Kept(String),
+}
+
+/// How many files came to which end.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Tally {
+    /// Loaded.
+    pub loaded: u64,
+    /// Rejected.
+    pub rejected: u64,
+    /// Left where they are.
+    pub kept: u64,
+}
+
+impl Tally {
+    /// Files that are not where they were.
+    #[must_use]
+    pub fn moved(&self) -> u64 {
+        self.loaded + self.rejected
+    }
+
+    /// Adds another tally.
+    pub fn add(&mut self, other: Self) {
+        self.loaded += other.loaded;
+        self.rejected += other.rejected;
+        self.kept += other.kept;
+    }
+}
+
+/// Loads files in one transaction; if one of them makes it fail, each in its own.
+///
+/// # Errors
+/// The database is away; then nothing was changed and no file was moved.
+pub fn load(store: &mut Store, batch: &[Prepared]) -> Result<Vec<Fate>, Error> {
+    let together =
+        store.transaction(|session| batch.iter().map(|file| load_one(session, file)).collect());
+    match together {
+        Err(error) if matches!(error.kind(), Kind::Conflict | Kind::Other) && batch.len() > 1 => {
+            batch.iter().map(|file| load_alone(store, file)).collect()
+        }
+        Err(error) if matches!(error.kind(), Kind::Conflict | Kind::Other) => {
+            Ok(vec![Fate::Kept(error.to_string())])
+        }
+        other => other,
+    }
+}
+
+fn load_alone(store: &mut Store, file: &Prepared) -> Result<Fate, Error> {
+    match store.transaction(|session| load_one(session, file)) {
+        Err(error) if matches!(error.kind(), Kind::Conflict | Kind::Other) => {
+            Ok(Fate::Kept(error.to_string()))
+        }
+        other => other,
+    }
+}
+
+fn load_one(session: &mut dyn Session, file: &Prepared) -> Result<Fate, Error> {
+    match &file.content {
+        Content::Reading(header, reading) => {
+            let problem = tables::problem(reading);
+            if !leave(session, header, State::Loaded, problem.as_deref())? {
+                return superseded(session, file.schedule_id, Some(header.run));
+            }
+            let origin = origin(session, file.schedule_id)?;
+            tables::insert(session, &origin, header, reading)?;
+            Ok(Fate::Loaded)
+        }
+        Content::Rejected(Some(header), why) => {
+            let rejected = leave(session, header, State::Rejected, Some(why))?;
+            if rejected {
+                Ok(Fate::Rejected(why.clone()))
+            } else {
+                superseded(session, file.schedule_id, Some(header.run))
+            }
+        }
+        Content::Rejected(None, why) => reject_headless(session, file, why),
+        Content::Unreachable(error) => Ok(Fate::Kept(error.to_string())),
+    }
+}
+
+/// Moves the row of a run on from `finished`, or from `running` when its daemon has not come to it yet.
+fn leave(
+    session: &mut dyn Session,
+    header: &Header,
+    to: State,
+    reason: Option<&str>,
+) -> Result<bool, Error> {
+    let RunId { schedule_id, attempt } = header.run;
+    let changed = session.execute(
+        "UPDATE SCHEDULE SET state = ?, opentoolspecsID = NULL, start_us = ?, end_us = ?, reason = COALESCE(?, reason) \
+         WHERE scheduleID = ? AND attempt = ? AND state IN ('finished', 'running')",
+        &[
+            to.as_str().into(),
+            header.start_us.into(),
+            header.end_us.into(),
+            reason.into(),
+            schedule_id.into(),
+            attempt.into(),
+        ],
+    )?;
+    Ok(changed == 1)
+}
+
+fn origin(session: &mut dyn Session, schedule_id: i64) -> Result<Origin, Error> {
+    let sql = "SELECT toolspecsID, srcNodeID, destNodeID FROM SCHEDULE WHERE scheduleID = ?";
+    let origin = store::one(session, sql, &[schedule_id.into()], |row| {
+        Ok(Origin { spec_id: row.int(0)?, src: row.text(1), dest: row.text(2) })
+    })?;
+    origin.ok_or_else(|| {
+        Error::new(Kind::Other, format!("the row {schedule_id} of SCHEDULE is gone"))
+    })
+}
+
+/// Why a run's row would not be moved on: a crash between the transaction and the move of the file,
+/// or a file that nobody waits for.
+fn superseded(
+    session: &mut dyn Session,
+    schedule_id: i64,
+    run: Option<RunId>,
+) -> Result<Fate, Error> {
+    let sql = "SELECT state, attempt, reason FROM SCHEDULE WHERE scheduleID = ?";
+    let row = store::one(session, sql, &[schedule_id.into()], |row| {
+        Ok((row.text(0), row.int(1)?, row.text(2)))
+    })?;
+    Ok(match row {
+        None => Fate::Rejected(format!("there is no row {schedule_id} in SCHEDULE")),
+        Some((state, attempt, _))
+            if state == State::Loaded.as_str() && run.is_none_or(|run| run.attempt == attempt) =>
+        {
+            Fate::Loaded
+        }
+        Some((state, _, reason)) if state == State::Rejected.as_str() => Fate::Rejected(reason),
+        Some((state, attempt, _)) => Fate::Rejected(format!(
+            "its row in SCHEDULE is {state}, attempt {attempt}: nobody waits for this file"
+        )),
+    })
+}
+
+/// Without a header only the file's name tells the run; a run that still goes on writes no file in place.
+fn reject_headless(session: &mut dyn Session, file: &Prepared, why: &str) -> Result<Fate, Error> {
+    let changed = session.execute(
+        "UPDATE SCHEDULE SET state = 'rejected', opentoolspecsID = NULL, reason = ? \
+         WHERE scheduleID = ? AND state = 'finished'",
+        &[why.into(), file.schedule_id.into()],
+    )?;
+    if changed == 1 {
+        Ok(Fate::Rejected(why.to_owned()))
+    } else {
+        headless_superseded(session, file, why)
+    }
+}
+
+fn headless_superseded(
+    session: &mut dyn Session,
+    file: &Prepared,
+    why: &str,
+) -> Result<Fate, Error> {
+    // Whatever the row says, these bytes are no result: they are never filed as loaded.
+    Ok(match superseded(session, file.schedule_id, None)? {
+        Fate::Loaded => {
+            Fate::Rejected(format!("{why}; the readings of this run are loaded already"))
+        }
+        other => other,
+    })
+}
+
+/// Moves files where their fates belong, and tells what a person should know.
+#[must_use]
+pub fn carry_out(spool: &Spool, now: Timestamp, batch: &[Prepared], fates: &[Fate]) -> Tally {
+    let mut tally = Tally::default();
+    for (file, fate) in batch.iter().zip(fates) {
+        let moved = match fate {
+            Fate::Loaded => spool.archive(&file.path, now),
+            Fate::Rejected(why) => {
+                log::warn!("{}: rejected: {why}", file.path.display());
+                spool.reject(&file.path)
+            }
+            Fate::Kept(why) => Err(std::io::Error::other(why.clone())),
+        };
+        match (moved, fate) {
+            (Ok(()), Fate::Loaded) => tally.loaded += 1,
+            (Ok(()), _) => tally.rejected += 1,
+            // Another loader was quicker.
+            (Err(error), _) if error.kind() == std::io::ErrorKind::NotFound => tally.loaded += 1,
+            (Err(error), _) => {
+                log::error!("{}: stays: {error}", file.path.display());
+                tally.kept += 1;
+            }
+        }
+    }
+    tally
+}

@@ -1,0 +1,20 @@
+//! `pingd`: carries out the ping runs of SCHEDULE side by side.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use probe_daemons::{Args, Kind};
+
+/// Carries out the ping runs of SCHEDULE side by side, each at its second
+#[derive(Debug, Parser)]
+#[command(name = "pingd", version)]
+struct Command {
+    #[command(flatten)]
+    args: Args,
+}
+
+fn main() -> ExitCode {
+    station::app::run_daemon(|command: &Command| {
+        probe_daemons::run(Kind { program: "pingd", tool: "ping" }, &command.args)
+    })
+}

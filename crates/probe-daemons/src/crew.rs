@@ -1,0 +1,250 @@
+//! The loop: starts what is due, watches what runs, ends what hangs.
+//!
+//! It waits for the nearest deadline, for the end of a process, for claims and for signals, and does
+//! nothing that could take long: disk and database are the [ledger](crate::ledger)'s.
+
+use std::{os::fd::BorrowedFd, time::Duration};
+
+use station::{
+    daemon::Daemon,
+    world::{
+        clock::{Clock, Moment, Monotonic},
+        keepalive::BEAT,
+        probe::{Order, Running},
+        signals,
+        spool::Spool,
+    },
+};
+
+use crate::{
+    Kind,
+    agenda::{Agenda, Turn},
+    ledger::{Ledger, Outcome},
+};
+
+/// While something runs or waits, the loop comes round at least this often: it notices a clock that
+/// was stepped and output that grows without end.
+const CHECK: Duration = Duration::from_secs(1);
+/// A ledger that has not come round for so long hangs, and so does the daemon: it beats no more.
+const LEDGER_HANGS: Duration = Duration::from_secs(120);
+
+/// The daemon's state between two turns of its loop.
+pub struct Crew<'a> {
+    kind: Kind,
+    daemon: &'a mut Daemon,
+    spool: &'a Spool,
+    ledger: Ledger,
+    agenda: Agenda,
+    running: Vec<Running>,
+    /// When the next beat and the next check are due.
+    next_beat: Monotonic,
+    next_check: Monotonic,
+    phase: Phase,
+}
+
+/// How far the daemon is in ending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Claims and starts.
+    Working,
+    /// `--once`: claims no more, carries out what it has.
+    Finishing,
+    /// Asked to end: starts nothing more, lets run what runs until then.
+    Draining(Monotonic),
+}
+
+impl<'a> Crew<'a> {
+    /// A crew with nothing to do yet.
+    #[must_use]
+    pub fn new(kind: Kind, daemon: &'a mut Daemon, spool: &'a Spool, ledger: Ledger) -> Self {
+        let agenda = Agenda::new(daemon.config.side_by_side);
+        let (next_beat, next_check) = (Monotonic::default(), Monotonic::default());
+        let phase = Phase::Working;
+        Self {
+            kind,
+            daemon,
+            spool,
+            ledger,
+            agenda,
+            running: Vec::new(),
+            next_beat,
+            next_check,
+            phase,
+        }
+    }
+
+    /// Works until a stop is asked for, or, `once`, until what was due is done.
+    ///
+    /// # Errors
+    /// Only `once`: what kept the ledger from looking what is due.
+    pub fn work(mut self, once: bool) -> Result<(), String> {
+        let mut result = Ok(());
+        loop {
+            let moment = self.daemon.clock.moment();
+            self.take_claims(once);
+            self.heed_stop(&moment);
+            self.start_due(&moment);
+            self.insist(&moment);
+            self.beat(&moment);
+            if once && self.phase == Phase::Working {
+                result = self.ledger.health().outage.map_or(Ok(()), Err);
+            }
+            if result.is_err() || self.is_done(&moment) {
+                break;
+            }
+            self.wait(&moment);
+        }
+        self.leave();
+        result
+    }
+
+    fn take_claims(&mut self, once: bool) {
+        let Some(orders) = self.ledger.claimed() else { return };
+        self.agenda.add(orders);
+        if once && self.phase == Phase::Working {
+            self.ledger.drain();
+            self.phase = Phase::Finishing;
+        }
+    }
+
+    fn heed_stop(&mut self, moment: &Moment) {
+        if !self.daemon.stop.asked() || matches!(self.phase, Phase::Draining(_)) {
+            return;
+        }
+        self.ledger.drain();
+        self.phase = Phase::Draining(moment.monotonic + self.daemon.config.drain);
+        let waiting = self.agenda.give_back();
+        log::info!("asked to end: {} run, {} are put back", self.running.len(), waiting.len());
+        self.put_back(&waiting);
+    }
+
+    fn put_back(&self, orders: &[Order]) {
+        for order in orders {
+            self.ledger.note(Outcome::PutBack(order.run));
+        }
+    }
+
+    fn start_due(&mut self, moment: &Moment) {
+        if matches!(self.phase, Phase::Draining(_)) {
+            // Claims that crossed the wish to end.
+            let waiting = self.agenda.give_back();
+            self.put_back(&waiting);
+            return;
+        }
+        let Turn { start, missed } = self.agenda.turn(moment.wall, self.running.len());
+        for order in missed {
+            let reason =
+                format!("{} runs were going on until its window had passed", self.running.len());
+            self.ledger.note(Outcome::Missed(order.run, reason));
+        }
+        for order in start {
+            self.start(&order);
+        }
+    }
+
+    fn start(&mut self, order: &Order) {
+        let moment = self.daemon.clock.moment();
+        match order.start(self.kind.program, &self.daemon.config, &self.spool.tmp(), &moment) {
+            Ok(running) => self.running.push(running),
+            Err(reason) => {
+                log::warn!("run {}: {reason}", order.run);
+                self.ledger.note(Outcome::Failed(order.run, reason));
+            }
+        }
+    }
+
+    /// Goes on ending what hangs; what even KILL does not end is given up.
+    fn insist(&mut self, moment: &Moment) {
+        let now = moment.monotonic;
+        let check = now >= self.next_check;
+        for running in &mut self.running {
+            if check {
+                running.check_output(self.daemon.config.most_output, now);
+            }
+            running.insist(now);
+        }
+        if check {
+            self.next_check = now + CHECK;
+        }
+        while let Some(index) = self.running.iter().position(Running::is_stuck) {
+            log::error!("run {}: its process cannot be killed", self.running[index].order().run);
+            self.end(index);
+        }
+    }
+
+    fn end(&mut self, index: usize) {
+        let running = self.running.swap_remove(index);
+        match running.end(&self.daemon.clock.moment()) {
+            Ok(ending) => self.ledger.note(Outcome::Ended(Box::new(ending))),
+            Err(running) => self.running.push(*running),
+        }
+    }
+
+    fn beat(&mut self, moment: &Moment) {
+        let health = self.ledger.health();
+        let hangs = health.turned.until(moment.monotonic) > LEDGER_HANGS
+            && health.turned != Monotonic::default();
+        if moment.monotonic < self.next_beat || hangs {
+            return;
+        }
+        let counts = format!("{} running, {} waiting", self.running.len(), self.agenda.len());
+        let doing = health.outage.map_or(counts.clone(), |outage| format!("{counts}; {outage}"));
+        self.daemon.keepalive.beat(moment, doing);
+        self.next_beat = moment.monotonic + if self.is_idle() { BEAT } else { CHECK };
+    }
+
+    fn is_idle(&self) -> bool {
+        self.running.is_empty() && self.agenda.is_empty()
+    }
+
+    fn is_done(&self, moment: &Moment) -> bool {
+        match self.phase {
+            Phase::Working => false,
+            Phase::Finishing => self.is_idle(),
+            Phase::Draining(until) => self.running.is_empty() || moment.monotonic >= until,
+        }
+    }
+
+    fn wait(&mut self, moment: &Moment) {
+        let length = self.until_next(moment);
+        let mut fds: Vec<BorrowedFd<'_>> = vec![self.ledger.fd()];
+        if !matches!(self.phase, Phase::Draining(_)) {
+            fds.push(self.daemon.stop.fd());
+        }
+        let others = fds.len();
+        fds.extend(self.running.iter().map(Running::fd));
+        let ready = signals::wait_for(&fds, length);
+        // From the last to the first: ending one moves the last into its place.
+        for index in (0..self.running.len()).rev() {
+            if ready.get(others + index) == Some(&true) {
+                self.end(index);
+            }
+        }
+    }
+
+    /// The time to the nearest deadline.
+    fn until_next(&self, moment: &Moment) -> Duration {
+        let deadlines = self.running.iter().map(Running::deadline);
+        let check = (!self.is_idle()).then_some(self.next_check);
+        let drain = if let Phase::Draining(until) = self.phase { Some(until) } else { None };
+        let nearest = deadlines.chain([self.next_beat]).chain(check).chain(drain).min();
+        let nearest = nearest.map_or(BEAT, |deadline| moment.monotonic.until(deadline));
+        let start = self.agenda.next(self.running.len());
+        start.map_or(nearest, |due| nearest.min(moment.wall.until(due)))
+    }
+
+    /// Ends what still runs, and waits until the ledger has written everything.
+    fn leave(mut self) {
+        if !self.running.is_empty() {
+            log::warn!("{} runs are ended with the daemon and put back", self.running.len());
+        }
+        for running in std::mem::take(&mut self.running) {
+            running.kill();
+            self.ledger.note(Outcome::PutBack(running.order().run));
+        }
+        let doing = "ended".to_owned();
+        self.daemon.keepalive.beat(&self.daemon.clock.moment(), doing);
+        self.ledger.close();
+        log::info!("{} ends", self.kind.program);
+    }
+}

@@ -1,0 +1,59 @@
+//! `pingd`, `traced`, `owpingd` and `pathchirpd`: one loop, four programs, as they differ only by the
+//! tool whose runs they carry out.
+//!
+//! - [`agenda`] decides what starts when: a value.
+//! - [`crew`] is the loop: it starts, watches and ends processes.
+//! - [`ledger`] is the thread that writes files and rows, so that the loop never waits for them.
+//! - [`recovery`] puts right what a killed daemon left.
+
+pub mod agenda;
+pub mod crew;
+pub mod ledger;
+pub mod recovery;
+
+use station::{
+    app::{Common, Exit, Failure},
+    daemon::Daemon,
+    world::{clock::Clock, process, spool::Spool},
+};
+
+use crate::{crew::Crew, ledger::Ledger};
+
+/// Which of the daemons.
+#[derive(Debug, Clone, Copy)]
+pub struct Kind {
+    /// Its name.
+    pub program: &'static str,
+    /// The tool whose runs it carries out.
+    pub tool: &'static str,
+}
+
+/// The arguments of all of them.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// Carry out what is due now and within the next seconds, then end: for cron
+    #[arg(long)]
+    once: bool,
+}
+
+/// The program.
+///
+/// # Errors
+/// As [`Daemon::begin`]; also when the data directory or the database is away at the start.
+pub fn run(kind: Kind, args: &Args) -> Result<Exit, Failure> {
+    let mut daemon = Daemon::begin(kind.program, &args.common)?;
+    process::raise_descriptor_limit();
+    let data = daemon.config.paths.data.clone();
+    let spool = Spool::open(&data).map_err(|error| {
+        Failure::new(Exit::TryLater, format!("preparing the data directory {}", data.display()))
+            .because(error)
+    })?;
+    recovery::recover(kind, &daemon.config, &spool, daemon.clock.now())?;
+    let ledger = Ledger::start(kind, &daemon.config, &spool)
+        .map_err(|error| Failure::new(Exit::TryLater, "starting the ledger").because(error))?;
+    let worked = Crew::new(kind, &mut daemon, &spool, ledger).work(args.once);
+    worked.map_err(|why| Failure::new(Exit::TryLater, "looking for runs that are due").why(why))?;
+    Ok(Exit::Well)
+}

@@ -1,0 +1,101 @@
+//! What a daemon of this kind that was killed left behind, put right before the first claim.
+
+use std::{fs, time::Duration};
+
+use station::{
+    app::Failure,
+    text::Timestamp,
+    words::{config::Config, run},
+    world::{
+        probe, process,
+        spool::Spool,
+        store::{self, Claimed, Error, Session, Store},
+    },
+};
+
+use crate::Kind;
+
+/// How long the database may be locked at the start.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Ends processes that were left running, closes rows that were left open and removes half files.
+///
+/// A run whose result is a file already is finished. One that was claimed ahead of its time was not
+/// started and is pending again. Any other is lost.
+///
+/// # Errors
+/// The database or the spool is away.
+pub fn recover(kind: Kind, config: &Config, spool: &Spool, now: Timestamp) -> Result<(), Failure> {
+    let failure = |error| {
+        Failure::store(format!("recovering runs that an earlier {} left", kind.program), error)
+    };
+    let mut store = Store::of(&config.database, PATIENCE);
+    let left = store
+        .read(|session| store::running_of(session, &kind.claimant(config)))
+        .map_err(failure)?;
+    end_processes(kind, config, &left);
+    if let Err(error) = spool.clear_tmp(kind.tool) {
+        log::warn!("cannot clear {}: {error}", spool.tmp().display());
+    }
+    if left.is_empty() {
+        return Ok(());
+    }
+    let lost =
+        store.transaction(|session| close(session, kind, spool, now, &left)).map_err(failure)?;
+    log::warn!(
+        "an earlier {} left {} runs open; {lost} of them are lost",
+        kind.program,
+        left.len()
+    );
+    Ok(())
+}
+
+type Left = (run::RunId, Claimed);
+
+fn end_processes(kind: Kind, config: &Config, left: &[Left]) {
+    let commands: Vec<Vec<String>> =
+        left.iter().filter_map(|(_, order)| Some(order.as_ref().ok()?.argv.clone())).collect();
+    for orphan in process::orphans(&probe::tag(&config.paths.home, kind.program), &commands) {
+        match orphan.kill() {
+            Ok(()) => {
+                log::warn!("ended process {} that was left running: {}", orphan.pid, orphan.command);
+            }
+            Err(error) => log::error!("cannot end process {}: {error}", orphan.pid),
+        }
+    }
+}
+
+fn close(
+    session: &mut dyn Session,
+    kind: Kind,
+    spool: &Spool,
+    now: Timestamp,
+    left: &[Left],
+) -> Result<usize, Error> {
+    let mut lost = 0;
+    for (run, order) in left {
+        match order {
+            Err((_, fault)) => store::fail(session, *run, fault)?,
+            Ok(order) => match published(spool, order) {
+                Some(times) => store::finish(session, order, times, None)?,
+                None if order.due > now => store::put_back(session, *run)?,
+                None => {
+                    lost += 1;
+                    store::lose(
+                        session,
+                        *run,
+                        &format!("{} died before its result was written", kind.program),
+                    )?
+                }
+            },
+        };
+    }
+    Ok(lost)
+}
+
+/// Start and end of a run whose result file waits.
+fn published(spool: &Spool, order: &probe::Order) -> Option<(Timestamp, Timestamp)> {
+    let file = fs::read(spool.data().join(run::file_name(order.run, &order.tool))).ok()?;
+    let header = run::take_apart(&file).ok()?.header;
+    (header.run == order.run).then_some((header.start_us, header.end_us))
+}

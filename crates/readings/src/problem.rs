@@ -1,0 +1,198 @@
+//! Why there are no figures, or fewer than were asked for.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use crate::{
+    End, Output, Unreadable,
+    text::{self, bare, quote},
+};
+
+/// Why a run gave no figures, or fewer than were asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// What kind of thing went wrong.
+    pub kind: Kind,
+    /// The tool's own words where there are any, at most 200 characters.
+    pub text: String,
+}
+
+/// The kinds of problems; in JSON the words of [`Kind::words`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The name of the target means nothing.
+    UnknownHost,
+    /// Whether the name means anything could not be found out.
+    ResolverFailure,
+    /// The target has no address of the family asked for.
+    NoAddress,
+    /// This host has no route to the target.
+    NetworkUnreachable,
+    /// The tool lacks a privilege.
+    NotPermitted,
+    /// The tool did not accept its arguments.
+    Usage,
+    /// It had to be ended at its limit of time.
+    Hung,
+    /// A signal ended it.
+    Killed,
+    /// The signal of an interrupt (SIGINT) ended it.
+    Interrupted,
+    /// It ended by itself, but the end of its output is missing.
+    CutShort,
+    /// Anything else; the text says what.
+    Other,
+}
+
+impl Kind {
+    /// The kind in words: "unknown host".
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::UnknownHost => "unknown host",
+            Self::ResolverFailure => "resolver failure",
+            Self::NoAddress => "no address",
+            Self::NetworkUnreachable => "network unreachable",
+            Self::NotPermitted => "not permitted",
+            Self::Usage => "usage",
+            Self::Hung => "hung",
+            Self::Killed => "killed",
+            Self::Interrupted => "interrupted",
+            Self::CutShort => "cut short",
+            Self::Other => "other",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.words())
+    }
+}
+
+impl Serialize for Kind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.words())
+    }
+}
+
+/// What the tools say, in lower case, and what it means. The C library's words for a failed
+/// look-up or call come first: what a tool adds to them varies.
+const SAYINGS: &[(&str, Kind)] = &[
+    ("name or service not known", Kind::UnknownHost),
+    ("nodename nor servname", Kind::UnknownHost),
+    ("name does not resolve", Kind::UnknownHost),
+    ("unknown host", Kind::UnknownHost),
+    ("bad address", Kind::UnknownHost),
+    ("temporary failure in name resolution", Kind::ResolverFailure),
+    ("try again", Kind::ResolverFailure),
+    ("non-recoverable failure", Kind::ResolverFailure),
+    ("address family for hostname not supported", Kind::NoAddress),
+    ("no address associated", Kind::NoAddress),
+    ("network is unreachable", Kind::NetworkUnreachable),
+    ("no route to host", Kind::NetworkUnreachable),
+    ("operation not permitted", Kind::NotPermitted),
+    ("permission denied", Kind::NotPermitted),
+    ("enough privileges", Kind::NotPermitted),
+    ("allowed for user", Kind::NotPermitted),
+    ("must be root", Kind::NotPermitted),
+    ("usage", Kind::Usage),
+    ("invalid", Kind::Usage),
+    ("unrecognized option", Kind::Usage),
+    ("requires an argument", Kind::Usage),
+    ("out of range", Kind::Usage),
+    ("no more than", Kind::Usage),
+    ("bad option", Kind::Usage),
+    ("cannot handle", Kind::Usage),
+];
+
+/// What kept the tool from its figures; nothing if it told them all and ended by itself.
+pub(crate) fn of(output: &Output<'_>, complete: bool) -> Option<Problem> {
+    let by_itself = || told(output.stderr).unwrap_or_else(|| cut_short(output.end));
+    from_outside(output.end).or_else(|| (!complete).then(by_itself))
+}
+
+/// The problem that stands in place of any output, told as such or a stop from outside.
+///
+/// `first_line` is what is wrong with the first line on standard output, if there is one: whatever
+/// speaks there, and not in the manner of the tool, was not the tool. Only if the tool's own
+/// complaint stands beside it, it is taken for a help text or the like.
+pub(crate) fn instead_of_output(
+    output: &Output<'_>,
+    first_line: Option<Unreadable>,
+) -> Result<Problem, Unreadable> {
+    if let Some(problem) = from_outside(output.end) {
+        return first_line.map_or(Ok(problem), Err);
+    }
+    let failed_silently = first_line.is_none() && output.end != End::Exited(0);
+    told(output.stderr)
+        .filter(|problem| problem.kind != Kind::Other || failed_silently)
+        .ok_or_else(|| first_line.unwrap_or_else(|| silence(output.end)))
+}
+
+/// Whether somebody else ended the tool.
+fn from_outside(end: End) -> Option<Problem> {
+    match end {
+        End::TimedOut => {
+            Some(Problem { kind: Kind::Hung, text: "ended at its limit of time".to_owned() })
+        }
+        End::Signalled(signal) => Some(signalled(signal)),
+        End::Exited(_) => None,
+    }
+}
+
+/// The first complaint on standard error that is understood, else the first of any kind.
+fn told(stderr: &[u8]) -> Option<Problem> {
+    let mut unknown = None;
+    for line in text::lines(stderr) {
+        let said = bare(&line.text);
+        if said.is_empty() || is_warning(said) {
+            continue;
+        }
+        match meaning(said) {
+            Kind::Other => unknown = unknown.or_else(|| Some(Problem::of(Kind::Other, said))),
+            kind => return Some(Problem::of(kind, said)),
+        }
+    }
+    unknown
+}
+
+/// Whether the tool goes on after saying this.
+pub(crate) fn is_warning(said: &str) -> bool {
+    said.to_ascii_lowercase().contains("warning")
+}
+
+fn meaning(said: &str) -> Kind {
+    let said = said.to_ascii_lowercase();
+    let known = SAYINGS.iter().find(|(words, _)| said.contains(words));
+    known.map_or(Kind::Other, |(_, kind)| *kind)
+}
+
+impl Problem {
+    fn of(kind: Kind, said: &str) -> Self {
+        Self { kind, text: quote(said) }
+    }
+}
+
+fn signalled(signal: i32) -> Problem {
+    const INTERRUPT: i32 = 2;
+    let kind = if signal == INTERRUPT { Kind::Interrupted } else { Kind::Killed };
+    Problem { kind, text: format!("ended by signal {signal}") }
+}
+
+fn cut_short(end: End) -> Problem {
+    Problem { kind: Kind::CutShort, text: format!("the output ends too early ({})", status(end)) }
+}
+
+fn silence(end: End) -> Unreadable {
+    Unreadable { reason: format!("nothing was printed ({})", status(end)), line: None }
+}
+
+fn status(end: End) -> String {
+    match end {
+        End::Exited(status) => format!("exit status {status}"),
+        End::Signalled(signal) => format!("signal {signal}"),
+        End::TimedOut => "hung".to_owned(),
+    }
+}

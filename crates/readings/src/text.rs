@@ -1,0 +1,121 @@
+//! Untrusted text, a line at a time.
+//!
+//! Bytes are decoded line by line and long lines are cut, so that a reader never holds more of a huge
+//! output than one line of it.
+
+use std::{borrow::Cow, net::IpAddr, str::FromStr};
+
+use crate::Unreadable;
+
+/// Bytes of a line that are looked at. Ten probes with the longest names take a quarter of it.
+const LONGEST_LINE: usize = 16 * 1024;
+/// Characters of the text that a message or a remark quotes.
+const LONGEST_QUOTE: usize = 200;
+/// Whole milliseconds a delay may have: thirty years. Sums of delays stay exact below it.
+const LONGEST_DELAY_MS: u64 = 1_000_000_000_000;
+
+/// One line of output.
+pub(crate) struct Line<'a> {
+    /// From 1.
+    pub(crate) number: usize,
+    /// Without its newline; bytes that are no UTF-8 are replaced.
+    pub(crate) text: Cow<'a, str>,
+    /// Whether its end is there. If not, its last word may be half a word.
+    pub(crate) finished: bool,
+}
+
+pub(crate) fn lines(bytes: &[u8]) -> impl Iterator<Item = Line<'_>> {
+    bytes
+        .split_inclusive(|byte| *byte == b'\n')
+        .enumerate()
+        .map(|(index, raw)| Line::of(index + 1, raw))
+}
+
+impl<'a> Line<'a> {
+    fn of(number: usize, raw: &'a [u8]) -> Self {
+        let body = raw.strip_suffix(b"\n").unwrap_or(raw);
+        let kept = body.get(..LONGEST_LINE).unwrap_or(body);
+        let finished = body.len() < raw.len() && kept.len() == body.len();
+        Self { number, text: String::from_utf8_lossy(kept), finished }
+    }
+
+    /// That something else should stand here.
+    pub(crate) fn wrong(&self, expected: &str, found: &str) -> Unreadable {
+        let found = quote(found);
+        let reason = format!("expected {expected}, found {found:?}");
+        Unreadable { reason, line: Some(self.number) }
+    }
+}
+
+/// The text without the blanks, bells, carriage returns and backspaces around it.
+pub(crate) fn bare(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || c.is_control())
+}
+
+/// The text, cut to a length that is fit to be kept.
+pub(crate) fn quote(text: &str) -> String {
+    text.chars().take(LONGEST_QUOTE).collect()
+}
+
+/// A whole number: digits and nothing else.
+pub(crate) fn integer<T: FromStr>(text: &str) -> Option<T> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
+}
+
+/// A delay in milliseconds, `21.706`, or `21,706` from a locale that writes it so, as whole
+/// microseconds.
+pub(crate) fn microseconds(milliseconds: &str) -> Option<u64> {
+    let (whole, fraction) = milliseconds.split_once(['.', ',']).unwrap_or((milliseconds, "0"));
+    let whole: u64 = integer(whole).filter(|whole| *whole < LONGEST_DELAY_MS)?;
+    if fraction.is_empty() || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let digits = fraction.bytes().map(|byte| u64::from(byte - b'0'));
+    let mut digits = digits.chain(std::iter::repeat(0));
+    let thousandths = digits.by_ref().take(3).fold(0, |sum, digit| sum * 10 + digit);
+    let round_up = digits.next().is_some_and(|digit| digit >= 5);
+    Some(whole * 1000 + thousandths + u64::from(round_up))
+}
+
+/// An address, with or without the zone of a link-local one (`fe80::1%eth0`).
+pub(crate) fn address(text: &str) -> Option<IpAddr> {
+    text.split('%').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn milliseconds_become_whole_microseconds() {
+        let cases = [("21.706", 21_706), ("150", 150_000), ("0.0005", 1), ("0.0004", 0)];
+        for (text, expected) in cases {
+            assert_eq!(microseconds(text), Some(expected), "{text}");
+        }
+        assert_eq!(microseconds("1,234"), Some(1_234));
+    }
+
+    #[test]
+    fn what_is_no_plain_number_is_no_delay() {
+        for text in ["", ".", "5.", ".5", "-1", "+1", "nan", "inf", "1e3", "1.2.3", "1 2"] {
+            assert_eq!(microseconds(text), None, "{text}");
+        }
+        assert_eq!(microseconds("99999999999999999999"), None);
+    }
+
+    #[test]
+    fn a_line_tells_whether_its_end_is_there() {
+        let told: Vec<_> =
+            lines(b"one\n\xfftwo").map(|l| (l.text.into_owned(), l.finished)).collect();
+        assert_eq!(told, [("one".to_owned(), true), ("\u{fffd}two".to_owned(), false)]);
+    }
+
+    #[test]
+    fn an_endless_line_is_cut_and_not_finished() {
+        let mut rubbish = vec![b'x'; 1_000_000];
+        rubbish.push(b'\n');
+        let line = lines(&rubbish).next().expect("a line");
+        assert_eq!((line.text.len(), line.finished), (LONGEST_LINE, false));
+    }
+}

@@ -1,0 +1,198 @@
+//! Nothing makes a reader panic, and whatever it gives can be written as JSON.
+
+mod common;
+
+use std::sync::LazyLock;
+
+use common::Capture;
+use proptest::{prelude::*, sample::Index};
+use readings::{End, Output, Reading, TOOLS, read};
+
+/// Read once: the properties ask for them hundreds of times.
+static CAPTURES: LazyLock<Vec<Capture>> = LazyLock::new(common::all);
+
+#[test]
+fn every_capture_is_a_reading_and_can_be_written_as_json() {
+    for capture in &*CAPTURES {
+        let reading = read(capture.tool(), &capture.output()).expect("a reading");
+        let json = serde_json::to_value(&reading).expect("JSON");
+        assert_eq!(json["tool"], capture.tool(), "{}", capture.name());
+        assert!(json["complete"].is_boolean());
+        assert!(sound(&reading), "{}", capture.name());
+    }
+}
+
+#[test]
+fn the_json_of_a_reading_reads_well() {
+    let json = |folder, case| {
+        let capture = Capture::of(folder, case);
+        serde_json::to_value(read(capture.tool(), &capture.output()).expect("a reading"))
+    };
+    let ping = json("ping", "kill-middle").expect("JSON");
+    assert_eq!(
+        ping["packets"][0].to_string(),
+        r#"{"bytes":64,"duplicate":false,"rtt_us":21600,"seq":1,"ttl":61}"#
+    );
+    assert_eq!(ping["problem"]["kind"], "killed");
+    assert_eq!(ping["transmitted"], serde_json::Value::Null);
+    let trace = json("traceroute", "lossy").expect("JSON");
+    assert_eq!(trace["hops"][0]["answers"][0].to_string(), r#"{"address":null,"rtt_us":null}"#);
+}
+
+#[test]
+fn every_beginning_of_every_capture_is_a_reading_or_has_a_reason() {
+    for capture in &*CAPTURES {
+        for length in 0..=capture.stdout.len() {
+            for end in [capture.end, End::Signalled(9), End::TimedOut] {
+                let stdout = &capture.stdout[..length];
+                check(capture.tool(), &Output { stdout, end, ..capture.output() });
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_read_of_a_beginning_was_there() {
+    for capture in CAPTURES.iter().filter(|capture| capture.tool() == "ping") {
+        let whole = readings::ping::read(&capture.output()).expect("a reading");
+        for length in 0..=capture.stdout.len() {
+            let stdout = &capture.stdout[..length];
+            let output = Output { stdout, stderr: &[], end: End::Signalled(9) };
+            let Ok(part) = readings::ping::read(&output) else { continue };
+            assert!(whole.packets.starts_with(&part.packets), "{} to {length}", capture.name());
+            assert!(part.transmitted.is_none_or(|sent| Some(sent) == whole.transmitted));
+        }
+    }
+}
+
+#[test]
+fn no_tool_without_a_reader_is_read() {
+    let wrong = read("nosuch", &output(b"")).expect_err("no reader");
+    assert_eq!(wrong.to_string(), "there is no reader for \"nosuch\"");
+}
+
+/// A reader that takes more than linear time, or keeps what it reads, does not come to its end here.
+#[test]
+fn huge_rubbish_is_read_to_its_end_or_rejected_before() {
+    const MEGABYTE: usize = 1 << 20;
+    let ping = b"PING h (192.0.2.2) 56(84) bytes of data.\n";
+    let traceroute = b"traceroute to h (192.0.2.2)\n 1 ";
+    for text in [
+        vec![b'x'; 50 * MEGABYTE],
+        b"x\n".repeat(25 * MEGABYTE),
+        b"\n".repeat(5 * MEGABYTE),
+        [&ping[..], &b"x y\n".repeat(MEGABYTE)].concat(),
+        [&ping[..], &b".".repeat(50 * MEGABYTE)].concat(),
+        [&traceroute[..], &b" *".repeat(25 * MEGABYTE)].concat(),
+    ] {
+        for tool in TOOLS {
+            check(tool, &output(&text));
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_a_reading_or_have_a_reason(stdout: Vec<u8>, stderr: Vec<u8>) {
+        for tool in TOOLS {
+            check(tool, &Output { stdout: &stdout, stderr: &stderr, end: End::Exited(1) });
+        }
+    }
+
+    #[test]
+    fn a_damaged_capture_is_a_reading_or_has_a_reason(
+        which: Index,
+        damage in prop::collection::vec((any::<Index>(), piece()), 1..6),
+    ) {
+        let mut text = which.get(&CAPTURES).stdout.clone();
+        for (place, piece) in damage {
+            let place = place.index(text.len() + 1);
+            let end = (place + piece.len()).min(text.len());
+            text.splice(place..end, piece);
+        }
+        for tool in TOOLS {
+            check(tool, &output(&text));
+        }
+    }
+
+    #[test]
+    fn a_capture_with_its_lines_in_disorder_is_a_reading_or_has_a_reason(
+        which: Index,
+        order in prop::collection::vec(any::<Index>(), 1..40),
+    ) {
+        let capture = which.get(&CAPTURES);
+        let lines: Vec<&[u8]> = capture.stdout.split_inclusive(|byte| *byte == b'\n').collect();
+        let Some(first) = lines.first() else { return Ok(()) };
+        let mut text = first.to_vec();
+        text.extend(order.iter().flat_map(|index| *index.get(&lines)));
+        check(capture.tool(), &output(&text));
+    }
+}
+
+/// What may be written into a capture: anything, or a number or word that hurts.
+fn piece() -> impl Strategy<Value = Vec<u8>> {
+    let evil = prop::sample::select(vec![
+        "nan",
+        "inf",
+        "-1",
+        "0",
+        "65535",
+        "65536",
+        "4294967296",
+        "18446744073709551615",
+        "1e309",
+        "\n",
+        "\r",
+        "\0",
+        "(",
+        ")",
+        ": ",
+        "=",
+        "%",
+        "[",
+        "]",
+        "!",
+        "<",
+        "*",
+        "'",
+        " ms",
+        "\u{fffd}",
+        "=-",
+    ]);
+    prop_oneof![
+        evil.prop_map(|text| text.as_bytes().to_vec()),
+        prop::collection::vec(any::<u8>(), 0..8),
+    ]
+}
+
+fn output(stdout: &[u8]) -> Output<'_> {
+    Output { stdout, stderr: &[], end: End::Exited(0) }
+}
+
+fn check(tool: &str, output: &Output<'_>) {
+    match read(tool, output) {
+        Ok(reading) => {
+            assert!(sound(&reading));
+            let json = serde_json::to_string(&reading).expect("JSON");
+            assert!(json.starts_with('{'));
+        }
+        Err(wrong) => assert!(!wrong.to_string().is_empty() && wrong.reason.len() < 2000),
+    }
+}
+
+/// What holds of every reading.
+fn sound(reading: &Reading) -> bool {
+    match reading {
+        Reading::Ping(ping) => {
+            let figures = [ping.min_ms, ping.avg_ms, ping.max_ms, ping.mdev_ms, ping.loss_ratio];
+            let ratio = ping.loss_ratio.is_none_or(|ratio| (0.0..=1.0).contains(&ratio));
+            let lost = ping.transmitted.map(|sent| sent - ping.received) == ping.lost;
+            let explained = ping.complete || ping.problem.is_some();
+            ratio && lost && explained && figures.iter().flatten().all(|figure| figure.is_finite())
+        }
+        Reading::Traceroute(trace) => {
+            let explained = trace.complete || trace.problem.is_some();
+            explained && trace.numhops <= 255 && trace.route().len() == trace.numhops as usize
+        }
+    }
+}
