@@ -9,7 +9,7 @@ use std::{fs::File, io, time::Duration};
 use clap::Parser;
 use station::{
     app::{Common, Exit, Failure},
-    daemon::Daemon,
+    daemon::{Daemon, Outage},
     words::config::Config,
     world::{
         clock::{Clock, Monotonic, SystemClock},
@@ -33,6 +33,8 @@ pub struct Args {
 
 /// A loader that takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(600);
+/// After a round in which something went wrong the pause is so many times longer.
+const AFTER_TROUBLE: u32 = 4;
 /// How long one that was asked to end may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -43,11 +45,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     let mut daemon = Daemon::begin("load-datad", &args.common)?;
     let mut well = true;
-    daemon.cycles(args.once, |config, _, stop| {
+    let mut outage = Outage::default();
+    daemon.cycles(args.once, |config, moment, stop| {
         let troubles = round(config, stop);
         well = troubles.is_empty();
-        let doing = if well { "all loaded".to_owned() } else { troubles.join("; ") };
-        (doing, config.load_pause.min(BEAT))
+        outage.note(moment.wall, if well { Ok(()) } else { Err(troubles.join("; ")) });
+        let pause = if well { config.load_pause } else { config.load_pause * AFTER_TROUBLE };
+        (outage.shown().unwrap_or_else(|| "all loaded".to_owned()), pause.min(BEAT))
     });
     Ok(if args.once && !well { Exit::NeedsPerson } else { Exit::Well })
 }
@@ -59,10 +63,7 @@ fn round(config: &Config, stop: &Stop) -> Vec<String> {
         if stop.asked() {
             break;
         }
-        if let Err(trouble) = call(config, &loader, stop) {
-            log::error!("{trouble}");
-            troubles.push(trouble);
-        }
+        troubles.extend(call(config, &loader, stop).err());
     }
     troubles
 }

@@ -1,0 +1,176 @@
+//! Three hosts of the stories' own: a client and a server with a router between them, each a network
+//! namespace, over IPv4 and IPv6. Needs root.
+//!
+//! ```text
+//! client 198.51.100.2, 2001:db8:1::2 -- router -- server 192.0.2.2, 2001:db8:2::2
+//! ```
+//!
+//! Names are in each namespace's own hosts file; a resolver on the router knows no name at all.
+
+use std::{
+    fs,
+    net::UdpSocket,
+    os::fd::AsFd,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::atomic::{AtomicU32, Ordering},
+    thread,
+};
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use crate::program::{command, succeed};
+
+/// The network; it is taken down when this is dropped.
+#[derive(Debug)]
+pub struct Lab {
+    name: String,
+}
+
+/// One host of a lab.
+#[derive(Debug, Clone)]
+pub struct Host {
+    namespace: String,
+}
+
+const HOSTS: [&str; 3] = ["client", "router", "server"];
+const NAMES: &str = "127.0.0.1 localhost\n::1 localhost\n198.51.100.1 router.example\n192.0.2.2 server.example\n\
+                     2001:db8:2::2 server6.example\n";
+
+/// Labs of one process are told apart by a number.
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+impl Lab {
+    /// Sets up the network.
+    #[track_caller]
+    pub fn up() -> Self {
+        let name = format!("iepm{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let lab = Self { name };
+        for host in HOSTS {
+            let namespace = lab.host(host).namespace;
+            ip(&format!("netns add {namespace}"));
+            let folder = Path::new("/etc/netns").join(&namespace);
+            fs::create_dir_all(&folder).expect("a folder");
+            fs::write(folder.join("hosts"), NAMES).expect("written");
+            fs::write(
+                folder.join("resolv.conf"),
+                "nameserver 198.51.100.1\noptions timeout:1 attempts:2\n",
+            )
+            .expect("written");
+        }
+        lab.wire();
+        lab.host("router").resolver();
+        lab
+    }
+
+    fn wire(&self) {
+        let (client, router, server) = (
+            self.host("client").namespace,
+            self.host("router").namespace,
+            self.host("server").namespace,
+        );
+        for host in [&client, &router, &server] {
+            ip(&format!("-n {host} link set lo up"));
+            for setting in [
+                "net.ipv6.conf.all.accept_dad=0",
+                "net.ipv6.conf.default.accept_dad=0",
+                "net.ipv4.icmp_ratelimit=0",
+                "net.ipv6.icmp.ratelimit=0",
+            ] {
+                ip(&format!("netns exec {host} sysctl -qw {setting}"));
+            }
+        }
+        for setting in ["net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"] {
+            ip(&format!("netns exec {router} sysctl -qw {setting}"));
+        }
+        Self::link(
+            (&client, "198.51.100.2/24", "2001:db8:1::2/64"),
+            (&router, "c0", "198.51.100.1/24", "2001:db8:1::1/64"),
+        );
+        Self::link(
+            (&server, "192.0.2.2/24", "2001:db8:2::2/64"),
+            (&router, "s0", "192.0.2.1/24", "2001:db8:2::1/64"),
+        );
+        for (host, v4, v6) in
+            [(&client, "198.51.100.1", "2001:db8:1::1"), (&server, "192.0.2.1", "2001:db8:2::1")]
+        {
+            ip(&format!("-n {host} route add default via {v4}"));
+            ip(&format!("-n {host} -6 route add default via {v6}"));
+        }
+    }
+
+    fn link(end: (&str, &str, &str), (router, device, v4, v6): (&str, &str, &str, &str)) {
+        let (host, host_v4, host_v6) = end;
+        ip(&format!("link add eth0 netns {host} type veth peer name {device} netns {router}"));
+        for (namespace, device, v4, v6) in
+            [(host, "eth0", host_v4, host_v6), (router, device, v4, v6)]
+        {
+            ip(&format!("-n {namespace} link set {device} up"));
+            ip(&format!("-n {namespace} addr add {v4} dev {device}"));
+            ip(&format!("-n {namespace} -6 addr add {v6} dev {device} nodad"));
+        }
+    }
+
+    /// A host: `client`, `router` or `server`.
+    pub fn host(&self, name: &str) -> Host {
+        Host { namespace: format!("{}-{name}", self.name) }
+    }
+
+    /// Adds a rule to the router's filter of forwarded packets (`iptables -A FORWARD ...`), IPv4.
+    #[track_caller]
+    pub fn router_filters(&self, rule: &str) -> &Self {
+        let mut iptables = self.host("router").command(Path::new("iptables"));
+        succeed(iptables.args(["-A", "FORWARD"]).args(rule.split(' ')));
+        self
+    }
+}
+
+/// Carries out `ip ARGUMENTS`.
+#[track_caller]
+fn ip(arguments: &str) {
+    succeed(command("ip").args(arguments.split(' ')));
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        for host in HOSTS {
+            let namespace = self.host(host).namespace;
+            let _ = command("ip").args(["netns", "del", &namespace]).output();
+            let _ = fs::remove_dir_all(Path::new("/etc/netns").join(&namespace));
+        }
+    }
+}
+
+impl Host {
+    /// A command on this host.
+    pub fn command(&self, program: &Path) -> Command {
+        let mut command = command("ip");
+        command.args(["netns", "exec", &self.namespace]).arg(program);
+        command
+    }
+
+    fn file(&self) -> PathBuf {
+        Path::new("/run/netns").join(&self.namespace)
+    }
+
+    /// A resolver that knows no name (RFC 1035: RCODE 3). It ends with the test's process.
+    fn resolver(&self) {
+        let namespace = fs::File::open(self.file()).expect("a namespace");
+        let socket = thread::spawn(move || {
+            // Only this thread moves, and it ends with the socket made.
+            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
+                .expect("root");
+            UdpSocket::bind("198.51.100.1:53").expect("an address of the router")
+        });
+        let socket = socket.join().expect("a socket");
+        thread::spawn(move || {
+            let mut packet = [0; 512];
+            while let Ok((length, client)) = socket.recv_from(&mut packet) {
+                if length > 3 {
+                    (packet[2], packet[3]) = (0x81, 0x83);
+                    let _ = socket.send_to(&packet[..length], client);
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,237 @@
+//! A station in a temporary directory, with the programs of this workspace in its `bin`.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use rusqlite::{Connection, OpenFlags, types::FromSql};
+use tempfile::TempDir;
+
+use crate::{
+    Host, PATIENCE, Program,
+    program::{binaries, command, succeed},
+    until,
+};
+
+/// The programs of the suite that a story may call.
+const PROGRAMS: [&str; 10] = [
+    "iepm",
+    "load-scheduled",
+    "pingd",
+    "traced",
+    "owpingd",
+    "pathchirpd",
+    "load-test-data",
+    "load-datad",
+    "show-probe-commands",
+    "fetch-toolspecs",
+];
+
+const SPEC_COLUMNS: &str =
+    "#srcNodeID,testtype,destNodeID,toolName,toolPath,toolOpts1,time2run,runinterval,grace,phase";
+
+/// A station of a story.
+#[derive(Debug)]
+pub struct Station {
+    home: PathBuf,
+    host: Option<Host>,
+    _folder: Option<TempDir>,
+}
+
+impl Station {
+    /// A station that `iepm init` has just made.
+    #[track_caller]
+    pub fn new() -> Self {
+        Self::on(None)
+    }
+
+    /// A station whose programs run on a host of a [`Lab`](crate::Lab).
+    #[track_caller]
+    pub fn on(host: Option<Host>) -> Self {
+        let folder = tempfile::Builder::new().prefix("station-").tempdir().expect("a folder");
+        let home = folder.path().join("home");
+        let station = Self::at(&home, host);
+        Self { _folder: Some(folder), ..station }
+    }
+
+    /// A station in a directory that the story made.
+    #[track_caller]
+    pub fn at(home: &Path, host: Option<Host>) -> Self {
+        let built = binaries();
+        let station = Self { home: home.to_path_buf(), host, _folder: None };
+        succeed(command(built.join("iepm")).arg("init").arg(home));
+        for program in PROGRAMS {
+            let link = station.home.join("bin").join(program);
+            if !link.exists() {
+                symlink(built.join(program), link).expect("a link");
+            }
+        }
+        station
+    }
+
+    /// Its home.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// A path below its home.
+    pub fn path(&self, below: &str) -> PathBuf {
+        self.home.join(below)
+    }
+
+    /// Writes the nodes and the specifications, as csv rows, and applies them.
+    ///
+    /// A node is `name,host[,version]`; a specification is
+    /// `destNodeID,toolName,toolPath,toolOpts1,time2run,runinterval,grace[,phase]`.
+    #[track_caller]
+    pub fn measures(&self, nodes: &[&str], specs: &[&str]) -> &Self {
+        let fill = |row: &&str, commas: usize| {
+            format!("{row}{}", ",".repeat(commas - row.matches(',').count()))
+        };
+        let mut node_rows =
+            vec!["TABLENAME=NODES".to_owned(), "#nodeID,hostName,ipVersion".to_owned()];
+        node_rows.push("station,localhost,".to_owned());
+        node_rows.extend(nodes.iter().map(|row| fill(row, 2)));
+        let mut spec_rows = vec!["TABLENAME=TOOLSPECS".to_owned(), SPEC_COLUMNS.to_owned()];
+        spec_rows.extend(specs.iter().map(|row| format!("station,background,{}", fill(row, 7))));
+        let (nodes, specs) = (node_rows.join("\n"), spec_rows.join("\n"));
+        fs::write(self.path("config/nodes.csv"), nodes).expect("written");
+        fs::write(self.path("config/toolspecs.csv"), specs).expect("written");
+        succeed(self.command("iepm").arg("apply"));
+        self
+    }
+
+    /// Adds lines to `iepm.toml`.
+    pub fn configure(&self, lines: &str) -> &Self {
+        let path = self.path("iepm.toml");
+        let text = fs::read_to_string(&path).expect("a configuration");
+        fs::write(&path, format!("{text}\n{lines}\n")).expect("written");
+        self
+    }
+
+    /// Puts a script of the story's own into the station's `bin`.
+    pub fn tool(&self, name: &str, script: &str) -> &Self {
+        let path = self.path("bin").join(name);
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("made executable");
+        self
+    }
+
+    /// A command of the suite for this station, not yet started.
+    pub fn command(&self, program: &str) -> Command {
+        let path = self.path("bin").join(program);
+        let mut command = match &self.host {
+            Some(host) => host.command(&path),
+            None => command(&path),
+        };
+        command.env("IEPM_HOME", &self.home).env_remove("IEPM_CONFIG");
+        command
+    }
+
+    /// Runs a program of the suite to its end.
+    pub fn run(&self, program: &str, arguments: &[&str]) -> Output {
+        self.command(program).args(arguments).output().expect("the program starts")
+    }
+
+    /// Starts a daemon.
+    pub fn start(&self, daemon: &str) -> Program {
+        Program::start(self.command(daemon), &self.path("log").join(format!("{daemon}.log")))
+    }
+
+    /// Starts several daemons.
+    pub fn start_all(&self, daemons: &[&str]) -> Vec<Program> {
+        daemons.iter().map(|daemon| self.start(daemon)).collect()
+    }
+
+    /// Everything that was logged, for a story that fails.
+    pub fn logs(&self) -> String {
+        let Ok(entries) = fs::read_dir(self.path("log")) else { return String::new() };
+        let texts = entries.filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok());
+        texts.collect()
+    }
+
+    /// A connection to its database, to look with.
+    pub fn database(&self) -> Connection {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection =
+            Connection::open_with_flags(self.path("db/iepm.db"), flags).expect("a database");
+        connection.busy_timeout(PATIENCE).expect("a number");
+        connection
+    }
+
+    /// The one value of a query; nothing when there is no row.
+    #[track_caller]
+    pub fn ask<T: FromSql>(&self, sql: &str) -> Option<T> {
+        let connection = self.database();
+        let result = connection.query_row(sql, [], |row| row.get(0));
+        match result {
+            Ok(value) => Some(value),
+            Err(rusqlite::Error::QueryReturnedNoRows) => None,
+            Err(error) => panic!("{sql}: {error}"),
+        }
+    }
+
+    /// A number that a query counts.
+    #[track_caller]
+    pub fn count(&self, sql: &str) -> i64 {
+        self.ask(&format!("SELECT COUNT(*) FROM {sql}")).expect("a count")
+    }
+
+    /// How many rows of SCHEDULE are in each state.
+    #[track_caller]
+    pub fn states(&self) -> BTreeMap<String, i64> {
+        let connection = self.database();
+        let mut statement = connection
+            .prepare("SELECT state, COUNT(*) FROM SCHEDULE GROUP BY state")
+            .expect("a query");
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("rows");
+        rows.collect::<Result<_, _>>().expect("rows")
+    }
+
+    /// Waits until SCHEDULE has a row of a state whose reason holds `reason`; gives the whole reason.
+    #[track_caller]
+    pub fn until_reason(&self, state: &str, reason: &str) -> String {
+        let what = format!("a run is {state} because of \"{reason}\"");
+        let sql = format!(
+            "SELECT COALESCE(reason, '') FROM SCHEDULE WHERE state = '{state}' \
+             AND COALESCE(reason, '') LIKE '%{reason}%' LIMIT 1"
+        );
+        until(&what, || self.ask(&sql))
+    }
+
+    /// Files in a directory of the station that are no directories.
+    pub fn files(&self, below: &str) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.path(below)) else { return Vec::new() };
+        let files = entries.filter_map(Result::ok).filter(|entry| entry.path().is_file());
+        files.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    }
+
+    /// What must hold whatever happened: nothing is loaded twice, nothing is loaded without its reading.
+    #[track_caller]
+    pub fn accounts_are_right(&self) {
+        for (table, tool) in [("PINGDATA", "ping"), ("ROUTEDATA", "traceroute")] {
+            let loaded =
+                self.count(&format!("SCHEDULE WHERE toolName = '{tool}' AND state = 'loaded'"));
+            assert_eq!(self.count(table), loaded, "readings of {tool} and loaded runs");
+            let doubles =
+                format!("(SELECT scheduleID FROM {table} GROUP BY scheduleID HAVING COUNT(*) > 1)");
+            assert_eq!(self.count(&doubles), 0, "runs of {tool} that were loaded twice");
+            let strays = format!(
+                "{table} WHERE scheduleID NOT IN (SELECT scheduleID FROM SCHEDULE WHERE state = 'loaded')"
+            );
+            assert_eq!(self.count(&strays), 0, "readings of {tool} whose run is not loaded");
+        }
+        let sql = "(SELECT opentoolspecsID FROM SCHEDULE WHERE opentoolspecsID IS NOT NULL AND state NOT IN ('pending', 'running'))";
+        assert_eq!(self.count(sql), 0, "runs that are over and still open");
+    }
+}
+
+impl Default for Station {
+    fn default() -> Self {
+        Self::new()
+    }
+}

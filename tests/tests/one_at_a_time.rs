@@ -1,0 +1,82 @@
+//! Daemons that are started twice, asked to end, or killed.
+
+use std::fs;
+
+use rustix::process::Signal;
+use stories::{Station, until};
+
+/// Waits until the station's tool `slow` runs: its name is in the command line of a process.
+fn until_slow_runs(station: &Station) {
+    let slow = station.path("bin/slow").display().to_string();
+    until("the tool runs", || {
+        let all = fs::read_dir("/proc").expect("a proc").filter_map(Result::ok);
+        let mut commands = all.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+        commands.any(|command| String::from_utf8_lossy(&command).contains(&slow)).then_some(())
+    });
+}
+
+#[test]
+fn a_daemon_runs_once_on_a_station() {
+    let station = Station::new();
+    for daemon in ["load-scheduled", "pingd", "traced", "owpingd", "pathchirpd", "load-datad"] {
+        let _first = station.start(daemon);
+        let alive = format!("{daemon}.alive");
+        until("it beats", || station.files("keepalives").contains(&alive).then_some(()));
+        let second = station.run(daemon, &[]);
+        assert_eq!(second.status.code(), Some(75), "{}", stories::program::said(&second));
+        let said = String::from_utf8_lossy(&second.stderr);
+        assert!(said.contains("runs already on this station, pid"), "{said}");
+    }
+}
+
+#[test]
+fn a_daemon_that_is_asked_to_end_lets_probes_end() {
+    let station = Station::new();
+    station.tool("slow", "sleep 2; echo gibberish");
+    station.measures(&["here,127.0.0.1"], &["here,ping,slow,-x,5,6,1"]);
+    let _scheduler = station.start("load-scheduled");
+    let mut pingd = station.start("pingd");
+    until_slow_runs(&station);
+    assert_eq!(pingd.terminate(), Some(0));
+    assert_eq!(station.files("data").len(), 1, "{}", station.logs());
+    assert_eq!(station.count("SCHEDULE WHERE state = 'running'"), 0);
+}
+
+#[test]
+fn probes_that_take_too_long_are_put_back_when_the_daemon_ends() {
+    let station = Station::new();
+    station.configure("[probes]\ndrain = '1s'").tool("slow", "sleep 60");
+    station.measures(&["here,127.0.0.1"], &["here,ping,slow,-x,20,20,1"]);
+    let mut scheduler = station.start("load-scheduled");
+    let mut pingd = station.start("pingd");
+    until_slow_runs(&station);
+    // Nobody may expire the row before the story has looked at it.
+    scheduler.kill();
+    assert_eq!(pingd.terminate(), Some(0));
+    assert_eq!(
+        station.count("SCHEDULE WHERE state = 'pending' AND attempt = 1"),
+        1,
+        "{}",
+        station.logs()
+    );
+    assert!(
+        pingd.log().contains("1 runs are ended with the daemon and put back"),
+        "{}",
+        pingd.log()
+    );
+}
+
+#[test]
+fn what_a_killed_daemon_left_is_put_right_by_the_next() {
+    let station = Station::new();
+    station.tool("slow", "sleep 600");
+    station.measures(&["here,127.0.0.1"], &["here,ping,slow,-x,5,6,1"]);
+    let _scheduler = station.start("load-scheduled");
+    let mut pingd = station.start("pingd");
+    until_slow_runs(&station);
+    pingd.signal(Signal::KILL);
+    until("it is gone", || pingd.ended());
+    let again = station.start("pingd");
+    station.until_reason("lost", "pingd died before its result was written");
+    assert!(again.log().contains("that was left running"), "{}", again.log());
+}
