@@ -1,0 +1,241 @@
+//! Files into tables, exactly once, on a real database and a real spool.
+
+use std::{fs, time::Duration};
+
+use load_test_data::{
+    file::{self, Prepared},
+    load::{self, Fate, Tally},
+};
+use rusqlite::{Connection, types::FromSql};
+use station::{
+    text::Timestamp,
+    words::{
+        config::Config,
+        run::{Ended, HEADER_VERSION, Header, RunId},
+    },
+    world::{
+        files,
+        spool::Spool,
+        store::{self, Store},
+    },
+};
+use tempfile::TempDir;
+
+const PING: &str = "PING 127.0.0.1 (127.0.0.1) 56(84) bytes of data.\n\
+    64 bytes from 127.0.0.1: icmp_seq=1 ttl=64 time=0.020 ms\n\
+    64 bytes from 127.0.0.1: icmp_seq=2 ttl=64 time=0.040 ms\n\
+    \n--- 127.0.0.1 ping statistics ---\n\
+    2 packets transmitted, 2 received, 0% packet loss, time 1001ms\n\
+    rtt min/avg/max/mdev = 0.020/0.030/0.040/0.010 ms\n";
+
+/// A database and a spool, and the loader over them.
+struct Desk {
+    store: Store,
+    spool: Spool,
+    look: Connection,
+    folder: TempDir,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = Config::default_at(folder.path());
+        files::make_directory(&folder.path().join("db")).expect("made");
+        let mut store = Store::of(&config.database, Duration::from_secs(5));
+        store.create().expect("a database");
+        store.unchecked(|session| store::migrate(session, Timestamp(0))).expect("a schema");
+        let look = Connection::open(folder.path().join("db/iepm.db")).expect("a database");
+        let spool = Spool::open(&config.paths.data).expect("made");
+        Self { store, spool, look, folder }
+    }
+
+    /// A row of SCHEDULE in a state.
+    fn row(&self, id: i64, tool: &str, state: &str, attempt: i64) -> &Self {
+        let sql = "INSERT INTO SCHEDULE (scheduleID, toolspecsID, srcNodeID, destNodeID, toolName, testtype, dueepoch, \
+             due_us, latest_us, state, attempt) VALUES (?, 1, 'station', 'n', ?, 'background', 0, 0, 0, ?, ?)";
+        self.look.execute(sql, (id, tool, state, attempt)).expect("a row");
+        self
+    }
+
+    /// A result file that waits.
+    fn file(&self, id: i64, tool: &str, attempt: i64, stdout: &str) -> &Self {
+        let header = Header {
+            version: HEADER_VERSION,
+            run: RunId { schedule_id: id, attempt },
+            probetype: tool.to_owned(),
+            argv: vec![tool.to_owned()],
+            node: "n".to_owned(),
+            start_us: Timestamp(5_000_000),
+            end_us: Timestamp(6_000_000),
+            ended: Ended::Exited { status: 0 },
+            clock_synchronised: true,
+            stdout_bytes: stdout.len() as u64,
+            stderr_bytes: 0,
+            cut_bytes: 0,
+        };
+        let header = serde_json::to_string(&header).expect("plain values");
+        self.raw(&format!("{id}.{tool}"), &format!("{header}\n{stdout}"))
+    }
+
+    fn raw(&self, name: &str, content: &str) -> &Self {
+        fs::write(self.spool.data().join(name), content).expect("room");
+        self
+    }
+
+    fn prepared(&self) -> Vec<Prepared> {
+        let mut paths = self.spool.waiting(None, 1_000).expect("a folder");
+        paths.sort();
+        paths.into_iter().map(file::prepare).collect()
+    }
+
+    fn load(&mut self) -> Tally {
+        let batch = self.prepared();
+        let fates = load::load(&mut self.store, &batch).expect("a database");
+        load::carry_out(&self.spool, Timestamp(0), &batch, &fates)
+    }
+
+    #[track_caller]
+    fn ask<T: FromSql>(&self, sql: &str) -> T {
+        self.look.query_row(sql, [], |row| row.get(0)).expect(sql)
+    }
+
+    fn state(&self, id: i64) -> String {
+        self.ask(&format!("SELECT state FROM SCHEDULE WHERE scheduleID = {id}"))
+    }
+
+    fn readings(&self) -> i64 {
+        self.ask("SELECT COUNT(*) FROM PINGDATA")
+    }
+}
+
+#[test]
+fn a_file_becomes_a_reading_and_goes_to_the_archive() {
+    let mut desk = Desk::new();
+    desk.row(1, "ping", "finished", 1).file(1, "ping", 1, PING);
+    assert_eq!(desk.load(), Tally { loaded: 1, rejected: 0, kept: 0 });
+    assert_eq!(desk.state(1), "loaded");
+    assert_eq!(desk.ask::<String>("SELECT packets FROM PINGDATA"), "[[1,20,64],[2,40,64]]");
+    assert!((desk.ask::<f64>("SELECT avg FROM PINGDATA") - 0.03).abs() < 1e-9);
+    assert_eq!(desk.ask::<i64>("SELECT startepoch FROM PINGDATA"), 5);
+    assert_eq!(desk.ask::<i64>("SELECT end_us FROM SCHEDULE"), 6_000_000);
+    assert!(desk.folder.path().join("data/loaded/1970-01-01/1.ping").is_file());
+}
+
+#[test]
+fn a_loader_that_died_before_it_moved_the_file_loads_nothing_twice() {
+    let mut desk = Desk::new();
+    desk.row(1, "ping", "finished", 1).file(1, "ping", 1, PING);
+    let batch = desk.prepared();
+    assert_eq!(load::load(&mut desk.store, &batch).expect("a database"), [Fate::Loaded]);
+    // It dies here; the next one finds the file where it was.
+    assert_eq!(desk.load(), Tally { loaded: 1, rejected: 0, kept: 0 });
+    assert_eq!(desk.readings(), 1);
+    assert_eq!(desk.prepared().len(), 0);
+}
+
+#[test]
+fn a_result_is_loaded_even_before_its_daemon_has_marked_the_row() {
+    let mut desk = Desk::new();
+    desk.row(1, "ping", "running", 2).file(1, "ping", 2, PING);
+    desk.load();
+    assert_eq!((desk.state(1).as_str(), desk.readings()), ("loaded", 1));
+}
+
+#[test]
+fn rubbish_is_rejected_and_the_row_says_why() {
+    let mut desk = Desk::new();
+    desk.row(1, "ping", "finished", 1).file(1, "ping", 1, "to be or not to be\n");
+    desk.row(2, "ping", "finished", 1).raw("2.ping", "no header");
+    desk.row(3, "ping", "finished", 1).file(3, "ping", 1, PING);
+    assert_eq!(desk.load(), Tally { loaded: 1, rejected: 2, kept: 0 });
+    let reason = |desk: &Desk, id| {
+        desk.ask::<String>(&format!("SELECT reason FROM SCHEDULE WHERE scheduleID = {id}"))
+    };
+    assert!(
+        reason(&desk, 1).starts_with("the output of ping was not understood: "),
+        "{}",
+        reason(&desk, 1)
+    );
+    assert_eq!(reason(&desk, 2), "no first line: this is no whole result file");
+    assert_eq!([desk.state(1), desk.state(2), desk.state(3)], ["rejected", "rejected", "loaded"]);
+    assert_eq!(fs::read_dir(desk.spool.rejected()).expect("a folder").count(), 2);
+}
+
+#[test]
+fn a_file_that_nobody_waits_for_is_kept_apart_and_changes_nothing() {
+    let mut desk = Desk::new();
+    desk.file(9, "ping", 1, PING);
+    desk.row(2, "ping", "lost", 1).file(2, "ping", 1, PING);
+    desk.row(3, "ping", "running", 2).file(3, "ping", 1, PING);
+    desk.row(4, "ping", "finished", 1).file(5, "ping", 1, PING);
+    fs::rename(desk.spool.data().join("5.ping"), desk.spool.data().join("4.ping"))
+        .expect("renamed");
+    assert_eq!(desk.load(), Tally { loaded: 0, rejected: 4, kept: 0 });
+    assert_eq!(desk.readings(), 0);
+    assert_eq!([desk.state(2), desk.state(3), desk.state(4)], ["lost", "running", "rejected"]);
+}
+
+#[test]
+fn one_file_that_the_database_refuses_does_not_hold_up_the_others() {
+    let mut desk = Desk::new();
+    for id in 1..=3 {
+        desk.row(id, "ping", "finished", 1).file(id, "ping", 1, PING);
+    }
+    // A reading is there already though its run is not loaded: something that must never be made worse.
+    desk.look
+        .execute(
+            "INSERT INTO PINGDATA (scheduleID, toolspecsID, srcNodeID, destNodeID, startepoch, start_us, end_us, received, \
+             duplicates, reordered, clock_synchronised) VALUES (2, 1, 'station', 'n', 0, 0, 0, 0, 0, 0, 0)",
+            [],
+        )
+        .expect("a row");
+    assert_eq!(desk.load(), Tally { loaded: 2, rejected: 0, kept: 1 });
+    assert_eq!([desk.state(1), desk.state(2), desk.state(3)], ["loaded", "finished", "loaded"]);
+    assert_eq!(desk.prepared().len(), 1);
+}
+
+#[test]
+fn a_ping_that_could_not_resolve_is_a_reading_with_its_reason() {
+    let mut desk = Desk::new();
+    desk.row(1, "ping", "finished", 1).file(1, "ping", 1, "");
+    let path = desk.spool.data().join("1.ping");
+    let file = fs::read_to_string(&path).expect("there");
+    let stderr = "ping: nosuch.example: Name or service not known\n";
+    let file = file.replace("\"stderr_bytes\":0", &format!("\"stderr_bytes\":{}", stderr.len()));
+    fs::write(&path, file.replace("\"status\":0", "\"status\":2") + stderr).expect("room");
+    assert_eq!(desk.load(), Tally { loaded: 1, rejected: 0, kept: 0 });
+    let problem = desk.ask::<String>("SELECT problem FROM PINGDATA");
+    assert!(problem.starts_with("unknown host: "), "{problem}");
+    assert_eq!(desk.ask::<String>("SELECT reason FROM SCHEDULE"), problem);
+    assert_eq!(desk.ask::<Option<f64>>("SELECT min FROM PINGDATA"), None);
+}
+
+#[test]
+fn routes_of_a_pair_are_numbered_in_the_order_of_their_appearance() {
+    let mut desk = Desk::new();
+    let trace = |middle: &str| {
+        format!(
+            "traceroute to 192.0.2.2 (192.0.2.2), 30 hops max, 60 byte packets\n 1  198.51.100.1  0.050 ms\n 2  {middle}\n \
+             3  192.0.2.2  0.900 ms\n"
+        )
+    };
+    for (id, middle) in [
+        (1, "203.0.113.2  0.5 ms"),
+        (2, "203.0.113.6  0.5 ms"),
+        (3, "*"),
+        (4, "203.0.113.2  0.4 ms"),
+    ] {
+        desk.row(id, "traceroute", "finished", 1).file(id, "traceroute", 1, &trace(middle));
+        assert_eq!(desk.load().loaded, 1);
+    }
+    let numbers: Vec<i64> = (1..=4)
+        .map(|id| desk.ask(&format!("SELECT routeno FROM ROUTEDATA WHERE scheduleID = {id}")))
+        .collect();
+    // The third has a silent hop: it is the route that it agrees with and that was seen last.
+    assert_eq!(numbers[..2], [1, 2]);
+    assert!(numbers[2] == 1 || numbers[2] == 2);
+    assert_eq!(numbers[3], 1);
+    assert_eq!(desk.ask::<i64>("SELECT COUNT(*) FROM ROUTENO"), 2);
+    assert_eq!(desk.ask::<i64>("SELECT rtt_us FROM ROUTEDATA WHERE scheduleID = 1"), 900);
+    assert_eq!(desk.ask::<i64>("SELECT numhops FROM ROUTEDATA WHERE scheduleID = 3"), 3);
+}
