@@ -105,11 +105,9 @@ impl Station {
         self
     }
 
-    /// Adds lines to `iepm.toml`.
+    /// Makes these lines its `iepm.toml`.
     pub fn configure(&self, lines: &str) -> &Self {
-        let path = self.path("iepm.toml");
-        let text = fs::read_to_string(&path).expect("a configuration");
-        fs::write(&path, format!("{text}\n{lines}\n")).expect("written");
+        fs::write(self.path("iepm.toml"), format!("{lines}\n")).expect("written");
         self
     }
 

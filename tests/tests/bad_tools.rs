@@ -97,9 +97,17 @@ fn a_flood_of_output_is_stopped_and_cut() {
 
 #[test]
 fn an_endless_flood_is_ended_before_its_limit() {
-    let (station, _daemons) = station("exec cat /dev/zero");
-    station.until_reason("rejected", "not understood");
-    good_ones_go_on(&station);
+    let station = Station::new();
+    station.configure("[probes]\nmost-output = 1000000").tool("badtool", "exec cat /dev/zero");
+    station.measures(&["bad,127.0.0.1"], &["bad,ping,badtool,-x,30,30,0"]);
+    let output = station.run("iepm", &["run", "bad", "ping"]);
+    assert!(station.until_reason("loaded", "too much output").starts_with("ended for writing"));
+    let took: i64 = station.ask("SELECT end_us - start_us FROM SCHEDULE").expect("a run");
+    assert!(
+        took < 20_000_000,
+        "it took {took} us of the 30 s that it had: {}",
+        stories::program::said(&output)
+    );
 }
 
 #[test]

@@ -12,9 +12,15 @@ use tempfile::TempDir;
 
 const DAEMONS: [&str; 3] = ["load-scheduled", "pingd", "load-datad"];
 
-/// A station that pings itself every second.
-fn pinging(station: &Station) -> Vec<Program> {
+/// A station that loads what it measured every second.
+fn quick() -> Station {
+    let station = Station::new();
     station.configure("[load]\npause = '1s'");
+    station
+}
+
+/// Has a station ping itself every second.
+fn pinging(station: &Station) -> Vec<Program> {
     station.measures(
         &["a,127.0.0.1", "b,127.0.0.2"],
         &["a,ping,,-n -c 1 -w 1,1,1,1,0", "b,ping,,-n -c 1 -w 1,1,1,1,0"],
@@ -46,8 +52,14 @@ fn until_told(daemon: &Program, what: &str) {
 
 #[test]
 fn a_locked_database_holds_up_nothing_but_itself() {
-    let station = Station::new();
+    let station = quick();
+    station.tool("slowping", "sleep 2; exec ping \"$@\"");
     let mut daemons = pinging(&station);
+    station.measures(&["slow,127.0.0.1"], &["slow,ping,slowping,-n -c 1 -w 1,4,4,1"]);
+    until("a run goes on", || {
+        let goes_on = "SCHEDULE WHERE destNodeID = 'slow' AND state = 'running'";
+        (station.count(goes_on) > 0).then_some(())
+    });
     let database = station.database();
     database.execute_batch("BEGIN IMMEDIATE").expect("locked");
     until_told(&daemons[0], "is locked by another program; trying again");
@@ -65,7 +77,7 @@ fn a_locked_database_holds_up_nothing_but_itself() {
 
 #[test]
 fn a_database_that_went_missing_is_waited_for() {
-    let station = Station::new();
+    let station = quick();
     let mut daemons = pinging(&station);
     let (db, aside) = (station.path("db"), station.path("db-aside"));
     fs::rename(&db, &aside).expect("moved");
@@ -80,7 +92,7 @@ fn a_database_that_went_missing_is_waited_for() {
 
 #[test]
 fn a_damaged_database_is_named_and_its_copy_taken_up() {
-    let station = Station::new();
+    let station = quick();
     let mut daemons = pinging(&station);
     let path = station.path("db/iepm.db");
     // A whole copy, as an operator would have one.
@@ -146,13 +158,14 @@ impl Drop for SmallDisk {
 fn a_full_disk_loses_no_result() {
     let disk = SmallDisk::of(8);
     let station = Station::at(&disk.path().join("home"), None);
+    station.configure("[load]\npause = '1s'");
     let mut daemons = pinging(&station);
     let filler = disk.path().join("filler");
-    let filled = command("dd")
+    let full = command("dd")
         .args(["if=/dev/zero", "bs=4096"])
         .arg(format!("of={}", filler.display()))
         .output();
-    assert!(!filled.expect("dd starts").status.success(), "the disk is full");
+    assert!(!full.expect("dd starts").status.success(), "the disk is full");
     until("somebody says that the disk is full", || {
         let full =
             |log: String| log.contains("No space left") || log.contains("no room for the database");

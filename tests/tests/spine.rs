@@ -58,14 +58,14 @@ fn losses_darkness_and_refusals_are_told_apart() {
     let lab = Lab::up();
     // Every third echo request is lost; 192.0.2.3 is dark; 192.0.2.4 is refused by the router; .5 is nobody.
     lab.router_filters(
-        "-p icmp --icmp-type echo-request -d 192.0.2.2 -m statistic --mode nth --every 3 -j DROP",
+        "-p icmp --icmp-type echo-request -d 192.0.2.2 -m statistic --mode nth --every 3 --packet 0 -j DROP",
     )
     .router_filters("-d 192.0.2.3 -j DROP")
     .router_filters("-d 192.0.2.4 -j REJECT --reject-with icmp-host-prohibited");
     let station = Station::on(Some(lab.host("client")));
     station.configure("[load]\npause = '1s'");
     let specs = ["lossy", "dark", "refused", "nobody", "unknown", "off"].map(|node| match node {
-        "lossy" => "lossy,ping,,-n -c 9 -i 0.2 -w 4,4,6,5".to_owned(),
+        "lossy" => "lossy,ping,,-n -c 9 -i 0.2 -W 1,4,6,5".to_owned(),
         "nobody" => "nobody,ping,,-n -c 2 -i 1 -w 6,7,10,5".to_owned(),
         node => ping(node),
     });

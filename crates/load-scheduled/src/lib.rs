@@ -53,8 +53,8 @@ pub struct Args {
 
 /// The name of the note of the last cycle.
 const LAST_CYCLE: &str = "load-scheduled.last-cycle";
-/// The longest pause between cycles, and the one while a slot waits for the run before it.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(1));
+/// The longest pause between cycles, and the shortest, while a slot that is due waits for the run before it.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_millis(500));
 /// How long a cycle waits for other programs' transactions.
 const PATIENCE: Duration = Duration::from_secs(6);
 /// So many specifications are taken up at once.
@@ -71,8 +71,8 @@ pub struct Tally {
     pub scheduled: u64,
     /// Slots that were missed or could not be scheduled.
     pub missed: u64,
-    /// Slots that wait for the run before them.
-    pub waiting: u64,
+    /// When the first slot is due that waits for the run before it.
+    pub waiting: Option<Timestamp>,
 }
 
 /// The program.
@@ -89,12 +89,14 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         let result = cycle(&mut store, config, moment, before.as_ref());
         failed = result.as_ref().err().cloned();
         let Some(tally) = outage.note(moment.wall, result) else {
-            return (outage.shown().unwrap_or_default(), PAUSES.1);
+            return (outage.shown().unwrap_or_default(), 2 * PAUSES.1);
         };
         before = Some(*moment);
         tell(tally);
         let usual = PAUSES.0.min(config.look_ahead / 2);
-        (format!("{} scheduled", tally.scheduled), if tally.waiting > 0 { PAUSES.1 } else { usual })
+        let pause =
+            tally.waiting.map_or(usual, |due| moment.wall.until(due).clamp(PAUSES.1, usual));
+        (format!("{} scheduled", tally.scheduled), pause)
     });
     match failed.filter(|_| args.once) {
         Some(error) => Err(Failure::store("scheduling", error)),
@@ -213,10 +215,11 @@ fn carry_out(
     if let Some(gap) = gap {
         record(session, due, &gap, tally)?;
     }
-    match run {
-        Some(slot) => schedule(session, due, spec, slot, tally)?,
-        None if next <= at.horizon() => tally.waiting += 1,
-        None => {}
+    if let Some(slot) = run {
+        schedule(session, due, spec, slot, tally)?;
+    }
+    if next <= at.horizon() {
+        tally.waiting = Some(tally.waiting.map_or(next, |first| first.min(next)));
     }
     if next == due.next_due { Ok(()) } else { store::set_next_due(session, due.stored.id, next) }
 }

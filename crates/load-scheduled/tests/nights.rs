@@ -41,7 +41,8 @@ impl Night {
         store.create().expect("a database");
         store.unchecked(|session| store::migrate(session, Timestamp(0))).expect("a schema");
         let look = Connection::open(folder.path().join("db/iepm.db")).expect("a database");
-        look.execute("INSERT INTO NODES (nodeID, hostName) VALUES ('n', '127.0.0.1')", []).expect("a node");
+        look.execute("INSERT INTO NODES (nodeID, hostName) VALUES ('n', '127.0.0.1')", [])
+            .expect("a node");
         for (number, (interval, phase)) in specs.iter().enumerate() {
             look.execute(
                 "INSERT INTO TOOLSPECS (srcNodeID, destNodeID, toolName, variant, toolPath, testtype, time2run, \
@@ -59,7 +60,8 @@ impl Night {
     }
 
     fn cycle(&mut self) -> Tally {
-        let tally = cycle(&mut self.store, &self.config, &self.now, self.before.as_ref()).expect("a cycle");
+        let tally =
+            cycle(&mut self.store, &self.config, &self.now, self.before.as_ref()).expect("a cycle");
         self.before = Some(self.now);
         tally
     }
@@ -97,14 +99,18 @@ impl Night {
     }
 
     fn count(&self, rows: &str) -> i64 {
-        self.look.query_row(&format!("SELECT COUNT(*) FROM {rows}"), [], |row| row.get(0)).expect("a count")
+        self.look
+            .query_row(&format!("SELECT COUNT(*) FROM {rows}"), [], |row| row.get(0))
+            .expect("a count")
     }
 
     /// Slots and reason of the rows in a state.
     fn rows(&self, state: &str) -> Vec<(i64, String)> {
-        let sql = "SELECT slots, COALESCE(reason, '') FROM SCHEDULE WHERE state = ? ORDER BY scheduleID";
+        let sql =
+            "SELECT slots, COALESCE(reason, '') FROM SCHEDULE WHERE state = ? ORDER BY scheduleID";
         let mut statement = self.look.prepare(sql).expect("a query");
-        let rows = statement.query_map([state], |row| Ok((row.get(0)?, row.get(1)?))).expect("rows");
+        let rows =
+            statement.query_map([state], |row| Ok((row.get(0)?, row.get(1)?))).expect("rows");
         rows.collect::<Result<_, _>>().expect("rows")
     }
 }
@@ -134,9 +140,15 @@ fn a_suspended_machine_does_not_flood_the_network_when_it_wakes() {
     // The look-ahead of 30 s holds five or six of the hundred; a flood would be all of them.
     assert!(woken.scheduled <= 7, "{woken:?}");
     let missed = night.rows("missed");
-    assert!(missed.iter().all(|(_, reason)| reason == "the machine was suspended for 5h59m"), "{missed:?}");
+    assert!(
+        missed.iter().all(|(_, reason)| reason == "the machine was suspended for 5h59m"),
+        "{missed:?}"
+    );
     // Six hours of 600 s are 36 slots for each of the 100, in one row each; what was pending is a row of its own.
-    assert!((3_590..=3_600).contains(&missed.iter().map(|(slots, _)| slots).sum::<i64>()), "{missed:?}");
+    assert!(
+        (3_590..=3_600).contains(&missed.iter().map(|(slots, _)| slots).sum::<i64>()),
+        "{missed:?}"
+    );
     assert!(missed.len() <= 107, "{}", missed.len());
     night.passes(600);
     assert!(night.count("SCHEDULE WHERE state = 'loaded'") - before >= 99);
@@ -204,7 +216,10 @@ fn an_outage_is_one_row_and_the_grid_goes_on() {
     let missed = night.rows("missed");
     assert_eq!(missed.len(), 1);
     assert_eq!(missed[0].0, 144);
-    assert!(missed[0].1.starts_with("load-scheduled did not run from 2026-11-24T00:0"), "{missed:?}");
+    assert!(
+        missed[0].1.starts_with("load-scheduled did not run from 2026-11-24T00:0"),
+        "{missed:?}"
+    );
     assert_eq!(night.count("SCHEDULE WHERE state = 'pending'"), 0);
     assert_eq!(night.passes(600).scheduled, 1);
     assert_eq!(night.count("SCHEDULE WHERE dueepoch % 600 <> 120"), 0);
@@ -226,7 +241,10 @@ fn what_nobody_started_is_missed_and_names_the_daemon() {
 fn a_specification_has_one_open_run_at_most() {
     let mut night = Night::with(&[(5, 0)]);
     night.cycle();
-    night.look.execute("UPDATE SCHEDULE SET state = 'running', claimedby = 'pingd'", []).expect("claimed");
+    night
+        .look
+        .execute("UPDATE SCHEDULE SET state = 'running', claimedby = 'pingd'", [])
+        .expect("claimed");
     for _ in 0..20 {
         night.clock_moves(1, 1, 1);
         night.cycle();
@@ -234,7 +252,10 @@ fn a_specification_has_one_open_run_at_most() {
     }
     let missed = night.rows("missed");
     assert_eq!(missed.len(), 3, "{missed:?}");
-    assert!(missed.iter().all(|(_, reason)| reason == "the run before it, 1, had not ended (pingd)"), "{missed:?}");
+    assert!(
+        missed.iter().all(|(_, reason)| reason == "the run before it, 1, had not ended (pingd)"),
+        "{missed:?}"
+    );
 }
 
 #[test]
@@ -251,7 +272,10 @@ fn a_specification_that_is_switched_off_stops_at_once() {
 #[test]
 fn a_row_that_is_no_specification_is_on_record_and_hinders_nobody() {
     let mut night = Night::with(&[(60, 0), (60, 0)]);
-    night.look.execute("UPDATE TOOLSPECS SET time2run = 'soon' WHERE toolspecsID = 1", []).expect("broken");
+    night
+        .look
+        .execute("UPDATE TOOLSPECS SET time2run = 'soon' WHERE toolspecsID = 1", [])
+        .expect("broken");
     night.cycle();
     night.passes(600);
     let failed = night.rows("failed");
@@ -262,8 +286,12 @@ fn a_row_that_is_no_specification_is_on_record_and_hinders_nobody() {
 
 #[test]
 fn a_database_that_was_never_made_is_named() {
-    let mut store = Store::of(&Config::default_at(Path::new("/nowhere")).database, Duration::from_secs(1));
+    let mut store =
+        Store::of(&Config::default_at(Path::new("/nowhere")).database, Duration::from_secs(1));
     let night = Night::with(&[]);
     let error = cycle(&mut store, &night.config, &night.now, None).expect_err("there is none");
-    assert_eq!(error.to_string(), "there is no database /nowhere/db/iepm.db; `iepm init` makes one");
+    assert_eq!(
+        error.to_string(),
+        "there is no database /nowhere/db/iepm.db; `iepm init` makes one"
+    );
 }

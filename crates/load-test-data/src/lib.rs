@@ -70,11 +70,14 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     }
     let config = args.common.load()?;
     let (types, files) = sort(&args.what, &config);
+    readable(&types)?;
     let data = &config.paths.data;
     let reading =
         || Failure::new(Exit::TryLater, format!("reading the data directory {}", data.display()));
     let spool = Spool::open(data).map_err(|error| reading().because(error))?;
     let mut store = Store::of(&config.database, PATIENCE);
+    // Also when nothing waits: whoever calls it wants to know that it could load.
+    store.read(|_| Ok(())).map_err(|error| Failure::store("loading results", error))?;
     let mut tally = load_files(&mut store, &spool, files.chunks(BATCH).map(<[PathBuf]>::to_vec))?;
     for tool in types {
         loop {
@@ -101,6 +104,16 @@ fn sort(what: &[String], config: &Config) -> (Vec<String>, Vec<PathBuf>) {
     let (files, types): (Vec<&String>, Vec<&String>) =
         what.iter().partition(|word| word.contains(['.', '/']));
     (types.into_iter().cloned().collect(), files.into_iter().map(PathBuf::from).collect())
+}
+
+/// Files of a probe type that has no reader are no rubbish: they wait for the version that has one.
+fn readable(types: &[String]) -> Result<(), Failure> {
+    let Some(unknown) = types.iter().find(|tool| !readings::TOOLS.contains(&tool.as_str())) else {
+        return Ok(());
+    };
+    let why =
+        format!("there is no reader for it; there are readers for {}", readings::TOOLS.join(", "));
+    Err(Failure::new(Exit::Config, format!("loading results of {unknown}")).why(why))
 }
 
 /// Loads batches of files: while one is being loaded, the next is read on another processor.

@@ -85,8 +85,8 @@ fn load_alone(store: &mut Store, file: &Prepared) -> Result<Fate, Error> {
 fn load_one(session: &mut dyn Session, file: &Prepared) -> Result<Fate, Error> {
     match &file.content {
         Content::Reading(header, reading) => {
-            let problem = tables::problem(reading);
-            if !leave(session, header, State::Loaded, problem.as_deref())? {
+            let reason = header.ended.remark().or_else(|| tables::problem(reading));
+            if !leave(session, header, State::Loaded, reason.as_deref())? {
                 return superseded(session, file.schedule_id, Some(header.run));
             }
             let origin = origin(session, file.schedule_id)?;

@@ -43,9 +43,18 @@ impl Common {
     /// [`Exit::Config`] with every mistake and its place, or where it was looked for.
     pub fn load(&self) -> Result<Config, Failure> {
         crate::log::more(self.verbose);
+        let (path, home) = self.place()?;
+        read(&path, &home)
+    }
+
+    /// Where the configuration is, unread, and the station's home if the file does not name one.
+    ///
+    /// # Errors
+    /// [`Exit::Config`] with where it was looked for.
+    pub fn place(&self) -> Result<(PathBuf, PathBuf), Failure> {
         let (path, home) = self.find()?;
         let home = home.unwrap_or_else(|| directory_of(&path));
-        read(&path, &home)
+        Ok((path, home))
     }
 
     /// The file, and the home if it is not simply where the file is.
@@ -103,6 +112,10 @@ pub(crate) fn read(path: &Path, home: &Path) -> Result<Config, Failure> {
         return Ok(config);
     }
     let cited = cite_all(&shown.to_string(), &text, &mistakes);
-    let count = mistakes.len();
-    Err(Failure::new(Exit::Config, format!("the configuration has {count} mistakes\n{cited}")))
+    let count = if mistakes.len() == 1 {
+        "a mistake".to_owned()
+    } else {
+        format!("{} mistakes", mistakes.len())
+    };
+    Err(Failure::new(Exit::Config, format!("the configuration has {count}\n{cited}")))
 }

@@ -1,0 +1,320 @@
+//! `iepm check`: every mistake in the station's files at once, and in what they say together.
+
+use std::path::{Path, PathBuf};
+
+use station::{
+    app::{self, Common, Exit, Failure},
+    text::Timestamp,
+    words::{
+        cleanup,
+        config::{self, Config},
+        toolspec::{Placed, ToolSpec},
+    },
+    world::{
+        clock::{Clock, SystemClock},
+        process,
+    },
+};
+
+use crate::{
+    apply,
+    invariants::{self, Find},
+    load::Load,
+    source::Source,
+    tables::Tables,
+};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Check the files of this directory, and leave the database alone
+    #[arg(long, value_name = "DIR")]
+    files: Option<PathBuf>,
+    /// Take warnings, such as tools that are not installed, for mistakes
+    #[arg(long)]
+    strict: bool,
+}
+
+pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
+    let (path, home) = common.place()?;
+    let mut configuration = Source::read(&path);
+    let config = read_config(&mut configuration, &home)?;
+    let folder = args.files.as_ref().unwrap_or(&config.paths.config);
+    let find = |name: &str| process::find(name, &config.paths.bin);
+    let now = SystemClock.now();
+    let list = Source::read(&folder.join("cleanup-list"));
+    let checked = check(&config, configuration, Tables::read(folder), list, &find, now);
+    let database = match args.files {
+        Some(_) => Database::NotAsked,
+        None => look_at_database(&config, &checked.tables),
+    };
+    report(&checked, &database, folder, args.strict)
+}
+
+fn read_config(source: &mut Source, home: &Path) -> Result<Config, Failure> {
+    let home = std::path::absolute(home).map_err(|error| {
+        Failure::new(Exit::Config, format!("finding {}", home.display())).because(error)
+    })?;
+    let mut read = None;
+    source.parse(|text| {
+        let (config, mistakes) = config::parse(text, &home);
+        read = Some(config);
+        ((), mistakes)
+    });
+    Ok(read.unwrap_or_else(|| Config::default_at(&home)))
+}
+
+/// All files, with all their mistakes.
+struct Checked {
+    configuration: Source,
+    tables: Tables,
+    list: Source,
+    /// How many specifications the station carries out.
+    own: usize,
+    entries: usize,
+}
+
+/// Checks what the files say, each by itself and together. Looks at nothing but through `find`.
+fn check(
+    config: &Config,
+    configuration: Source,
+    mut tables: Tables,
+    mut list: Source,
+    find: Find<'_>,
+    now: Timestamp,
+) -> Checked {
+    let entries = list.parse(cleanup::parse);
+    let station = &config.node;
+    let is_own = |placed: &&Placed| placed.spec.on && placed.spec.key.src == *station;
+    let own: Vec<&Placed> = tables.specs.iter().filter(is_own).collect();
+    let specs: Vec<&ToolSpec> = own.iter().map(|placed| &placed.spec).collect();
+    let file = &mut tables.specs_file;
+    invariants::there_is_something_to_do(file, &own, station.as_str());
+    invariants::runs_end_before_cleanup(file, &own, &entries, find);
+    invariants::tools_are_installed(file, &own, find);
+    invariants::the_station_is_not_full(file, &Load::of(&specs, now), config.side_by_side);
+    let (own, entries) = (own.len(), entries.len());
+    Checked { configuration, tables, list, own, entries }
+}
+
+impl Checked {
+    fn files(&self) -> [&Source; 4] {
+        [&self.configuration, &self.tables.nodes_file, &self.tables.specs_file, &self.list]
+    }
+
+    fn mistakes(&self) -> usize {
+        self.files().iter().map(|file| file.mistakes()).sum()
+    }
+
+    fn warnings(&self) -> usize {
+        self.files().iter().map(|file| file.warnings()).sum()
+    }
+
+    fn cited(&self) -> String {
+        self.files().iter().map(|file| file.cited()).collect()
+    }
+}
+
+/// What the database is like.
+enum Database {
+    NotAsked,
+    /// Reachable; so many changes of the files are not in its tables.
+    There(usize),
+    Failed(Failure),
+}
+
+fn look_at_database(config: &Config, tables: &Tables) -> Database {
+    let planned = crate::store(config).read(|session| apply::planned(session, tables));
+    match planned {
+        Ok(plan) => Database::There(plan.len()),
+        Err(error) => Database::Failed(Failure::store("looking at the database", error)),
+    }
+}
+
+fn report(
+    checked: &Checked,
+    database: &Database,
+    folder: &Path,
+    strict: bool,
+) -> Result<Exit, Failure> {
+    let (mistakes, warnings) = (checked.mistakes(), checked.warnings());
+    let cited = checked.cited();
+    if mistakes > 0 || (strict && warnings > 0) {
+        if let Database::Failed(failure) = database {
+            log::error!("{failure}");
+        }
+        let told = format!("found {}", counted(mistakes, warnings));
+        return Err(Failure::new(Exit::Config, format!("{told}\n{}", cited.trim_end())));
+    }
+    if warnings > 0 {
+        log::warn!("{}\n{}", counted(0, warnings), cited.trim_end());
+    }
+    let not_applied = match database {
+        Database::Failed(failure) => {
+            return Err(Failure::new(failure.exit(), failure.to_string()));
+        }
+        Database::There(changes) if *changes > 0 => {
+            format!("; not applied yet: {}", count(*changes, "change"))
+        }
+        _ => String::new(),
+    };
+    app::print(&(summary(checked, folder) + &not_applied + "\n"))?;
+    Ok(Exit::Well)
+}
+
+fn summary(checked: &Checked, folder: &Path) -> String {
+    let Checked { tables, own, entries, .. } = checked;
+    format!(
+        "{}: {}, {} ({own} carried out here), {entries} names in cleanup-list: no mistakes",
+        folder.display(),
+        count(tables.nodes.len(), "node"),
+        count(tables.specs.len(), "specification"),
+    )
+}
+
+fn counted(mistakes: usize, warnings: usize) -> String {
+    match (mistakes, warnings) {
+        (0, warnings) => count(warnings, "warning"),
+        (mistakes, 0) => count(mistakes, "mistake"),
+        both => format!("{} and {}", count(both.0, "mistake"), count(both.1, "warning")),
+    }
+}
+
+fn count(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing;
+
+    use super::*;
+
+    const NODES: [&str; 2] = ["s", "d"];
+
+    fn checked(nodes: &[&str], rows: &str, list: &str, toml: &str) -> Checked {
+        let home = Path::new("/nowhere");
+        let mut configuration = Source::of("iepm.toml", &format!("node = \"s\"\n{toml}"));
+        let config = read_config(&mut configuration, home).expect("a home");
+        let tables = testing::tables(nodes, rows);
+        let find = |name: &str| {
+            // A file that is there on every machine stands for a tool that is installed.
+            if name == "absent" { None } else { Some(PathBuf::from("/bin/sh")) }
+        };
+        let list = Source::of("cleanup-list", list);
+        check(&config, configuration, tables, list, &find, Timestamp::from_seconds(600_000))
+    }
+
+    fn cited(nodes: &[&str], rows: &str, list: &str, toml: &str) -> String {
+        checked(nodes, rows, list, toml).cited()
+    }
+
+    #[test]
+    fn files_without_mistakes_say_nothing() {
+        let rows = "s,d,ping,background,15,600,,\n";
+        assert_eq!(cited(&NODES, rows, "/bin/sh,3\n", ""), "");
+    }
+
+    #[test]
+    fn mistakes_of_all_files_are_told_at_once() {
+        let told = cited(&["s", "-d"], "s,d,ping,sideways,15,600,,\n", "x\n", "speed = 1\n");
+        let starts: Vec<&str> = told.lines().filter(|line| !line.starts_with(' ')).collect();
+        assert_eq!(starts.len(), 5, "{told}");
+        assert!(starts[0].starts_with("iepm.toml:2:1: there is no setting \"speed\""), "{told}");
+        assert!(starts[1].starts_with("nodes.csv:4:1: nodeID: the name of a node"), "{told}");
+        assert!(starts[3].starts_with("toolspecs.csv:3:10: testtype: expected"), "{told}");
+        assert!(starts[4].starts_with("cleanup-list:1:1: expected a name"), "{told}");
+    }
+
+    #[test]
+    fn nodes_that_are_not_there_are_pointed_at() {
+        let told =
+            cited(&["s"], "s,d,ping,background,15,600,,\nx,s,ping,background,15,600,,\n", "", "");
+        assert_eq!(
+            told,
+            "toolspecs.csv:3:3: destNodeID: there is no node d in nodes.csv\n\
+             \x20 s,d,ping,background,15,600,,\n    ^\n\
+             toolspecs.csv:4:1: srcNodeID: there is no node x in nodes.csv\n\
+             \x20 x,s,ping,background,15,600,,\n  ^\n"
+        );
+    }
+
+    #[test]
+    fn a_wrong_node_is_one_mistake_and_not_two() {
+        let tables = testing::tables(&["s", "d"], "s,d,ping,background,15,600,,\n");
+        assert_eq!(tables.mistakes(), 0);
+        let nodes = "TABLENAME=NODES\n#nodeID,hostName\ns,s\nd,300.1.1.1\n";
+        let specs = format!("{}s,d,ping,background,15,600,,\n", testing::HEADER);
+        let tables = Tables::of(Source::of("n", nodes), Source::of("t", &specs));
+        assert_eq!((tables.nodes_file.mistakes(), tables.specs_file.mistakes()), (1, 0));
+    }
+
+    #[test]
+    fn a_background_tool_without_a_daemon_is_a_mistake_one_of_a_later_version_a_warning() {
+        let told = cited(&NODES, "s,d,iperf,background,30,1800,,\n", "", "");
+        assert!(
+            told.starts_with("toolspecs.csv:3:11: no daemon runs iperf as background"),
+            "{told}"
+        );
+        let checked = checked(&NODES, "s,d,iperf,background-syn,30,1800,,\n", "", "");
+        assert_eq!((checked.mistakes(), checked.warnings()), (0, 1), "{}", checked.cited());
+        assert!(checked.cited().contains("warning: bw-synchd is not part of this version"));
+    }
+
+    #[test]
+    fn a_run_must_be_over_before_cleanup_ends_it() {
+        let told = cited(&NODES, "s,d,ping,background,50,600,,\n", "/bin/sh,1 sh,2\n", "");
+        assert_eq!(
+            told,
+            "toolspecs.csv:3:21: time2run 50 + grace 10 must be less than the 1m after which bw-cleanup ends \
+             \"/bin/sh\"\n  s,d,ping,background,50,600,,\n                      ^^\n"
+        );
+        assert_eq!(cited(&NODES, "s,d,ping,background,49,600,,\n", "/bin/sh,1\n", ""), "");
+    }
+
+    #[test]
+    fn a_tool_that_is_not_installed_is_a_warning_and_told_once() {
+        let rows = "s,d,ping,background,15,600,,\n";
+        let mut tables = testing::tables(&NODES, rows);
+        let own: Vec<&Placed> = tables.specs.iter().chain(&tables.specs).collect();
+        invariants::tools_are_installed(&mut tables.specs_file, &own, &|_| None);
+        assert_eq!((tables.specs_file.mistakes(), tables.specs_file.warnings()), (0, 1));
+        assert!(tables.specs_file.cited().contains("warning: ping is not installed"));
+    }
+
+    #[test]
+    fn more_than_the_exclusive_channel_holds_is_refused() {
+        let rows = |targets| {
+            let row = |n| format!("s,d,iperf{n},background-syn,30,600,,\n");
+            (0..targets).map(row).collect::<String>()
+        };
+        let told = |targets| cited(&NODES, &rows(targets), "", "");
+        assert!(
+            told(21).starts_with("toolspecs.csv: background-syn runs need 105 %"),
+            "{}",
+            told(21)
+        );
+        assert!(told(16).starts_with("toolspecs.csv: warning: background-syn runs need 80 %"));
+        assert!(!told(13).contains("need"));
+    }
+
+    #[test]
+    fn more_side_by_side_than_the_daemon_starts_is_refused() {
+        let row = |n| format!("s,d{n},ping,background,60,60,,\n");
+        let rows: String = (0..3).map(row).collect();
+        let nodes = ["s", "d0", "d1", "d2"];
+        let told = cited(&nodes, &rows, "", "[probes]\nside-by-side = 2\n");
+        assert!(
+            told.starts_with("toolspecs.csv: on average 3 runs of ping go side by side"),
+            "{told}"
+        );
+        assert_eq!(cited(&nodes, &rows, "", "[probes]\nside-by-side = 3\n"), "");
+    }
+
+    #[test]
+    fn a_station_with_nothing_to_do_is_warned_of() {
+        let checked = checked(&NODES, "d,s,ping,background,15,600,,\n", "", "");
+        assert_eq!((checked.mistakes(), checked.warnings()), (0, 1));
+        assert!(checked.cited().contains("this station, s, as its srcNodeID"));
+    }
+}

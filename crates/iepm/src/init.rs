@@ -1,0 +1,277 @@
+//! `iepm init`: makes a station in a directory.
+//!
+//! What is there already is left as it is, so it can be called again after a change of the paths, or
+//! where a first call was cut short.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use station::{
+    app::{self, Common, Exit, Failure},
+    text::NodeId,
+    words::config::{Config, Database},
+    world::{
+        clock::{Clock, SystemClock},
+        files::{self, Durable},
+        store::{LATEST, Store},
+    },
+};
+
+use crate::migrate;
+
+/// The sample files, which are also those of the project.
+const CONFIGURATION: &str = include_str!("../../../config/iepm.toml");
+const SAMPLES: [(&str, &str); 3] = [
+    ("nodes.csv", include_str!("../../../config/nodes.csv")),
+    ("toolspecs.csv", include_str!("../../../config/toolspecs.csv")),
+    ("cleanup-list", include_str!("../../../config/cleanup-list")),
+];
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Where the station is to live [default: --home, else the current directory]
+    #[arg(value_name = "DIR", conflicts_with = "config")]
+    dir: Option<PathBuf>,
+    /// The station's own name in NODES
+    #[arg(long, value_name = "NAME")]
+    node: Option<NodeId>,
+}
+
+/// What was made, and what was there, line by line.
+type Told = Vec<String>;
+
+pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
+    let mut told = Told::new();
+    let (path, home) = place(args, common)?;
+    directory(&home, &mut told)?;
+    let config = configuration(&path, &home, common, args.node.as_ref(), &mut told)?;
+    for folder in directories(&config) {
+        directory(&folder, &mut told)?;
+    }
+    samples(&config, &mut told)?;
+    database(&config, &mut told)?;
+    app::print(&told.concat())?;
+    Ok(Exit::Well)
+}
+
+/// The configuration file and the home, absolute.
+fn place(args: &Args, common: &Common) -> Result<(PathBuf, PathBuf), Failure> {
+    let absolute = |path: &Path| {
+        std::path::absolute(path).map_err(|error| failed("finding", path).because(error))
+    };
+    let home = args.dir.clone().or_else(|| common.home.clone());
+    if let Some(path) = &common.config {
+        let path = absolute(path)?;
+        let beside = path.parent().map(Path::to_path_buf).unwrap_or_default();
+        let home = home.map_or(Ok(beside), |home| absolute(&home))?;
+        return Ok((path, home));
+    }
+    let home = absolute(&home.unwrap_or_else(|| PathBuf::from(".")))?;
+    Ok((home.join("iepm.toml"), home))
+}
+
+fn failed(doing: &str, path: &Path) -> Failure {
+    Failure::new(Exit::NeedsPerson, format!("{doing} {}", path.display()))
+}
+
+fn directory(path: &Path, told: &mut Told) -> Result<(), Failure> {
+    if path.is_dir() {
+        told.push(format!("  {}/\n", path.display()));
+        return Ok(());
+    }
+    files::make_directory(path).map_err(|error| failed("making", path).because(error))?;
+    told.push(format!("+ {}/\n", path.display()));
+    Ok(())
+}
+
+fn file(path: &Path, content: &str, told: &mut Told) -> Result<(), Failure> {
+    if path.exists() {
+        told.push(format!("  {}\n", path.display()));
+        return Ok(());
+    }
+    write(path, content)?;
+    told.push(format!("+ {}\n", path.display()));
+    Ok(())
+}
+
+fn write(path: &Path, content: &str) -> Result<(), Failure> {
+    files::replace(path, content.as_bytes(), Durable::AgainstPowerLoss)
+        .map_err(|error| failed("writing", path).because(error))
+}
+
+/// Writes the configuration if there is none, and the node's name if one is given; reads it.
+fn configuration(
+    path: &Path,
+    home: &Path,
+    common: &Common,
+    node: Option<&NodeId>,
+    told: &mut Told,
+) -> Result<Config, Failure> {
+    let name = |text: &str| node.map_or_else(|| text.to_owned(), |node| with_node(text, node));
+    file(path, &name(CONFIGURATION), told)?;
+    let (config, home) = (Some(path.to_path_buf()), Some(home.to_path_buf()));
+    let common = Common { config, home, verbose: common.verbose };
+    let config = common.load()?;
+    match node {
+        Some(node) if *node != config.node => {
+            let text = fs::read_to_string(path);
+            let text = text.map_err(|error| failed("reading", path).because(error))?;
+            write(path, &name(&text))?;
+            told.push(format!("~ {}: node {} -> {node}\n", path.display(), config.node));
+            Ok(Config { node: node.clone(), ..config })
+        }
+        _ => Ok(config),
+    }
+}
+
+/// A configuration that names the station `node`, and is otherwise as it was.
+fn with_node(text: &str, node: &NodeId) -> String {
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let tables = lines.iter().position(|line| line.trim_start().starts_with('['));
+    let top = &lines[..tables.unwrap_or(lines.len())];
+    let set = top.iter().position(|line| sets_node(line));
+    let commented = || top.iter().position(|line| line.strip_prefix('#').is_some_and(sets_node));
+    let setting = format!("node = \"{node}\"");
+    match set.or_else(commented) {
+        Some(place) => lines[place] = setting,
+        None => lines.insert(0, setting),
+    }
+    lines.join("\n") + "\n"
+}
+
+fn sets_node(line: &str) -> bool {
+    let rest = line.trim_start().strip_prefix("node");
+    rest.is_some_and(|rest| rest.trim_start().starts_with('='))
+}
+
+/// The directories of a station.
+fn directories(config: &Config) -> Vec<PathBuf> {
+    let paths = &config.paths;
+    let Database::Sqlite(database) = &config.database;
+    let data = ["tmp", "loaded", "rejected"].map(|name| paths.data.join(name));
+    let mut all =
+        vec![paths.bin.clone(), paths.config.clone(), paths.keepalives.clone(), paths.data.clone()];
+    all.extend(data);
+    all.extend(database.parent().map(Path::to_path_buf));
+    all.extend([paths.log.clone(), paths.home.join("www")]);
+    all
+}
+
+fn samples(config: &Config, told: &mut Told) -> Result<(), Failure> {
+    for (name, sample) in SAMPLES {
+        file(&config.paths.config.join(name), &of_station(sample, &config.node), told)?;
+    }
+    Ok(())
+}
+
+/// A sample whose rows name the station `node`.
+fn of_station(sample: &str, node: &NodeId) -> String {
+    let line = |line: &str| {
+        let row = line.trim_start_matches("##");
+        let off = &line[..line.len() - row.len()];
+        match row.strip_prefix("station,") {
+            Some(rest) => format!("{off}{node},{rest}\n"),
+            None => format!("{line}\n"),
+        }
+    };
+    sample.lines().map(line).collect()
+}
+
+fn database(config: &Config, told: &mut Told) -> Result<(), Failure> {
+    let Database::Sqlite(path) = &config.database;
+    let is_new = !path.exists();
+    if is_new {
+        // An empty file is an empty database; made here, others cannot read it.
+        files::create(path).map_err(|error| failed("making", path).because(error))?;
+    }
+    let mut store: Store = crate::store(config);
+    let found = store
+        .create()
+        .and_then(|()| migrate::forward(&mut store, SystemClock.now()))
+        .map_err(|error| Failure::store("making the database", error))?;
+    let sign = if is_new || found < LATEST { '+' } else { ' ' };
+    told.push(format!("{sign} {} (schema version {LATEST})\n", path.display()));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use station::words::{cleanup, config, node, toolspec};
+
+    use super::*;
+
+    fn uncommented() -> String {
+        let line = |line: &str| {
+            let setting = line.strip_prefix('#').filter(|rest| !rest.starts_with(' '));
+            format!("{}\n", setting.unwrap_or(line))
+        };
+        CONFIGURATION.lines().map(line).collect()
+    }
+
+    #[test]
+    fn the_sample_configuration_shows_every_setting_with_its_default() {
+        let home = Path::new("/home/iepm");
+        for text in [CONFIGURATION, &uncommented()] {
+            let (config, mistakes) = config::parse(text, home);
+            assert_eq!(mistakes, []);
+            assert_eq!(config, Config::default_at(home));
+        }
+        // A setting that the sample left out would be told here.
+        let (_, mistakes) = config::parse("nonsense = 1\n", home);
+        let known = mistakes[0].message.split_once("there are ").expect("a list").1;
+        for name in known.split(", ") {
+            let (key, table) = (format!("{name} = "), format!("[{name}]"));
+            assert!(uncommented().contains(&key) || CONFIGURATION.contains(&table), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_sample_files_have_no_mistakes_even_with_every_row_switched_on() {
+        let [nodes, specs, list] = SAMPLES.map(|(_, text)| text);
+        let on = |text: &str, names: &[&str]| {
+            let switched = |text: String, name: &&str| {
+                text.replace(&format!("##{name},"), &format!("{name},"))
+            };
+            names.iter().fold(text.to_owned(), switched)
+        };
+        let (nodes, mistakes) = node::parse(&on(nodes, &["gateway", "far"]));
+        assert_eq!((nodes.len(), mistakes), (5, vec![]));
+        let (specs, mistakes) = toolspec::parse(&on(specs, &["station"]));
+        assert_eq!((specs.len(), mistakes), (11, vec![]));
+        let (list, mistakes) = cleanup::parse(list);
+        assert_eq!((list.len(), mistakes), (13, vec![]));
+    }
+
+    #[test]
+    fn the_samples_carry_the_originals_ping() {
+        let (specs, _) = toolspec::parse(SAMPLES[1].1);
+        let pings = specs.iter().filter(|placed| placed.spec.key.tool.as_str() == "ping");
+        let shown: Vec<_> = pings
+            .map(|placed| {
+                let spec = &placed.spec;
+                (spec.opts[0].as_str(), spec.time2run.seconds(), spec.runinterval.seconds())
+            })
+            .collect();
+        assert_eq!(shown, [("-s 1000 -c 10 -w 20", 15, 600); 2]);
+    }
+
+    #[test]
+    fn the_nodes_name_is_set_where_it_stands_and_nothing_else_is_touched() {
+        let node: NodeId = "slac".parse().expect("a node");
+        let named = with_node("# hi\nnode = \"x\"\n[load]\nnode = 1\n", &node);
+        assert_eq!(named, "# hi\nnode = \"slac\"\n[load]\nnode = 1\n");
+        assert_eq!(with_node("#node = \"x\"\n", &node), "node = \"slac\"\n");
+        assert_eq!(with_node("[load]\nnode = 1\n", &node), "node = \"slac\"\n[load]\nnode = 1\n");
+        let (config, mistakes) = config::parse(&with_node(CONFIGURATION, &node), Path::new("/h"));
+        assert_eq!((config.node, mistakes), (node, vec![]));
+    }
+
+    #[test]
+    fn the_rows_of_the_samples_name_the_station() {
+        let node: NodeId = "slac".parse().expect("a node");
+        let named = of_station("#a,station\nstation,x\n##station,y\nstationary,z\n", &node);
+        assert_eq!(named, "#a,station\nslac,x\n##slac,y\nstationary,z\n");
+    }
+}

@@ -1,0 +1,140 @@
+//! What must hold between the files of a station, and between them and the machine.
+//!
+//! Each function notes what does not hold at its place in `toolspecs.csv`, where it is put right.
+
+use std::{collections::BTreeSet, path::PathBuf};
+
+use station::{
+    text::human_duration,
+    words::{
+        cleanup::Entry,
+        node, suite,
+        table::{self, Row},
+        toolspec::{Placed, TestType, ToolSpec},
+    },
+};
+
+use crate::{load::Load, source::Source};
+
+/// More of the exclusive channel than this leaves little room for runs that take longer.
+const FULL: f64 = 0.7;
+
+/// Both nodes of every specification are in NODES.
+///
+/// A node whose row has a mistake counts as there: that mistake is told, and is the only one.
+pub(crate) fn nodes_are_there(nodes_file: &Source, specs_file: &mut Source, specs: &[Placed]) {
+    let (rows, mistakes) = table::parse(&node::SHAPE, nodes_file.text());
+    if rows.rows.is_empty() && !mistakes.is_empty() {
+        return;
+    }
+    let known: BTreeSet<&str> = rows.rows.iter().map(node_id).collect();
+    for placed in specs {
+        let key = &placed.spec.key;
+        for (column, node) in [("srcNodeID", &key.src), ("destNodeID", &key.dest)] {
+            if !known.contains(node.as_str()) {
+                let message = format!("{column}: there is no node {node} in nodes.csv");
+                specs_file.mistake(placed.span(column), message);
+            }
+        }
+    }
+}
+
+fn node_id(row: &Row) -> &str {
+    row.text("nodeID")
+}
+
+/// Every specification that is on has a daemon that carries its runs out.
+pub(crate) fn somebody_runs_it(specs_file: &mut Source, specs: &[Placed]) {
+    for placed in specs.iter().filter(|placed| placed.spec.on) {
+        let (tool, span) = (&placed.spec.key.tool, placed.span("testtype"));
+        match suite::daemon_of(tool.as_str(), placed.spec.testtype) {
+            None => {
+                let message = format!("no daemon runs {tool} as background, only as {}", alone());
+                specs_file.mistake(span, message);
+            }
+            Some(daemon) if !suite::BUILT.contains(&daemon) => {
+                let message = format!("{daemon} is not part of this version: no run will start");
+                specs_file.warning(span, message);
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+fn alone() -> &'static str {
+    TestType::BackgroundSyn.as_str()
+}
+
+/// Where the program of a tool is, if it is installed.
+pub(crate) type Find<'a> = &'a dyn Fn(&str) -> Option<PathBuf>;
+
+/// Every run is over before bw-cleanup takes it for a process that hangs.
+pub(crate) fn runs_end_before_cleanup(
+    specs_file: &mut Source,
+    specs: &[&Placed],
+    list: &[Entry],
+    find: Find<'_>,
+) {
+    for placed in specs {
+        let spec = &placed.spec;
+        let path = program(spec, find).to_string_lossy().into_owned();
+        let entry = list.iter().filter(|entry| entry.names(&path)).min_by_key(|entry| entry.age);
+        let Some(entry) = entry.filter(|entry| spec.limit() >= entry.age) else { continue };
+        let message = format!(
+            "time2run {} + grace {} must be less than the {} after which bw-cleanup ends \"{}\"",
+            spec.time2run,
+            spec.grace,
+            human_duration(entry.age),
+            entry.name
+        );
+        specs_file.mistake(placed.span("time2run"), message);
+    }
+}
+
+/// A program that is not installed is judged as if it were in the usual place.
+fn program(spec: &ToolSpec, find: Find<'_>) -> PathBuf {
+    let path = spec.path.as_str();
+    find(path).unwrap_or_else(|| PathBuf::from("/usr/bin").join(path))
+}
+
+/// Every tool is installed.
+pub(crate) fn tools_are_installed(specs_file: &mut Source, specs: &[&Placed], find: Find<'_>) {
+    let mut told = BTreeSet::new();
+    for placed in specs {
+        let path = placed.spec.path.as_str();
+        let installed = find(path).is_some_and(|path| path.is_file());
+        if !installed && told.insert(path) {
+            let message = format!("{path} is not installed: no run can be started");
+            specs_file.warning(placed.span("toolPath"), message);
+        }
+    }
+}
+
+/// The specifications of this station fit into its time.
+pub(crate) fn the_station_is_not_full(specs_file: &mut Source, load: &Load, side_by_side: usize) {
+    let percent = load.exclusive_share * 100.0;
+    let share = format!("{} runs need {percent:.0} % of the time in which one may run", alone());
+    if load.exclusive_share > 1.0 {
+        specs_file.fault(format!("{share}: some would always be missed"));
+    } else if load.exclusive_share > FULL {
+        specs_file.doubt(format!("{share}: a long one puts the others off"));
+    }
+    for (tool, running) in &load.side_by_side {
+        let message = format!("on average {running:.0} runs of {tool} go side by side");
+        #[expect(clippy::cast_precision_loss, reason = "at most 10,000")]
+        if *running > side_by_side as f64 {
+            specs_file.fault(format!("{message}, side-by-side allows {side_by_side}"));
+        }
+    }
+}
+
+/// There is something for this station to do.
+pub(crate) fn there_is_something_to_do(specs_file: &mut Source, specs: &[&Placed], station: &str) {
+    // Where there are mistakes, the specification that is missed may be one of them.
+    if specs.is_empty() && specs_file.mistakes() == 0 {
+        let message = format!(
+            "no specification that is on has this station, {station}, as its srcNodeID: nothing will run"
+        );
+        specs_file.doubt(message);
+    }
+}

@@ -1,0 +1,94 @@
+//! `iepm` is the operator's command: it makes a station, carries its configuration out, and shows how
+//! it does.
+//!
+//! Each subcommand is a module: a part that decides, from values to values, and a part that acts. They
+//! share what reads the configuration's files ([`tables`]), what holds between those files
+//! ([`invariants`]) and how full a station is ([`load`]).
+
+mod apply;
+mod check;
+mod filter;
+mod init;
+mod invariants;
+mod load;
+mod migrate;
+mod prune;
+mod run;
+mod schedule;
+mod source;
+mod status;
+mod tables;
+#[cfg(test)]
+mod testing;
+
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use station::{
+    app::{Common, Exit, Failure},
+    words::config::Config,
+    world::store::Store,
+};
+
+/// How long a command waits for other programs' transactions.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+const EXITS: &str = "Exit statuses:
+   0  all is well
+   1  a person should look at something: it is said what
+   2  the command line made no sense
+  75  not now: the database is locked or away; the same command may work later
+  78  a file of the configuration, or the database's schema, is not right";
+
+/// Makes, configures and watches a measuring station
+#[derive(Debug, Parser)]
+#[command(name = "iepm", version, after_help = EXITS)]
+pub struct Args {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a station: its directories, sample files and database; a second time changes nothing
+    Init(init::Args),
+    /// Carry nodes.csv and toolspecs.csv out: into NODES and TOOLSPECS
+    Apply(apply::Args),
+    /// Find every mistake in the station's files, and in what they say together
+    Check(check::Args),
+    /// Show the next runs, what became of the last day's, and how full the station is
+    Schedule(schedule::Args),
+    /// Show the last reading and the health of every specification, and the daemons
+    Status(status::Args),
+    /// Do one run now, in the foreground, as the daemons do it
+    Run(run::Args),
+    /// Bring the database's schema to this version
+    Migrate(migrate::Args),
+    /// Delete what is older than the configuration keeps; for cron
+    Prune(prune::Args),
+}
+
+/// The program.
+///
+/// # Errors
+/// As the subcommand.
+pub fn run(args: &Args) -> Result<Exit, Failure> {
+    let common = &args.common;
+    match &args.command {
+        Command::Init(args) => init::run(args, common),
+        Command::Apply(args) => apply::run(args, common),
+        Command::Check(args) => check::run(args, common),
+        Command::Schedule(args) => schedule::run(args, common),
+        Command::Status(args) => status::run(args, common),
+        Command::Run(args) => run::run(args, common),
+        Command::Migrate(args) => migrate::run(args, common),
+        Command::Prune(args) => prune::run(args, common),
+    }
+}
+
+/// The station's database.
+fn store(config: &Config) -> Store {
+    Store::of(&config.database, PATIENCE)
+}

@@ -1,0 +1,58 @@
+//! `iepm prune`: deletes what is older than the configuration keeps.
+//!
+//! Rows go in batches, each a transaction of its own, so that no daemon waits long. A row of SCHEDULE
+//! goes when it is in a final state, whether or not its reading is kept: readings name their
+//! specification themselves.
+
+mod files;
+mod rows;
+
+use station::{
+    app::{Common, Exit, Failure},
+    text::Timestamp,
+    words::config::Config,
+    world::clock::{Clock, SystemClock},
+};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Say what would be deleted, and delete nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// What was deleted, or would be.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Pruned {
+    readings: u64,
+    schedule: u64,
+    loaded: u64,
+    rejected: u64,
+}
+
+pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
+    let config = common.load()?;
+    let pruned = prune(&config, SystemClock.now(), args.dry_run)?;
+    let Pruned { readings, schedule, loaded, rejected } = pruned;
+    let told = format!(
+        "{readings} readings, {schedule} rows of SCHEDULE, {loaded} loaded and {rejected} rejected files"
+    );
+    if args.dry_run {
+        station::app::print(&format!("would delete {told}\n"))?;
+    } else {
+        log::info!("deleted {told}");
+    }
+    Ok(Exit::Well)
+}
+
+fn prune(config: &Config, now: Timestamp, dry_run: bool) -> Result<Pruned, Failure> {
+    let mut store = crate::store(config);
+    let kept = &config.retention;
+    let rows = rows::prune(&mut store, now - kept.readings, now - kept.schedule, dry_run);
+    let (readings, schedule) =
+        rows.map_err(|error| Failure::store("pruning the database", error))?;
+    let data = &config.paths.data;
+    let loaded = files::prune_days(&data.join("loaded"), now - kept.loaded, dry_run)?;
+    let rejected = files::prune_files(&data.join("rejected"), now - kept.rejected, dry_run)?;
+    Ok(Pruned { readings, schedule, loaded, rejected })
+}

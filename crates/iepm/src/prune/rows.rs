@@ -1,0 +1,185 @@
+//! Rows of the tables that are older than they are kept.
+//!
+//! They are found specification by specification, by the index that every table has for that: a scan
+//! of ten years of readings would take longer than what it deletes.
+
+use station::{
+    text::Timestamp,
+    world::store::{self, Error, Session, Store, Value},
+};
+
+/// So many rows go in one transaction.
+const BATCH: u64 = 5_000;
+
+/// A table, the statements that find and delete its old rows.
+struct Table {
+    find: &'static str,
+    delete: &'static str,
+}
+
+const READINGS: [Table; 2] = [
+    Table {
+        find: "SELECT pingdataID FROM PINGDATA WHERE toolspecsID = ? AND startepoch < ? LIMIT ?",
+        delete: "DELETE FROM PINGDATA WHERE pingdataID = ?",
+    },
+    Table {
+        find: "SELECT routedataID FROM ROUTEDATA WHERE toolspecsID = ? AND startepoch < ? LIMIT ?",
+        delete: "DELETE FROM ROUTEDATA WHERE routedataID = ?",
+    },
+];
+
+/// What may still become something stays, however old.
+const SCHEDULE: Table = Table {
+    find: "SELECT scheduleID FROM SCHEDULE WHERE toolspecsID = ? AND due_us < ? \
+           AND state NOT IN ('pending', 'running', 'finished') LIMIT ?",
+    delete: "DELETE FROM SCHEDULE WHERE scheduleID = ? AND state NOT IN ('pending', 'running', 'finished')",
+};
+
+/// Deletes readings from before `readings` and rows of SCHEDULE from before `schedule`; says how many.
+pub(super) fn prune(
+    store: &mut Store,
+    readings: Timestamp,
+    schedule: Timestamp,
+    dry_run: bool,
+) -> Result<(u64, u64), Error> {
+    let specs = store.read(|session| {
+        store::all(session, "SELECT toolspecsID FROM TOOLSPECS", &[], |row| row.int(0))
+    })?;
+    let mut pruned = (0, 0);
+    for table in &READINGS {
+        pruned.0 += sweep(store, table, &specs, readings.seconds(), dry_run)?;
+    }
+    pruned.1 = sweep(store, &SCHEDULE, &specs, schedule.0, dry_run)?;
+    Ok(pruned)
+}
+
+/// Goes through a table, batch by batch.
+fn sweep(
+    store: &mut Store,
+    table: &Table,
+    specs: &[i64],
+    before: i64,
+    dry_run: bool,
+) -> Result<u64, Error> {
+    if dry_run {
+        return store.read(|session| count(session, table, specs, before));
+    }
+    let (mut rest, mut all) = (specs, 0);
+    while !rest.is_empty() {
+        let (rows, done) = store.transaction(|session| batch(session, table, rest, before))?;
+        all += rows;
+        rest = &rest[done..];
+    }
+    Ok(all)
+}
+
+/// Deletes one batch; says how many rows went, and how many specifications are done.
+fn batch(
+    session: &mut dyn Session,
+    table: &Table,
+    specs: &[i64],
+    before: i64,
+) -> Result<(u64, usize), Error> {
+    let mut rows = 0;
+    for (done, spec) in specs.iter().enumerate() {
+        let found = find(session, table, *spec, before, BATCH - rows)?;
+        for row in &found {
+            rows += session.execute(table.delete, &[(*row).into()])?;
+        }
+        if rows >= BATCH {
+            return Ok((rows, done));
+        }
+    }
+    Ok((rows, specs.len()))
+}
+
+fn count(
+    session: &mut dyn Session,
+    table: &Table,
+    specs: &[i64],
+    before: i64,
+) -> Result<u64, Error> {
+    let mut rows = 0;
+    for spec in specs {
+        rows += find(session, table, *spec, before, u64::MAX)?.len() as u64;
+    }
+    Ok(rows)
+}
+
+fn find(
+    session: &mut dyn Session,
+    table: &Table,
+    spec: i64,
+    before: i64,
+    most: u64,
+) -> Result<Vec<i64>, Error> {
+    let values: [Value<'_>; 3] = [spec.into(), before.into(), most.into()];
+    store::all(session, table.find, &values, |row| row.int(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Station;
+
+    use super::*;
+
+    fn station() -> Station {
+        let mut station = Station::new();
+        station.execute(
+            "INSERT INTO TOOLSPECS (srcNodeID, destNodeID, toolName, toolPath, testtype, time2run, runinterval) \
+             VALUES ('s', 'd', 'ping', 'ping', 'background', 1, 10)",
+            &[],
+        );
+        station
+    }
+
+    fn run(station: &mut Station, due: i64, state: &'static str) {
+        station.execute(
+            "INSERT INTO SCHEDULE (toolspecsID, srcNodeID, destNodeID, toolName, testtype, dueepoch, due_us, \
+             latest_us, state) VALUES (1, 's', 'd', 'ping', 'background', ?, ?, 0, ?)",
+            &[due.into(), Timestamp::from_seconds(due).into(), state.into()],
+        );
+    }
+
+    fn reading(station: &mut Station, schedule_id: i64) {
+        station.execute(
+            "INSERT INTO PINGDATA (scheduleID, toolspecsID, srcNodeID, destNodeID, startepoch, start_us, end_us, \
+             received, duplicates, reordered, clock_synchronised) VALUES (?, 1, 's', 'd', ?, 0, 0, 1, 0, 0, 1)",
+            &[schedule_id.into(), schedule_id.into()],
+        );
+    }
+
+    #[test]
+    fn old_rows_go_but_none_that_may_still_become_something() {
+        let mut station = station();
+        for state in ["pending", "running", "finished", "loaded", "missed", "failed"] {
+            run(&mut station, 99, state);
+            run(&mut station, 100, state);
+        }
+        let at = Timestamp::from_seconds(100);
+        let counted = prune(&mut station.store, Timestamp(0), at, true).expect("counted");
+        let pruned = prune(&mut station.store, Timestamp(0), at, false).expect("pruned");
+        assert_eq!((counted, pruned), ((0, 3), (0, 3)));
+        let left =
+            station.rows("SELECT state FROM SCHEDULE WHERE dueepoch = 99 ORDER BY scheduleID");
+        assert_eq!(left, [["pending"], ["running"], ["finished"]]);
+        assert_eq!(station.rows("SELECT COUNT(*) FROM SCHEDULE"), [["9"]]);
+    }
+
+    #[test]
+    fn more_rows_than_one_batch_all_go() {
+        let mut station = station();
+        station.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 12000) \
+             INSERT INTO PINGDATA (scheduleID, toolspecsID, srcNodeID, destNodeID, startepoch, start_us, end_us, \
+             received, duplicates, reordered, clock_synchronised) \
+             SELECT i, 1, 's', 'd', i, 0, 0, 1, 0, 0, 1 FROM n",
+            &[],
+        );
+        reading(&mut station, 20_000);
+        let at = Timestamp::from_seconds(12_000);
+        let pruned = prune(&mut station.store, at, Timestamp(0), false).expect("pruned");
+        assert_eq!(pruned, (11_999, 0));
+        assert_eq!(station.rows("SELECT startepoch FROM PINGDATA"), [["12000"], ["20000"]]);
+    }
+}

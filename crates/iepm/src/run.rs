@@ -1,0 +1,210 @@
+//! `iepm run`: one run now, in the foreground, on the same path as all others: a row of SCHEDULE, a
+//! process of a group of its own, a result file, and `load-test-data`.
+
+use std::io::{Read, Seek};
+
+use station::{
+    app::{self, Common, Exit, Failure},
+    text::NodeId,
+    words::{
+        command,
+        config::Config,
+        run::{self, RunId, State},
+        toolspec::ToolSpec,
+    },
+    world::{
+        clock::{Clock, SystemClock},
+        probe::{Ending, Order, Running},
+        process,
+        signals::{self, Stop},
+        spool::Spool,
+        store::{self, NewRun, Session, Store, StoredSpec},
+    },
+};
+
+/// The name by which its rows are known.
+const PROGRAM: &str = "iepm";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The node to measure to
+    node: String,
+    /// The tool
+    tool: String,
+    /// Which of several specifications of this tool and node
+    #[arg(long, default_value = "")]
+    variant: String,
+}
+
+/// A run that is about to start.
+struct Prepared {
+    order: Order,
+    run: RunId,
+}
+
+pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
+    let config = common.load()?;
+    let stop = Stop::on_signals()
+        .map_err(|error| Failure::new(Exit::TryLater, "preparing for signals").because(error))?;
+    let spool = Spool::open(&config.paths.data).map_err(|error| {
+        let data = config.paths.data.display();
+        Failure::new(Exit::TryLater, format!("preparing the data directory {data}")).because(error)
+    })?;
+    let mut store = crate::store(&config);
+    let prepared = store
+        .transaction(|session| prepare(session, &config, args))
+        .map_err(|error| Failure::store("preparing the run", error))?;
+    let Prepared { order, run } = prepared.map_err(|why| {
+        Failure::new(Exit::NeedsPerson, format!("running {} to {}", args.tool, args.node)).why(why)
+    })?;
+    let started = order.start(PROGRAM, &config, &spool.tmp(), &SystemClock.moment());
+    let ended = started.and_then(|running| watch(running, &config, &stop));
+    match ended {
+        Ok(ending) => hand_over(&config, &mut store, &spool, ending),
+        Err(reason) => fail(&mut store, run, &reason),
+    }
+}
+
+/// Finds the specification and writes its row; or says what is wrong with the request.
+fn prepare(
+    session: &mut dyn Session,
+    config: &Config,
+    args: &Args,
+) -> Result<Result<Prepared, String>, store::Error> {
+    let nodes = store::nodes(session)?;
+    let found = find(store::specs(session)?, config, args);
+    let (id, spec) = match found {
+        Ok(found) => found,
+        Err(why) => return Ok(Err(why)),
+    };
+    let node = nodes.into_iter().filter_map(Result::ok).find(|node| node.id == spec.key.dest);
+    let Some(node) = node else {
+        return Ok(Err(format!("there is no usable node {} in NODES", spec.key.dest)));
+    };
+    let words = command::words(&spec, &node);
+    let now = SystemClock.now();
+    let new = NewRun {
+        spec_id: id,
+        key: &spec.key,
+        testtype: spec.testtype.as_str(),
+        target: node.host.as_str(),
+        words: &words,
+        due: now,
+        latest: now,
+        limit: spec.limit(),
+    };
+    let run = store::insert_running(session, &new, PROGRAM)?;
+    let order = Order {
+        run,
+        spec_id: id,
+        tool: spec.key.tool.to_string(),
+        node: spec.key.dest.to_string(),
+        argv: words,
+        due: now,
+        latest: now,
+        limit: spec.limit(),
+    };
+    Ok(Ok(Prepared { order, run }))
+}
+
+fn find(specs: Vec<StoredSpec>, config: &Config, args: &Args) -> Result<(i64, ToolSpec), String> {
+    let node: NodeId = args.node.parse()?;
+    let ours = specs.into_iter().filter(|stored| !stored.retired);
+    let ours = ours.filter_map(|stored| Some((stored.id, stored.spec.ok()?)));
+    let mut ours = ours.filter(|(_, spec)| spec.key.src == config.node && spec.key.dest == node);
+    let wanted =
+        |spec: &ToolSpec| spec.key.tool.as_str() == args.tool && spec.key.variant == args.variant;
+    ours.find(|(_, spec)| wanted(spec)).ok_or_else(|| {
+        "TOOLSPECS has no such specification of this station; `fetch-toolspecs` lists all"
+            .to_owned()
+    })
+}
+
+/// Waits until the process has ended, and ends it when it hangs or when the operator wants it.
+fn watch(mut running: Running, config: &Config, stop: &Stop) -> Result<Ending, String> {
+    loop {
+        let now = SystemClock.moment().monotonic;
+        let wait = now.until(running.deadline()).min(std::time::Duration::from_secs(1));
+        signals::wait_for(&[running.fd(), stop.fd()], wait);
+        if stop.asked() {
+            running.kill();
+            return Err("interrupted by the operator".to_owned());
+        }
+        let moment = SystemClock.moment();
+        running.check_output(config.most_output, moment.monotonic);
+        running.insist(moment.monotonic);
+        match running.end(&moment) {
+            Ok(ending) => return Ok(ending),
+            Err(going_on) => running = *going_on,
+        }
+    }
+}
+
+fn fail(store: &mut Store, run: RunId, reason: &str) -> Result<Exit, Failure> {
+    store
+        .transaction(|session| store::fail(session, run, reason))
+        .map_err(|error| Failure::store(format!("marking run {run}"), error))?;
+    Err(Failure::new(Exit::NeedsPerson, format!("run {run}")).why(reason))
+}
+
+/// Makes the result a file, marks the row, has it loaded, and shows it.
+fn hand_over(
+    config: &Config,
+    store: &mut Store,
+    spool: &Spool,
+    ending: Ending,
+) -> Result<Exit, Failure> {
+    let mut endings = [ending];
+    spool.publish(&mut endings, config.most_output).map_err(|error| {
+        let data = spool.data().display();
+        Failure::new(Exit::TryLater, format!("writing the result to {data}")).because(error)
+    })?;
+    let [mut ending] = endings;
+    let (order, times) = (&ending.order, (ending.started, ending.ended_at));
+    let remark = ending.ended.remark();
+    store
+        .transaction(|session| store::finish(session, order, times, remark.as_deref()))
+        .map_err(|error| Failure::store(format!("marking run {}", order.run), error))?;
+    app::print(&output(&mut ending))?;
+    load(config, spool, &ending.order)?;
+    tell(store, &ending.order)
+}
+
+fn output(ending: &mut Ending) -> String {
+    let mut output = Vec::new();
+    for file in [&mut ending.stdout, &mut ending.stderr] {
+        // The result is safe already; what cannot be shown is not shown.
+        let _ = file.rewind().and_then(|()| file.read_to_end(&mut output));
+    }
+    String::from_utf8_lossy(&output).into_owned()
+}
+
+/// Calls `load-test-data` for the file of the run.
+fn load(config: &Config, spool: &Spool, order: &Order) -> Result<(), Failure> {
+    let loading =
+        || Failure::new(Exit::NeedsPerson, format!("loading the result of run {}", order.run));
+    let loader = process::find("load-test-data", &config.paths.bin)
+        .ok_or_else(|| loading().why("load-test-data is not installed"))?;
+    let file = spool.data().join(run::file_name(order.run, &order.tool));
+    let station = [("--config", &config.paths.file), ("--home", &config.paths.home)];
+    let mut command = process::command(&loader, [&file]);
+    for (option, path) in station {
+        command.arg(option).arg(path);
+    }
+    command.status().map(|_| ()).map_err(|error| loading().because(error))
+}
+
+/// Says what became of the run.
+fn tell(store: &mut Store, order: &Order) -> Result<Exit, Failure> {
+    let sql = "SELECT state, reason FROM SCHEDULE WHERE scheduleID = ?";
+    let id = order.run.schedule_id;
+    let row = store
+        .read(|session| {
+            store::one(session, sql, &[id.into()], |row| Ok((row.text(0), row.text(1))))
+        })
+        .map_err(|error| Failure::store(format!("looking at run {}", order.run), error))?;
+    let (state, reason) = row.unwrap_or_default();
+    let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+    app::print(&format!("run {}: {state}{why}\n", order.run))?;
+    Ok(if state == State::Loaded.as_str() { Exit::Well } else { Exit::NeedsPerson })
+}

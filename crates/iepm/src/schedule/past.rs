@@ -1,0 +1,142 @@
+//! The last runs, one by one.
+
+use serde::Serialize;
+use station::{
+    text::{Align, Columns, Timestamp},
+    words::config::Config,
+    world::store::{self, Error, Row, Session},
+};
+
+use crate::filter::Filter;
+
+/// A row of SCHEDULE that is not pending.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Past {
+    #[serde(rename = "scheduleID")]
+    schedule_id: i64,
+    due_us: Timestamp,
+    node: String,
+    tool: String,
+    state: String,
+    slots: i64,
+    start_us: Option<i64>,
+    end_us: Option<i64>,
+    reason: String,
+}
+
+impl Past {
+    /// By how many milliseconds it was started late.
+    fn lateness(&self) -> Option<f64> {
+        Some(millis(self.start_us? - self.due_us.0))
+    }
+
+    /// How many seconds it took.
+    fn duration(&self) -> Option<f64> {
+        Some(millis(self.end_us? - self.start_us?) / 1e3)
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+fn millis(micros: i64) -> f64 {
+    micros as f64 / 1e3
+}
+
+/// The last `number` rows, the newest first.
+pub(super) fn rows(
+    session: &mut dyn Session,
+    config: &Config,
+    number: usize,
+    filter: &Filter,
+) -> Result<Vec<Past>, Error> {
+    let sql = "SELECT scheduleID, due_us, destNodeID, toolName, state, slots, start_us, end_us, reason FROM SCHEDULE \
+               WHERE srcNodeID = ? AND state <> 'pending' AND (? = '' OR destNodeID = ?) AND (? = '' OR toolName = ?) \
+               ORDER BY scheduleID DESC LIMIT ?";
+    let (node, tool) = filter.texts();
+    let values = [
+        config.node.as_str().into(),
+        node.into(),
+        node.into(),
+        tool.into(),
+        tool.into(),
+        (number as u64).into(),
+    ];
+    store::all(session, sql, &values, past)
+}
+
+fn past(row: &Row<'_>) -> Result<Past, Error> {
+    Ok(Past {
+        schedule_id: row.int(0)?,
+        due_us: row.timestamp(1)?,
+        node: row.text(2),
+        tool: row.text(3),
+        state: row.text(4),
+        slots: row.int(5)?,
+        start_us: row.optional_int(6)?,
+        end_us: row.optional_int(7)?,
+        reason: row.text(8),
+    })
+}
+
+/// The rows in columns.
+pub(super) fn text(rows: &[Past]) -> String {
+    let mut columns = Columns::new(&[
+        ("DUE", Align::Left),
+        ("LATE ms", Align::Right),
+        ("TOOK s", Align::Right),
+        ("TOOL", Align::Left),
+        ("NODE", Align::Left),
+        ("RUN", Align::Right),
+        ("STATE", Align::Left),
+        ("REASON", Align::Left),
+    ]);
+    for row in rows {
+        let slots = if row.slots == 1 { String::new() } else { format!(" ({} slots)", row.slots) };
+        columns.push([
+            row.due_us.to_string(),
+            row.lateness().map_or_else(String::new, |late| format!("{late:.0}")),
+            row.duration().map_or_else(String::new, |took| format!("{took:.1}")),
+            row.tool.clone(),
+            row.node.clone(),
+            row.schedule_id.to_string(),
+            format!("{}{slots}", row.state),
+            row.reason.clone(),
+        ]);
+    }
+    columns.plain()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Station;
+
+    use super::*;
+
+    #[test]
+    fn the_last_runs_tell_how_late_and_how_long_they_were() {
+        let mut station = Station::new();
+        for (due, state, slots, start, end, reason) in [
+            (1_000_000, "loaded", 1, Some(1_012_000), Some(10_112_000), None),
+            (2_000_000, "missed", 7, None, None, Some("pingd was not running")),
+            (9_000_000, "pending", 1, None, None, None),
+        ] {
+            station.execute(
+                "INSERT INTO SCHEDULE (toolspecsID, srcNodeID, destNodeID, toolName, testtype, dueepoch, due_us, \
+                 latest_us, state, slots, start_us, end_us, reason) \
+                 VALUES (1, 's', 'd', 'ping', 'background', 0, ?, 0, ?, ?, ?, ?, ?)",
+                &[i64::from(due).into(), state.into(), i64::from(slots).into(),
+                  start.map(i64::from).into(), end.map(i64::from).into(), reason.into()],
+            );
+        }
+        let config = station.config.clone();
+        let mut read = |number, filter: &Filter| {
+            station.store.read(|session| rows(session, &config, number, filter)).expect("read")
+        };
+        assert_eq!(
+            text(&read(10, &Filter::default())),
+            "DUE                   LATE ms  TOOK s  TOOL  NODE  RUN  STATE             REASON\n\
+             1970-01-01T00:00:02Z                   ping  d       2  missed (7 slots)  pingd was not running\n\
+             1970-01-01T00:00:01Z       12     9.1  ping  d       1  loaded\n"
+        );
+        assert_eq!(read(1, &Filter::default()).len(), 1);
+    }
+}

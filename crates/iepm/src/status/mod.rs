@@ -1,0 +1,237 @@
+//! `iepm status`: the last reading and the health of every specification, and the daemons.
+//!
+//! [`reading`] finds the latest rows by index, [`health`] judges them, [`machine`] looks at daemons and
+//! files, [`show`] sets it all in columns.
+
+mod health;
+mod machine;
+mod reading;
+mod show;
+mod wait;
+
+use std::{env, time::Duration};
+
+use serde::Serialize;
+use station::{
+    app::{self, Common, Exit, Failure},
+    text::Timestamp,
+    words::config::Config,
+    world::{
+        clock::{Clock, SystemClock},
+        signals::Stop,
+        store::{self, Error, Session, Store},
+    },
+};
+
+use crate::filter::Filter;
+
+use self::{
+    health::{Health, Line, Trouble},
+    machine::Machine,
+};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Print JSON: times are microseconds since the epoch
+    #[arg(long)]
+    json: bool,
+    /// Show it anew every SECONDS, until interrupted
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        default_missing_value = "5",
+        value_parser = clap::value_parser!(u64).range(1..=86_400)
+    )]
+    watch: Option<u64>,
+    /// Print only two numbers: specifications that have run once, and all that are on
+    #[arg(long, conflicts_with_all = ["json", "watch"])]
+    progress: bool,
+    /// Wait until every specification has a reading, at most SECONDS, then show it
+    #[arg(long, value_name = "SECONDS", conflicts_with = "watch")]
+    wait: Option<u64>,
+    #[command(flatten)]
+    filter: Filter,
+}
+
+/// All that is shown.
+#[derive(Debug, Serialize)]
+struct Picture {
+    station: String,
+    now_us: Timestamp,
+    specifications: Vec<Line>,
+    /// Rows of TOOLSPECS that are no specifications, and why.
+    wrong: Vec<String>,
+    last_problem: Option<Trouble>,
+    #[serde(flatten)]
+    machine: Machine,
+}
+
+pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
+    let config = common.load()?;
+    let mut store = crate::store(&config);
+    let stop = Stop::on_signals()
+        .map_err(|error| Failure::new(Exit::TryLater, "preparing for signals").because(error))?;
+    let all_there = match args.wait {
+        Some(seconds) => wait::until_all_have_readings(&mut store, &config, args, &stop, seconds)?,
+        None => true,
+    };
+    let Some(seconds) = args.watch else {
+        app::print(&shown(&mut store, &config, args)?)?;
+        return Ok(if all_there { Exit::Well } else { Exit::NeedsPerson });
+    };
+    while !stop.asked() {
+        // A database that is away for a while does not end the watch.
+        let text =
+            shown(&mut store, &config, args).unwrap_or_else(|failure| format!("{failure}\n"));
+        let clear = if app::on_terminal() { "\x1b[H\x1b[2J" } else { "" };
+        app::print(&format!("{clear}{text}"))?;
+        stop.wait(Duration::from_secs(seconds));
+    }
+    Ok(Exit::Well)
+}
+
+fn shown(store: &mut Store, config: &Config, args: &Args) -> Result<String, Failure> {
+    let clock = SystemClock;
+    let moment = clock.moment();
+    let (lines, wrong) = store
+        .read(|session| lines(session, config, &args.filter, moment.wall))
+        .map_err(|error| Failure::store("reading the status", error))?;
+    if args.progress {
+        return Ok(progress(&lines));
+    }
+    let picture = Picture {
+        station: config.node.to_string(),
+        now_us: moment.wall,
+        last_problem: health::last_problem(&lines),
+        specifications: lines,
+        wrong,
+        machine: machine::look(config, &moment),
+    };
+    if args.json {
+        // Values of these types have nothing that JSON cannot hold.
+        return Ok(serde_json::to_string_pretty(&picture).unwrap_or_default() + "\n");
+    }
+    Ok(show::text(&picture, colour_is_wanted()))
+}
+
+/// For scripts that wait for the first results.
+fn progress(lines: &[Line]) -> String {
+    let on = lines.iter().filter(|line| line.health != Health::Off);
+    let answered = on.clone().filter(|line| line.health != Health::Waiting);
+    format!("{} {}\n", answered.count(), on.count())
+}
+
+/// Colour is for terminals, and for those who did not ask for none (no-color.org).
+fn colour_is_wanted() -> bool {
+    let refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    app::on_terminal() && !refused
+}
+
+/// A line for each specification of the station, and the rows that are none.
+fn lines(
+    session: &mut dyn Session,
+    config: &Config,
+    filter: &Filter,
+    now: Timestamp,
+) -> Result<(Vec<Line>, Vec<String>), Error> {
+    let (mut lines, mut wrong) = (Vec::new(), Vec::new());
+    for stored in store::specs(session)?.into_iter().filter(|stored| !stored.retired) {
+        let spec = match stored.spec {
+            Ok(spec) => spec,
+            Err(fault) => {
+                wrong.push(format!("toolspecsID {}: {fault}", stored.id));
+                continue;
+            }
+        };
+        let key = &spec.key;
+        if key.src == config.node && filter.takes(key.dest.as_str(), key.tool.as_str()) {
+            let seen = reading::latest(session, stored.id, key.tool.as_str())?;
+            lines.push(health::judge(&spec, seen, now));
+        }
+    }
+    Ok((lines, wrong))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Station;
+
+    use super::*;
+
+    fn spec(station: &mut Station, tool: &'static str) {
+        station.execute(
+            "INSERT INTO TOOLSPECS (srcNodeID, destNodeID, toolName, toolPath, testtype, time2run, runinterval) \
+             VALUES ('s', 'd', ?, 'x', 'background', 15, 600)",
+            &[tool.into()],
+        );
+    }
+
+    fn lines_of(station: &mut Station, now: i64) -> (Vec<Line>, Vec<String>) {
+        let config = station.config.clone();
+        let now = Timestamp::from_seconds(now);
+        let filter = Filter::default();
+        station.store.read(|session| lines(session, &config, &filter, now)).expect("read")
+    }
+
+    #[test]
+    fn the_latest_rows_make_the_lines() {
+        let mut station = Station::new();
+        spec(&mut station, "ping");
+        spec(&mut station, "traceroute");
+        for (id, start) in [(1_i64, 1_000_i64), (2, 1_600)] {
+            station.execute(
+                "INSERT INTO PINGDATA (scheduleID, toolspecsID, srcNodeID, destNodeID, startepoch, start_us, end_us, \
+                 received, lossratio, min, avg, max, duplicates, reordered, clock_synchronised) \
+                 VALUES (?, 1, 's', 'd', ?, ?, 0, 9, 0.1, 1.5, 2.5, 3.5, 0, 0, 1)",
+                &[id.into(), start.into(), Timestamp::from_seconds(start).into()],
+            );
+        }
+        station.execute(
+            "INSERT INTO ROUTEDATA (scheduleID, toolspecsID, srcNodeID, destNodeID, startepoch, start_us, end_us, \
+             numhops, reached, routeno, rtt_us, clock_synchronised) \
+             VALUES (3, 2, 's', 'd', 1600, 1600000000, 0, 7, 1, 2, 12300, 1)",
+            &[],
+        );
+        let (lines, wrong) = lines_of(&mut station, 1_700);
+        assert_eq!(wrong, [""; 0]);
+        let (ping, route) = (&lines[0], &lines[1]);
+        assert_eq!((ping.health.as_str(), ping.age_seconds), ("lossy", Some(100)));
+        assert_eq!((ping.min_ms, ping.avg_ms, ping.max_ms), (Some(1.5), Some(2.5), Some(3.5)));
+        assert_eq!((route.health.as_str(), route.hops, route.route), ("ok", Some(7), Some(2)));
+        assert_eq!(route.rtt_ms, Some(12.3));
+    }
+
+    #[test]
+    fn a_failure_after_the_last_reading_is_told_with_its_reason() {
+        let mut station = Station::new();
+        spec(&mut station, "ping");
+        for (due, state, reason) in
+            [(1_000_i64, "failed", Some("ping is not installed")), (1_600, "pending", None)]
+        {
+            station.execute(
+                "INSERT INTO SCHEDULE (toolspecsID, srcNodeID, destNodeID, toolName, testtype, dueepoch, due_us, \
+                 latest_us, state, reason) VALUES (1, 's', 'd', 'ping', 'background', 0, ?, 0, ?, ?)",
+                &[Timestamp::from_seconds(due).into(), state.into(), reason.into()],
+            );
+        }
+        let (lines, _) = lines_of(&mut station, 1_601);
+        assert_eq!(lines[0].health.as_str(), "failing");
+        assert_eq!(lines[0].remark, "failed: ping is not installed");
+        assert_eq!(progress(&lines), "1 1\n");
+        let problem = health::last_problem(&lines).expect("one");
+        assert_eq!((problem.due_us, &*problem.node), (Timestamp::from_seconds(1_000), "d"));
+    }
+
+    #[test]
+    fn a_row_that_is_no_specification_is_told_and_hides_nothing() {
+        let mut station = Station::new();
+        spec(&mut station, "ping");
+        spec(&mut station, "traceroute");
+        station.execute("UPDATE TOOLSPECS SET runinterval = 0 WHERE toolName = 'ping'", &[]);
+        let (lines, wrong) = lines_of(&mut station, 1_601);
+        assert_eq!((lines.len(), lines[0].health.as_str()), (1, "waiting"));
+        assert_eq!(progress(&lines), "0 1\n");
+        assert!(wrong[0].starts_with("toolspecsID 1: runinterval: expected 1 to"), "{wrong:?}");
+    }
+}
