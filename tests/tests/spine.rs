@@ -127,3 +127,20 @@ fn cron_alone_can_drive_a_station() {
     });
     station.accounts_are_right();
 }
+
+#[test]
+fn the_specifications_of_the_tables_can_be_had_back_as_a_file() {
+    let station = Station::new();
+    station.measures(
+        &["a,127.0.0.1,4", "b,::1,6"],
+        &["a,ping,,-s 100 -c 3,5,60,7,30", "b,traceroute,/usr/sbin/traceroute,-q 1,5,60"],
+    );
+    let csv = station.run("fetch-toolspecs", &["--csv"]);
+    assert!(csv.status.success(), "{}", stories::program::said(&csv));
+    std::fs::write(station.path("config/toolspecs.csv"), &csv.stdout).expect("written");
+    let applied = station.run("iepm", &["apply"]);
+    assert_eq!(String::from_utf8_lossy(&applied.stdout), "nothing to change\n");
+    let commands = station.run("show-probe-commands", &["--tool", "ping"]);
+    let commands = String::from_utf8_lossy(&commands.stdout).into_owned();
+    assert!(commands.trim_end().ends_with("ping -4 -s 100 -c 3 127.0.0.1"), "{commands}");
+}

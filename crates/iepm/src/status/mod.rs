@@ -44,9 +44,6 @@ pub(crate) struct Args {
         value_parser = clap::value_parser!(u64).range(1..=86_400)
     )]
     watch: Option<u64>,
-    /// Print only two numbers: specifications that have run once, and all that are on
-    #[arg(long, conflicts_with_all = ["json", "watch"])]
-    progress: bool,
     /// Wait until every specification has a reading, at most SECONDS, then show it
     #[arg(long, value_name = "SECONDS", conflicts_with = "watch")]
     wait: Option<u64>,
@@ -97,9 +94,6 @@ fn shown(store: &mut Store, config: &Config, args: &Args) -> Result<String, Fail
     let (lines, wrong) = store
         .read(|session| lines(session, config, &args.filter, moment.wall))
         .map_err(|error| Failure::store("reading the status", error))?;
-    if args.progress {
-        return Ok(progress(&lines));
-    }
     let picture = Picture {
         station: config.node.to_string(),
         now_us: moment.wall,
@@ -113,13 +107,6 @@ fn shown(store: &mut Store, config: &Config, args: &Args) -> Result<String, Fail
         return Ok(serde_json::to_string_pretty(&picture).unwrap_or_default() + "\n");
     }
     Ok(show::text(&picture, colour_is_wanted()))
-}
-
-/// For scripts that wait for the first results.
-fn progress(lines: &[Line]) -> String {
-    let on = lines.iter().filter(|line| line.health != Health::Off);
-    let answered = on.clone().filter(|line| line.health != Health::Waiting);
-    format!("{} {}\n", answered.count(), on.count())
 }
 
 /// Colour is for terminals, and for those who did not ask for none (no-color.org).
@@ -218,7 +205,7 @@ mod tests {
         let (lines, _) = lines_of(&mut station, 1_601);
         assert_eq!(lines[0].health.as_str(), "failing");
         assert_eq!(lines[0].remark, "failed: ping is not installed");
-        assert_eq!(progress(&lines), "1 1\n");
+        assert_eq!(wait::tally(&lines), wait::Tally { answered: 0, failing: 1, all: 1 });
         let problem = health::last_problem(&lines).expect("one");
         assert_eq!((problem.due_us, &*problem.node), (Timestamp::from_seconds(1_000), "d"));
     }
@@ -231,7 +218,7 @@ mod tests {
         station.execute("UPDATE TOOLSPECS SET runinterval = 0 WHERE toolName = 'ping'", &[]);
         let (lines, wrong) = lines_of(&mut station, 1_601);
         assert_eq!((lines.len(), lines[0].health.as_str()), (1, "waiting"));
-        assert_eq!(progress(&lines), "0 1\n");
+        assert_eq!(wait::tally(&lines), wait::Tally { answered: 0, failing: 0, all: 1 });
         assert!(wrong[0].starts_with("toolspecsID 1: runinterval: expected 1 to"), "{wrong:?}");
     }
 }
