@@ -133,7 +133,11 @@ fn every_view_of_an_applied_station_is_there_as_text_and_as_json() {
         serde_json::from_str(&told(&iepm(&home, arguments), 0)).expect("JSON")
     };
     assert_eq!(json(&["status", "--json"])["specifications"].as_array().map(Vec::len), Some(4));
-    assert_eq!(told(&iepm(&home, &["status", "--progress"]), 0), "0 4\n");
+    let waited = told(&iepm(&home, &["status", "--wait", "0"]), 1);
+    assert!(
+        waited.starts_with("station ") && waited.contains("waiting for first readings: 0 of 4\n"),
+        "{waited}"
+    );
     let schedule = json(&["schedule", "--json", "-n", "3", "--tool", "ping"]);
     assert_eq!(schedule["next"].as_array().map(Vec::len), Some(3));
     assert_eq!(schedule["next"][0]["state"], "planned");

@@ -117,7 +117,7 @@ impl Ledger {
     }
 
     /// The runs that were claimed since the last call; nothing if the ledger has not looked yet.
-    #[must_use] 
+    #[must_use]
     pub fn claimed(&self) -> Option<Vec<Order>> {
         let mut count = [0; 8];
         // Empty when nothing was added: then there is nothing to clear.

@@ -58,7 +58,11 @@ fn end_processes(kind: Kind, config: &Config, left: &[Left]) {
     for orphan in process::orphans(&probe::tag(&config.paths.home, kind.program), &commands) {
         match orphan.kill() {
             Ok(()) => {
-                log::warn!("ended process {} that was left running: {}", orphan.pid, orphan.command);
+                log::warn!(
+                    "ended process {} that was left running: {}",
+                    orphan.pid,
+                    orphan.command
+                );
             }
             Err(error) => log::error!("cannot end process {}: {error}", orphan.pid),
         }

@@ -26,7 +26,7 @@ use station::{
 use crate::filter::Filter;
 
 use self::{
-    health::{Health, Line, Trouble},
+    health::{Line, Trouble},
     machine::Machine,
 };
 

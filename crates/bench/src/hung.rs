@@ -1,0 +1,70 @@
+//! What a thousand runs that hang at once do to `pingd`: its memory, and how soon they are ended.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use rusqlite::Connection;
+use station::{
+    words::run::State,
+    world::clock::{Clock, SystemClock},
+};
+
+use crate::{
+    bed::{Bed, connect},
+    machine::{peak_memory, settle},
+    rows::{self, Runs, TARGET},
+    table::{Line, Quantity},
+};
+
+/// What the station allows a run.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Measures the daemon's most memory, and how long after their limit runs were ended.
+///
+/// # Errors
+/// Something does not run, or some runs were not ended for their limit.
+pub fn measure(bed: &Bed) -> Result<Vec<Line>> {
+    let count = bed.size(1_000, 200);
+    let (memory, late) = hang(bed, count)?;
+    let what = |figure| format!("pingd, {count} runs that hang at once, {figure}");
+    Ok(vec![
+        Line::limited(what("most memory"), Quantity::new(memory, "MB"), 50.0),
+        Line::limited(what("last one ended after its limit"), Quantity::new(late, "s"), 3.0),
+    ])
+}
+
+fn hang(bed: &Bed, count: u32) -> Result<(f64, f64)> {
+    let station = bed.station(&format!("[probes]\nside-by-side = {count}\ndrain = \"1s\"\n"))?;
+    station.tool("hang", "exec sleep 600")?;
+    let runs = Runs {
+        count,
+        words: &["hang", TARGET],
+        first: SystemClock.now(),
+        step: Duration::ZERO,
+        window: Duration::from_secs(3_600),
+        limit: LIMIT,
+    };
+    runs.put_into(&station)?;
+    settle();
+    let connection = connect(station.database())?;
+    let mut pingd = bed.start(&station, "pingd", &[])?;
+    bed.until("all runs to be ended", LIMIT * 6, || {
+        pingd.goes_on()?;
+        let open = rows::count(&connection, &[State::Pending, State::Running])?;
+        Ok((open == 0).then_some(()))
+    })?;
+    let memory = peak_memory(pingd.pid())?;
+    Ok((memory, last_after_limit(&connection, count)?))
+}
+
+/// By how many seconds the run that was ended last outlived its limit.
+fn last_after_limit(connection: &Connection, count: u32) -> Result<f64> {
+    let sql = "SELECT COUNT(*), MAX((end_us - start_us) / 1000000.0 - limit_s), \
+               MIN((end_us - start_us) / 1000000.0 - limit_s) FROM SCHEDULE \
+               WHERE state = 'finished' AND reason LIKE 'hung%'";
+    let (ended, last, first): (u32, f64, f64) =
+        connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    ensure!(ended == count, "{ended} of {count} runs were ended for their limit");
+    ensure!(first >= 0.0, "a run was ended {} s before its limit", -first);
+    Ok(last)
+}

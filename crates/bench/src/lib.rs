@@ -1,0 +1,102 @@
+//! `bench` measures the suite's speed and size, each figure as a ratio to its yardstick from the same
+//! run: what the machine does at that moment falls on both.
+//!
+//! - [`scheduling`], [`runs`], [`lateness`], [`hung`], [`loading`] and [`idle`] measure one thing each.
+//! - [`bed`] is what they stand on: stations in a temporary directory, and programs that end with it.
+//! - [`rows`] fills databases and is the yardstick for inserts; [`machine`] tells time and memory.
+//! - [`table`] holds the figures and prints them.
+//!
+//! Nothing here is installed. A figure that misses its reach is a line of the table and no failure.
+
+pub mod bed;
+pub mod hung;
+pub mod idle;
+pub mod lateness;
+pub mod loading;
+pub mod machine;
+pub mod rows;
+pub mod runs;
+pub mod scheduling;
+pub mod table;
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+use station::app::{self, Exit, Failure};
+
+use crate::{bed::Bed, table::Line};
+
+/// Measures speed and size of the suite, each figure against its yardstick from the same run
+#[derive(Debug, Parser)]
+#[command(name = "bench", version)]
+pub struct Args {
+    /// What is measured; all of it if nothing is named
+    #[arg(value_enum, value_name = "NAME")]
+    names: Vec<Name>,
+    /// Print the table as JSON
+    #[arg(long)]
+    json: bool,
+    /// Smaller sizes: quicker, and the figures are rough
+    #[arg(long)]
+    quick: bool,
+    /// Where stations are made for a while; on the kind of disk that is of interest
+    #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
+    dir: PathBuf,
+}
+
+/// What can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Name {
+    /// Cycles of load-scheduled
+    Scheduling,
+    /// How many runs pingd carries out
+    Runs,
+    /// How late pingd starts them
+    Lateness,
+    /// What a thousand hung runs do to pingd
+    Hung,
+    /// How many files load-test-data loads, in how much memory
+    Loading,
+    /// What daemons take that have nothing to do
+    Idle,
+}
+
+impl Name {
+    fn measure(self, bed: &Bed) -> anyhow::Result<Vec<Line>> {
+        match self {
+            Self::Scheduling => scheduling::measure(bed),
+            Self::Runs => runs::measure(bed),
+            Self::Lateness => lateness::measure(bed),
+            Self::Hung => hung::measure(bed),
+            Self::Loading => loading::measure(bed),
+            Self::Idle => idle::measure(bed),
+        }
+    }
+}
+
+/// The program.
+///
+/// # Errors
+/// There is no place for stations, or something could not be measured.
+pub fn run(args: &Args) -> Result<Exit, Failure> {
+    let preparing = |error| Failure::new(Exit::TryLater, "preparing to measure").because(error);
+    let bed = Bed::make(&args.dir, args.quick).map_err(preparing)?;
+    let names = if args.names.is_empty() { Name::value_variants() } else { &args.names };
+    let mut lines = Vec::new();
+    let mut exit = Exit::Well;
+    for name in names {
+        eprintln!("bench: measuring {name:?}");
+        match name.measure(&bed) {
+            Ok(measured) => lines.extend(measured),
+            Err(error) => {
+                eprintln!("bench: {name:?}: {error:#}");
+                exit = Exit::NeedsPerson;
+            }
+        }
+        if bed.is_stopped() {
+            break;
+        }
+    }
+    app::print(&if args.json { table::json(&lines) } else { table::text(&lines) })?;
+    Ok(exit)
+}

@@ -1,0 +1,119 @@
+//! How many runs `pingd` carries out in a second, against a loop that only starts and waits.
+
+use std::{process::Stdio, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{WaitOptions, wait};
+use station::{
+    words::run::State,
+    world::{
+        clock::{Clock, SystemClock},
+        process,
+    },
+};
+
+use crate::{
+    bed::{Bed, connect, nowhere},
+    machine::{median, settle, timed},
+    rows::{self, Runs, TARGET},
+    table::{Line, Quantity, Reach},
+};
+
+/// So many run at once, on both sides.
+const AT_ONCE: u32 = 64;
+/// Both sides are measured in turn, so often.
+const ROUNDS: u32 = 3;
+/// What is run.
+pub const COMMAND: [&str; 4] = ["ping", "-c", "1", TARGET];
+
+/// Measures runs per second.
+///
+/// # Errors
+/// Something does not run.
+pub fn measure(bed: &Bed) -> Result<Vec<Line>> {
+    let count = bed.size(4_000, 1_000);
+    let (mut ours, mut bare) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        ours.push(rate(count, daemon(bed, count)?));
+        bare.push(rate(count, spawn_and_wait(bed, count)?));
+    }
+    let per_second = |rates: &[f64]| Quantity::new(median(rates), "runs/s");
+    Ok(vec![Line::measured(
+        format!("pingd, {count} runs of ping -c1, {AT_ONCE} at once"),
+        per_second(&ours),
+        (per_second(&bare), "spawn and wait"),
+        Reach::AtLeast(0.85),
+    )])
+}
+
+fn rate(count: u32, took: Duration) -> f64 {
+    f64::from(count) / took.as_secs_f64()
+}
+
+/// From the daemon's start until the last row is finished.
+fn daemon(bed: &Bed, count: u32) -> Result<Duration> {
+    let station = bed.station(&format!("[probes]\nside-by-side = {AT_ONCE}\ndrain = \"1s\"\n"))?;
+    let runs = Runs {
+        count,
+        words: &COMMAND,
+        first: SystemClock.now(),
+        step: Duration::ZERO,
+        window: Duration::from_secs(3_600),
+        limit: Duration::from_secs(60),
+    };
+    runs.put_into(&station)?;
+    let connection = connect(station.database())?;
+    settle();
+    let (took, _pingd) = timed(|| {
+        let mut pingd = bed.start(&station, "pingd", &[])?;
+        bed.until("all runs to be finished", Duration::from_secs(120), || {
+            pingd.goes_on()?;
+            let open = rows::count(&connection, &[State::Pending, State::Running])?;
+            Ok((open == 0).then_some(()))
+        })?;
+        Ok(pingd)
+    })?;
+    all_finished(rows::count(&connection, &[State::Finished])?, count)?;
+    Ok(took)
+}
+
+/// Makes sure that every run came to its end, for what is not done is done quickly.
+///
+/// # Errors
+/// Some are missing.
+pub fn all_finished(finished: u32, count: u32) -> Result<()> {
+    if finished == count { Ok(()) } else { bail!("{finished} of {count} runs are finished") }
+}
+
+/// The yardstick: as many processes at once, nothing written down.
+fn spawn_and_wait(bed: &Bed, count: u32) -> Result<Duration> {
+    let (took, ()) = timed(|| {
+        let mut running = 0;
+        for _ in 0..count {
+            if running == AT_ONCE {
+                wait_for_any()?;
+                running -= 1;
+            }
+            spawn()?;
+            running += 1;
+        }
+        (0..running).try_for_each(|_| wait_for_any())
+    })?;
+    bed.rest(Duration::ZERO)?;
+    Ok(took)
+}
+
+fn spawn() -> Result<()> {
+    let mut command = process::command(COMMAND[0].as_ref(), &COMMAND[1..]);
+    command.stdin(Stdio::null()).stdout(nowhere()?).stderr(nowhere()?);
+    // It is waited for below, whichever ends first.
+    command.spawn().with_context(|| format!("starting {}", COMMAND[0]))?;
+    Ok(())
+}
+
+fn wait_for_any() -> Result<()> {
+    match wait(WaitOptions::empty())? {
+        Some((_, status)) if status.exit_status() == Some(0) => Ok(()),
+        ended => bail!("{} failed: {ended:?}", COMMAND.join(" ")),
+    }
+}
