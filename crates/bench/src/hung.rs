@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use rusqlite::Connection;
-use station::{
-    words::run::State,
-    world::clock::{Clock, SystemClock},
-};
+use station::world::clock::{Clock, SystemClock};
 
 use crate::{
     bed::{Bed, connect},
@@ -50,8 +47,7 @@ fn hang(bed: &Bed, count: u32) -> Result<(f64, f64)> {
     let mut pingd = bed.start(&station, "pingd", &[])?;
     bed.until("all runs to be ended", LIMIT * 6, || {
         pingd.goes_on()?;
-        let open = rows::count(&connection, &[State::Pending, State::Running])?;
-        Ok((open == 0).then_some(()))
+        Ok(rows::all_over(&connection)?.then_some(()))
     })?;
     let memory = peak_memory(pingd.pid())?;
     Ok((memory, last_after_limit(&connection, count)?))

@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use rusqlite::Connection;
-use station::{
-    words::run::State,
-    world::clock::{Clock, SystemClock},
-};
+use station::world::clock::{Clock, SystemClock};
 
 use crate::{
     bed::{Bed, connect},
@@ -55,8 +52,7 @@ fn lateness(bed: &Bed, count: u32) -> Result<Vec<f64>> {
     bed.rest(LEAD + STEP * count)?;
     bed.until("all runs to be finished", Duration::from_secs(60), || {
         pingd.goes_on()?;
-        let open = rows::count(&connection, &[State::Pending, State::Running])?;
-        Ok((open == 0).then_some(()))
+        Ok(rows::all_over(&connection)?.then_some(()))
     })?;
     let late = late_starts(&connection)?;
     ensure!(late.len() == count as usize, "{} of {count} runs are finished", late.len());

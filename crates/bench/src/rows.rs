@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use rusqlite::{Connection, TransactionBehavior, params_from_iter, types::Value};
 use station::{
     text::Timestamp,
-    words::{run::State, toolspec::SpecKey},
+    words::toolspec::SpecKey,
     world::store::{self, Error, NewRun, Session, Store},
 };
 
@@ -86,18 +86,24 @@ fn key(dest: &str) -> Result<SpecKey> {
     Ok(SpecKey { src: name("station")?, dest: name(dest)?, tool, variant: String::new() })
 }
 
-/// How many rows of SCHEDULE are in one of `states`.
+/// Whether no run waits or goes on; a look that costs next to nothing.
 ///
 /// # Errors
 /// What the engine says.
-pub fn count(connection: &Connection, states: &[State]) -> Result<u32> {
-    let sql = "SELECT COUNT(*) FROM SCHEDULE WHERE state = ?";
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut sum = 0;
-    for state in states {
-        sum += statement.query_row([state.as_str()], |row| row.get::<_, u32>(0))?;
-    }
-    Ok(sum)
+pub fn all_over(connection: &Connection) -> Result<bool> {
+    let sql = "SELECT NOT EXISTS (SELECT 1 FROM SCHEDULE WHERE state IN ('pending', 'running'))";
+    Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+}
+
+/// Makes sure that every run came to its end, for what is not done is done quickly.
+///
+/// # Errors
+/// Some are missing.
+pub fn all_finished(connection: &Connection, count: u32) -> Result<()> {
+    let sql = "SELECT COUNT(*) FROM SCHEDULE WHERE state = 'finished'";
+    let finished: u32 = connection.query_row(sql, [], |row| row.get(0))?;
+    ensure!(finished == count, "{finished} of {count} runs are finished");
+    Ok(())
 }
 
 /// The columns of a table beside its key.

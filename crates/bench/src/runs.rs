@@ -4,12 +4,9 @@ use std::{process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{WaitOptions, wait};
-use station::{
-    words::run::State,
-    world::{
-        clock::{Clock, SystemClock},
-        process,
-    },
+use station::world::{
+    clock::{Clock, SystemClock},
+    process,
 };
 
 use crate::{
@@ -68,21 +65,12 @@ fn daemon(bed: &Bed, count: u32) -> Result<Duration> {
         let mut pingd = bed.start(&station, "pingd", &[])?;
         bed.until("all runs to be finished", Duration::from_secs(120), || {
             pingd.goes_on()?;
-            let open = rows::count(&connection, &[State::Pending, State::Running])?;
-            Ok((open == 0).then_some(()))
+            Ok(rows::all_over(&connection)?.then_some(()))
         })?;
         Ok(pingd)
     })?;
-    all_finished(rows::count(&connection, &[State::Finished])?, count)?;
+    rows::all_finished(&connection, count)?;
     Ok(took)
-}
-
-/// Makes sure that every run came to its end, for what is not done is done quickly.
-///
-/// # Errors
-/// Some are missing.
-pub fn all_finished(finished: u32, count: u32) -> Result<()> {
-    if finished == count { Ok(()) } else { bail!("{finished} of {count} runs are finished") }
 }
 
 /// The yardstick: as many processes at once, nothing written down.
