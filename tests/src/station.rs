@@ -89,6 +89,13 @@ impl Station {
     /// `destNodeID,toolName,toolPath,toolOpts1,time2run,runinterval,grace[,phase]`.
     #[track_caller]
     pub fn measures(&self, nodes: &[&str], specs: &[&str]) -> &Self {
+        self.writes_specifications(nodes, specs);
+        succeed(self.command("iepm").arg("apply"));
+        self
+    }
+
+    /// As [`Self::measures`], and leaves it to the story to apply them.
+    pub fn writes_specifications(&self, nodes: &[&str], specs: &[&str]) {
         let fill = |row: &&str, commas: usize| {
             format!("{row}{}", ",".repeat(commas - row.matches(',').count()))
         };
@@ -101,8 +108,6 @@ impl Station {
         let (nodes, specs) = (node_rows.join("\n"), spec_rows.join("\n"));
         fs::write(self.path("config/nodes.csv"), nodes).expect("written");
         fs::write(self.path("config/toolspecs.csv"), specs).expect("written");
-        succeed(self.command("iepm").arg("apply"));
-        self
     }
 
     /// Makes these lines its `iepm.toml`.

@@ -68,3 +68,78 @@ fn two_hundred_kills_lose_nothing_and_load_nothing_twice() {
     assert_eq!(station.count(unexplained), 0);
     println!("after {KILLS} kills: {:?}", station.states());
 }
+
+/// Runs a program again and again and kills it somewhere in the middle, until `done`.
+fn kill_until_done(
+    station: &Station,
+    words: &[&str],
+    most_ms: u64,
+    mut done: impl FnMut() -> bool,
+) -> usize {
+    let mut pauses = Pauses(11);
+    let mut kills = 0;
+    while !done() {
+        assert!(kills < 1_000, "it never comes to its end between two kills: {}", station.logs());
+        let mut command = station.command(words[0]);
+        command.args(&words[1..]);
+        let mut program = Program::start(command, &station.path("log/killed.log"));
+        pause(pauses.next(most_ms));
+        program.kill();
+        kills += 1;
+    }
+    kills
+}
+
+#[test]
+fn a_loader_that_is_killed_anywhere_loads_each_file_once() {
+    let station = Station::new();
+    station.measures(&["n,127.0.0.1"], &["n,ping,,-n -c 1,5,600"]);
+    let output = "PING 127.0.0.1 (127.0.0.1) 56(84) bytes of data.\n\
+                  64 bytes from 127.0.0.1: icmp_seq=1 ttl=64 time=0.020 ms\n\n--- 127.0.0.1 ping statistics ---\n\
+                  1 packets transmitted, 1 received, 0% packet loss, time 0ms\n\
+                  rtt min/avg/max/mdev = 0.020/0.020/0.020/0.000 ms\n";
+    let database = station.database();
+    database.execute_batch("BEGIN").expect("a transaction");
+    for id in 1..=3_000 {
+        let sql = "INSERT INTO SCHEDULE (scheduleID, toolspecsID, srcNodeID, destNodeID, toolName, testtype, dueepoch, \
+                   due_us, latest_us, state, attempt) VALUES (?, 1, 'station', 'n', 'ping', 'background', 0, 0, 0, \
+                   'finished', 1)";
+        database.execute(sql, [id]).expect("a row");
+        let header = serde_json::json!({
+            "version": 1, "schedule_id": id, "attempt": 1, "probetype": "ping", "argv": ["ping"], "node": "n",
+            "start_us": 1, "end_us": 2, "ended": {"how": "exited", "status": 0}, "clock_synchronised": true,
+            "stdout_bytes": output.len(), "stderr_bytes": 0,
+        });
+        std::fs::write(station.path(&format!("data/{id}.ping")), format!("{header}\n{output}"))
+            .expect("written");
+    }
+    database.execute_batch("COMMIT").expect("committed");
+
+    let loaded = || station.count("SCHEDULE WHERE state = 'loaded'");
+    let kills = kill_until_done(&station, &["load-test-data", "ping"], 150, || {
+        station.accounts_are_right();
+        loaded() == 3_000 && station.files("data").is_empty()
+    });
+    assert_eq!(station.count("PINGDATA"), 3_000);
+    println!("{kills} kills");
+}
+
+#[test]
+fn an_apply_that_is_killed_has_changed_all_or_nothing() {
+    let station = Station::new();
+    let nodes: Vec<String> =
+        (0..400).map(|node| format!("n{node},127.0.1.{}", node % 250 + 1)).collect();
+    let specs: Vec<String> = (0..400).map(|node| format!("n{node},ping,,-n -c 1,5,600")).collect();
+    let of = |texts: &[String]| texts.join("\n");
+    let (nodes, specs) = (of(&nodes), of(&specs));
+    let (nodes, specs): (Vec<&str>, Vec<&str>) = (nodes.lines().collect(), specs.lines().collect());
+    station.measures(&nodes[..1], &specs[..1]);
+    station.writes_specifications(&nodes, &specs);
+    let on = || station.count("TOOLSPECS WHERE retiredepoch IS NULL");
+    let kills = kill_until_done(&station, &["iepm", "apply"], 60, || {
+        assert!([1, 400].contains(&on()), "{} specifications", on());
+        assert!([2, 401].contains(&station.count("NODES WHERE retiredepoch IS NULL")));
+        on() == 400
+    });
+    println!("{kills} kills");
+}
