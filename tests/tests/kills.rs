@@ -116,7 +116,7 @@ fn a_loader_that_is_killed_anywhere_loads_each_file_once() {
     database.execute_batch("COMMIT").expect("committed");
 
     let loaded = || station.count("SCHEDULE WHERE state = 'loaded'");
-    let kills = kill_until_done(&station, &["load-test-data", "ping"], 150, || {
+    let kills = kill_until_done(&station, &["load-test-data", "ping"], 250, || {
         station.accounts_are_right();
         loaded() == 3_000 && station.files("data").is_empty()
     });

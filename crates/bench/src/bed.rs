@@ -1,6 +1,7 @@
 //! What the measurements stand on: stations in a temporary directory, and the suite's programs.
 //!
-//! Both go when they are dropped, also when a measurement fails or somebody ends it with a signal.
+//! Programs end and the directory goes when they are dropped, also when a measurement fails or somebody
+//! ends it with a signal.
 
 use std::{
     fs::{self, File},
@@ -103,7 +104,10 @@ impl Bed {
     /// It cannot be made.
     pub fn station(&self, settings: &str) -> Result<Station> {
         let folder = tempfile::Builder::new().prefix("station-").tempdir_in(self.place.path())?;
-        let home = folder.path();
+        // It goes with all others at the end: removing thousands of files in between would fall on the
+        // measurement that follows.
+        let home = folder.keep();
+        let home = home.as_path();
         for name in ["bin", "config", "data", "db", "keepalives", "log"] {
             files::make_directory(&home.join(name))?;
         }
@@ -116,9 +120,8 @@ impl Bed {
         if let Some(mistake) = mistakes.first() {
             bail!("a station's settings: {}", mistake.cite("iepm.toml", settings));
         }
-        let station = Station { config, folder };
-        make_schema(&station.config)?;
-        Ok(station)
+        make_schema(&config)?;
+        Ok(Station { config })
     }
 
     /// Starts a program of the suite on a station.
@@ -149,7 +152,6 @@ fn make_schema(config: &Config) -> Result<()> {
 pub struct Station {
     /// Its configuration.
     pub config: Config,
-    folder: TempDir,
 }
 
 impl Station {
@@ -165,7 +167,7 @@ impl Station {
     /// # Errors
     /// As the system calls.
     pub fn copy_of_database(&self) -> Result<PathBuf> {
-        let copy = self.folder.path().join("db/copy.db");
+        let copy = self.database().with_extension("copy");
         fs::copy(self.database(), &copy)?;
         Ok(copy)
     }

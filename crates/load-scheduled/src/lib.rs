@@ -146,6 +146,8 @@ pub fn cycle(
 fn close(session: &mut dyn Session, config: &Config, at: &Circumstances) -> Result<u64, Error> {
     let station = config.node.as_str();
     store::cancel_switched_off(session, station)?;
+    // Also long after the clock was set back: a daemon may have held them until now.
+    store::cancel_too_far_ahead(session, station, at.horizon() + plan::TOLERANCE)?;
     store::lose_abandoned(session, station, BY_HAND, at.now - Duration::from_secs(60))?;
     let reason = |tool: &str, testtype: &str| {
         at.away.clone().unwrap_or_else(|| nobody(config, tool, testtype))
@@ -174,7 +176,6 @@ fn set_back(
     tally: &mut Tally,
 ) -> Result<(), Error> {
     let station = config.node.as_str();
-    store::cancel_too_far_ahead(session, station, at.horizon())?;
     for due in store::specs_due_after(session, station, at.horizon())? {
         carry_out(session, &due, at, tally)?;
     }

@@ -1,8 +1,13 @@
 //! What is to start, and when: a value that is told the time and answers with orders.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use station::{text::Timestamp, world::probe::Order};
+
+/// How far ahead of their time runs are claimed: more than two looks at SCHEDULE.
+pub const CLAIM_AHEAD: Duration = Duration::from_secs(5);
+/// NTP may turn the clock back by so much without a word.
+const SLACK: Duration = Duration::from_secs(5);
 
 /// The claimed runs that have not been started, in the order of their times.
 #[derive(Debug)]
@@ -18,6 +23,9 @@ pub struct Turn {
     pub start: Vec<Order>,
     /// Their window passed while they waited for others to end.
     pub missed: Vec<Order>,
+    /// They are due later than anything that is claimed: the clock was set back. Whoever schedules
+    /// has to think again.
+    pub too_early: Vec<Order>,
 }
 
 impl Agenda {
@@ -47,7 +55,9 @@ impl Agenda {
 
     /// Takes out what is to be done at `now`, while `running` runs are going on.
     pub fn turn(&mut self, now: Timestamp, running: usize) -> Turn {
-        let mut turn = Turn::default();
+        let far = (now + CLAIM_AHEAD + SLACK, 0);
+        let too_early = self.waiting.split_off(&far).into_values().collect();
+        let mut turn = Turn { too_early, ..Turn::default() };
         while let Some(entry) = self.waiting.first_entry() {
             if entry.key().0 > now {
                 break;
@@ -102,6 +112,8 @@ mod tests {
         }
     }
 
+    const SECOND: i64 = 1_000_000;
+
     fn ids(orders: &[Order]) -> Vec<i64> {
         orders.iter().map(|order| order.run.schedule_id).collect()
     }
@@ -124,6 +136,16 @@ mod tests {
         assert_eq!(ids(&agenda.turn(Timestamp(50), 2).start), [] as [i64; 0]);
         assert_eq!(agenda.next(2), Some(Timestamp(100)));
         assert_eq!(ids(&agenda.turn(Timestamp(50), 0).start), [2, 3]);
+    }
+
+    #[test]
+    fn runs_that_a_clock_set_back_has_moved_far_ahead_are_given_back() {
+        let mut agenda = Agenda::new(10);
+        agenda
+            .add(vec![order(1, 3_600 * SECOND, 3_700 * SECOND), order(2, 4 * SECOND, 60 * SECOND)]);
+        let turn = agenda.turn(Timestamp(0), 0);
+        assert_eq!((ids(&turn.too_early), turn.start.len()), (vec![1], 0));
+        assert_eq!(agenda.next(0), Some(Timestamp(4 * SECOND)));
     }
 
     #[test]

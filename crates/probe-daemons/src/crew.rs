@@ -131,10 +131,16 @@ impl<'a> Crew<'a> {
             self.put_back(&waiting);
             return;
         }
-        let Turn { start, missed } = self.agenda.turn(moment.wall, self.running.len());
+        let running = self.running.len();
+        let Turn { start, missed, too_early } = self.agenda.turn(moment.wall, running);
+        self.put_back(&too_early);
         for order in missed {
-            let reason =
-                format!("{} runs were going on until its window had passed", self.running.len());
+            let reason = if running < self.daemon.config.side_by_side {
+                "the clock was set forward, or the machine slept, until its window had passed"
+                    .to_owned()
+            } else {
+                format!("{running} runs were going on until its window had passed")
+            };
             self.ledger.note(Outcome::Missed(order.run, reason));
         }
         for order in start {
@@ -184,13 +190,16 @@ impl<'a> Crew<'a> {
         let health = self.ledger.health();
         let hangs = health.turned.until(moment.monotonic) > LEDGER_HANGS
             && health.turned != Monotonic::default();
-        if moment.monotonic < self.next_beat || hangs {
+        if moment.monotonic < self.next_beat {
+            return;
+        }
+        self.next_beat = moment.monotonic + if self.is_idle() { BEAT } else { CHECK };
+        if hangs {
             return;
         }
         let counts = format!("{} running, {} waiting", self.running.len(), self.agenda.len());
         let doing = health.outage.map_or(counts.clone(), |outage| format!("{counts}; {outage}"));
         self.daemon.keepalive.beat(moment, doing);
-        self.next_beat = moment.monotonic + if self.is_idle() { BEAT } else { CHECK };
     }
 
     fn is_idle(&self) -> bool {

@@ -29,14 +29,12 @@ use station::{
     },
 };
 
-use crate::Kind;
+use crate::{Kind, agenda::CLAIM_AHEAD};
 
 /// How long one transaction may wait for others.
 const PATIENCE: Duration = Duration::from_secs(6);
 /// How often SCHEDULE is looked at when nothing else happens.
 const POLL: Duration = Duration::from_secs(2);
-/// How far ahead of their time runs are claimed: more than two polls.
-const CLAIM_AHEAD: Duration = Duration::from_secs(5);
 /// Claimed runs beyond those that can run at once, so that a quick tool never waits for the database.
 const RESERVE: usize = 256;
 
