@@ -9,6 +9,7 @@ use station::{
     words::run::{self, Ended, HEADER_VERSION, Header, RunId},
     world::{
         clock::{Clock, SystemClock},
+        files,
         spool::Spool,
     },
 };
@@ -39,6 +40,7 @@ pub fn measure(bed: &Bed) -> Result<Vec<Line>> {
         |figure: fn(&Loaded) -> f64| median(&rounds.iter().map(figure).collect::<Vec<_>>());
     let per_second = |rate| Quantity::new(rate, "rows/s");
     let memory = |peak| Quantity::new(peak, "MB");
+    let moved = Quantity::new(middle(|loaded| loaded.moved), "files/s");
     Ok(vec![
         Line::measured(
             format!("load-test-data, {many} ping files"),
@@ -46,6 +48,7 @@ pub fn measure(bed: &Bed) -> Result<Vec<Line>> {
             (per_second(middle(|loaded| loaded.bare)), "bare inserts"),
             Reach::AtLeast(0.5),
         ),
+        Line::told(format!("the same {many} files read and moved one by one, no database"), moved),
         Line::measured(
             format!("load-test-data, most memory with {many} files"),
             memory(middle(|loaded| loaded.peak)),
@@ -60,6 +63,8 @@ struct Loaded {
     rate: f64,
     /// Rows per second that the yardstick inserts.
     bare: f64,
+    /// Files per second that are only read and moved.
+    moved: f64,
     /// MB.
     peak: f64,
 }
@@ -76,8 +81,24 @@ fn load(bed: &Bed, count: u32) -> Result<Loaded> {
     let mut copy = connect(&copy)?;
     settle();
     let bare = rows::insert_bare(&mut copy, &insert, &rows, TOGETHER)?;
+    let (moving, ()) = timed(|| read_and_move(&station))?;
     let rate = |took: Duration| f64::from(count) / took.as_secs_f64();
-    Ok(Loaded { rate: rate(took), bare: rate(bare), peak })
+    Ok(Loaded { rate: rate(took), bare: rate(bare), moved: rate(moving), peak })
+}
+
+/// What no loader can do without: each loaded file is read, and moved into another directory.
+fn read_and_move(station: &Station) -> Result<()> {
+    let spool = Spool::open(&station.config.paths.data)?;
+    let elsewhere = spool.data().join("elsewhere");
+    files::make_directory(&elsewhere)?;
+    for day in fs::read_dir(spool.loaded())? {
+        for file in fs::read_dir(day?.path())? {
+            let file = file?;
+            fs::read(file.path())?;
+            fs::rename(file.path(), elsewhere.join(file.file_name()))?;
+        }
+    }
+    Ok(())
 }
 
 fn put_finished_runs(station: &Station, count: u32) -> Result<()> {
