@@ -1,6 +1,6 @@
 //! The station's database.
 //!
-//! SQL is stated once, for every engine; what differs between engines lives in [`sqlite`]. Programs
+//! SQL is stated once, for every engine; what differs between engines lives in `sqlite.rs`. Programs
 //! state their own queries through a [`Session`]; what two or more need is here: the schema, the
 //! specifications, and the transitions of SCHEDULE.
 //!
