@@ -115,7 +115,9 @@ mod tests {
     #[test]
     fn this_process_has_memory_and_wakes_up() {
         let own = std::process::id();
-        assert!(peak_memory(own).expect("it runs") >= memory_now(own).expect("it runs"));
+        // The peak is asked last: it is no less than what was there before.
+        let before = memory_now(own).expect("it runs");
+        assert!(peak_memory(own).expect("it runs") >= before);
         assert!(switches(own).expect("it runs") > 0.0);
     }
 }

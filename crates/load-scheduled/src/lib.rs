@@ -2,7 +2,7 @@
 //!
 //! Three parts:
 //!
-//! - [`plan`] decides for one specification: a value in, a value out.
+//! - [`plan`](mod@plan) decides for one specification: a value in, a value out.
 //! - [`away`] names what happened between two cycles: outages, suspends, steps of the clock.
 //! - [`cycle`] does one transaction: it takes the specifications whose time has come, carries out
 //!   their plans, and closes rows that nobody started in time.
