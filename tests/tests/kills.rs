@@ -106,7 +106,7 @@ fn a_loader_that_is_killed_anywhere_loads_each_file_once() {
                    'finished', 1)";
         database.execute(sql, [id]).expect("a row");
         let header = serde_json::json!({
-            "version": 1, "schedule_id": id, "attempt": 1, "probetype": "ping", "argv": ["ping"], "node": "n",
+            "version": 1, "schedule_id": id, "attempt": 1, "probetype": "ping", "toolspecsID": 1, "due_us": 0, "argv": ["ping"], "node": "n",
             "start_us": 1, "end_us": 2, "ended": {"how": "exited", "status": 0}, "clock_synchronised": true,
             "stdout_bytes": output.len(), "stderr_bytes": 0,
         });

@@ -12,6 +12,8 @@ pub struct Prepared {
     pub path: PathBuf,
     /// The run that its name stands for.
     pub schedule_id: i64,
+    /// The tool that its name stands for.
+    pub tool: String,
     /// Its content.
     pub content: Content,
 }
@@ -33,13 +35,18 @@ pub fn prepare(path: PathBuf) -> Prepared {
     let name = path.file_name().and_then(|name| name.to_str()).and_then(run::parse_file_name);
     let Some((schedule_id, tool)) = name else {
         let why = "a result file is named scheduleid.probetype".to_owned();
-        return Prepared { path, schedule_id: 0, content: Content::Rejected(None, why) };
+        return Prepared {
+            path,
+            schedule_id: 0,
+            tool: String::new(),
+            content: Content::Rejected(None, why),
+        };
     };
     let content = match fs::read(&path) {
         Ok(file) => content(schedule_id, tool.as_str(), &file),
         Err(error) => Content::Unreachable(error),
     };
-    Prepared { path, schedule_id, content }
+    Prepared { path, schedule_id, tool: tool.to_string(), content }
 }
 
 fn content(schedule_id: i64, tool: &str, file: &[u8]) -> Content {

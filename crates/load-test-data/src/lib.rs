@@ -71,6 +71,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     let config = args.common.load()?;
     let (types, files) = sort(&args.what, &config);
     readable(&types)?;
+    waiting_here(&files, &config.paths.data)?;
     let data = &config.paths.data;
     let reading =
         || Failure::new(Exit::TryLater, format!("reading the data directory {}", data.display()));
@@ -104,6 +105,34 @@ fn sort(what: &[String], config: &Config) -> (Vec<String>, Vec<PathBuf>) {
     let (files, types): (Vec<&String>, Vec<&String>) =
         what.iter().partition(|word| word.contains(['.', '/']));
     (types.into_iter().cloned().collect(), files.into_iter().map(PathBuf::from).collect())
+}
+
+/// Only what waits in the station's own data directory is ever loaded, and moved: a file from anywhere
+/// else is somebody's.
+fn waiting_here(files: &[PathBuf], data: &Path) -> Result<(), Failure> {
+    let data = data.canonicalize().unwrap_or_else(|_| data.to_path_buf());
+    let wrong: Vec<String> = files.iter().filter_map(|file| stranger(file, &data)).collect();
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let hint = "`--print TOOL FILE` reads a tool's raw output";
+    let doing = format!("loading result files of {}", data.display());
+    Err(Failure::new(Exit::NeedsPerson, doing)
+        .why(format!("{}; {hint}; nothing was loaded", wrong.join("; "))))
+}
+
+/// Why a file is not one that waits in `data`, if it is not.
+fn stranger(file: &Path, data: &Path) -> Option<String> {
+    let shown = file.display();
+    let metadata = match fs::symlink_metadata(file) {
+        Ok(metadata) => metadata,
+        Err(error) => return Some(format!("{shown}: {error}")),
+    };
+    let name = file.file_name().and_then(|name| name.to_str());
+    let named = name.is_some_and(|name| run::parse_file_name(name).is_some());
+    let parent = std::path::absolute(file).ok().and_then(|path| path.parent()?.canonicalize().ok());
+    let here = metadata.is_file() && named && parent.as_deref() == Some(data);
+    (!here).then(|| format!("{shown} is no result file that waits there"))
 }
 
 /// Files of a probe type that has no reader are no rubbish: they wait for the version that has one.

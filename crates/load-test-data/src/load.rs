@@ -87,7 +87,7 @@ fn load_one(session: &mut dyn Session, file: &Prepared) -> Result<Fate, Error> {
         Content::Reading(header, reading) => {
             let reason = header.ended.remark().or_else(|| tables::problem(reading));
             if !leave(session, header, State::Loaded, reason.as_deref())? {
-                return superseded(session, file.schedule_id, Some(header.run));
+                return superseded(session, file, Some(header));
             }
             let origin = origin(session, file.schedule_id)?;
             tables::insert(session, &origin, header, reading)?;
@@ -98,7 +98,7 @@ fn load_one(session: &mut dyn Session, file: &Prepared) -> Result<Fate, Error> {
             if rejected {
                 Ok(Fate::Rejected(why.clone()))
             } else {
-                superseded(session, file.schedule_id, Some(header.run))
+                superseded(session, file, Some(header))
             }
         }
         Content::Rejected(None, why) => reject_headless(session, file, why),
@@ -116,7 +116,8 @@ fn leave(
     let RunId { schedule_id, attempt } = header.run;
     let changed = session.execute(
         "UPDATE SCHEDULE SET state = ?, opentoolspecsID = NULL, start_us = ?, end_us = ?, reason = COALESCE(?, reason) \
-         WHERE scheduleID = ? AND attempt = ? AND state IN ('finished', 'running')",
+         WHERE scheduleID = ? AND attempt = ? AND state IN ('finished', 'running') \
+         AND toolspecsID = ? AND toolName = ? AND due_us = ?",
         &[
             to.as_str().into(),
             header.start_us.into(),
@@ -124,6 +125,9 @@ fn leave(
             reason.into(),
             schedule_id.into(),
             attempt.into(),
+            header.spec_id.into(),
+            header.probetype.as_str().into(),
+            header.due_us.into(),
         ],
     )?;
     Ok(changed == 1)
@@ -143,22 +147,31 @@ fn origin(session: &mut dyn Session, schedule_id: i64) -> Result<Origin, Error> 
 /// or a file that nobody waits for.
 fn superseded(
     session: &mut dyn Session,
-    schedule_id: i64,
-    run: Option<RunId>,
+    file: &Prepared,
+    header: Option<&Header>,
 ) -> Result<Fate, Error> {
-    let sql = "SELECT state, attempt, reason FROM SCHEDULE WHERE scheduleID = ?";
-    let row = store::one(session, sql, &[schedule_id.into()], |row| {
-        Ok((row.text(0), row.int(1)?, row.text(2)))
+    let sql = "SELECT state, attempt, reason, toolspecsID, toolName, due_us FROM SCHEDULE WHERE scheduleID = ?";
+    let row = store::one(session, sql, &[file.schedule_id.into()], |row| {
+        let same = |header: &Header| {
+            Ok::<bool, Error>(
+                (header.spec_id, header.due_us) == (row.int(3)?, row.timestamp(5)?)
+                    && header.probetype == row.text(4),
+            )
+        };
+        let attempt = row.int(1)?;
+        let same = header.map_or(Ok(row.text(4) == file.tool), same)?;
+        let this_attempt = same && header.is_none_or(|header| header.run.attempt == attempt);
+        Ok((row.text(0), attempt, row.text(2), same, this_attempt))
     })?;
     Ok(match row {
-        None => Fate::Rejected(format!("there is no row {schedule_id} in SCHEDULE")),
-        Some((state, attempt, _))
-            if state == State::Loaded.as_str() && run.is_none_or(|run| run.attempt == attempt) =>
-        {
-            Fate::Loaded
-        }
-        Some((state, _, reason)) if state == State::Rejected.as_str() => Fate::Rejected(reason),
-        Some((state, attempt, _)) => Fate::Rejected(format!(
+        None => Fate::Rejected(format!("there is no row {} in SCHEDULE", file.schedule_id)),
+        Some((.., false, _)) => Fate::Rejected(format!(
+            "the row {} of SCHEDULE is of another run: this file is from another database",
+            file.schedule_id
+        )),
+        Some((state, .., true)) if state == State::Loaded.as_str() => Fate::Loaded,
+        Some((state, _, reason, ..)) if state == State::Rejected.as_str() => Fate::Rejected(reason),
+        Some((state, attempt, ..)) => Fate::Rejected(format!(
             "its row in SCHEDULE is {state}, attempt {attempt}: nobody waits for this file"
         )),
     })
@@ -168,8 +181,8 @@ fn superseded(
 fn reject_headless(session: &mut dyn Session, file: &Prepared, why: &str) -> Result<Fate, Error> {
     let changed = session.execute(
         "UPDATE SCHEDULE SET state = 'rejected', opentoolspecsID = NULL, reason = ? \
-         WHERE scheduleID = ? AND state = 'finished'",
-        &[why.into(), file.schedule_id.into()],
+         WHERE scheduleID = ? AND toolName = ? AND state = 'finished'",
+        &[why.into(), file.schedule_id.into(), file.tool.as_str().into()],
     )?;
     if changed == 1 {
         Ok(Fate::Rejected(why.to_owned()))
@@ -184,7 +197,7 @@ fn headless_superseded(
     why: &str,
 ) -> Result<Fate, Error> {
     // Whatever the row says, these bytes are no result: they are never filed as loaded.
-    Ok(match superseded(session, file.schedule_id, None)? {
+    Ok(match superseded(session, file, None)? {
         Fate::Loaded => {
             Fate::Rejected(format!("{why}; the readings of this run are loaded already"))
         }

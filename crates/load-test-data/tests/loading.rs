@@ -63,6 +63,8 @@ impl Desk {
             version: HEADER_VERSION,
             run: RunId { schedule_id: id, attempt },
             probetype: tool.to_owned(),
+            spec_id: 1,
+            due_us: Timestamp(0),
             argv: vec![tool.to_owned()],
             node: "n".to_owned(),
             start_us: Timestamp(5_000_000),
@@ -173,6 +175,23 @@ fn a_file_that_nobody_waits_for_is_kept_apart_and_changes_nothing() {
     assert_eq!(desk.load(), Tally { loaded: 0, rejected: 4, kept: 0 });
     assert_eq!(desk.readings(), 0);
     assert_eq!([desk.state(2), desk.state(3), desk.state(4)], ["lost", "running", "rejected"]);
+}
+
+#[test]
+fn a_file_from_another_database_never_becomes_a_reading_of_this_one() {
+    let mut desk = Desk::new();
+    desk.file(1, "ping", 1, PING).row(1, "ping", "finished", 1);
+    desk.look.execute("UPDATE SCHEDULE SET due_us = 77, toolspecsID = 2", []).expect("another run");
+    assert_eq!(desk.load(), Tally { loaded: 0, rejected: 1, kept: 0 });
+    assert_eq!((desk.state(1).as_str(), desk.readings()), ("finished", 0));
+}
+
+#[test]
+fn rubbish_of_one_tool_does_not_touch_the_result_of_another() {
+    let mut desk = Desk::new();
+    desk.row(1, "ping", "finished", 1).file(1, "ping", 1, PING).raw("1.traceroute", "rubbish");
+    assert_eq!(desk.load(), Tally { loaded: 1, rejected: 1, kept: 0 });
+    assert_eq!((desk.state(1).as_str(), desk.readings()), ("loaded", 1));
 }
 
 #[test]

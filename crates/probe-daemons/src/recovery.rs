@@ -1,6 +1,6 @@
 //! What a daemon of this kind that was killed left behind, put right before the first claim.
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
 use station::{
     app::Failure,
@@ -80,8 +80,11 @@ fn close(
     for (run, order) in left {
         match order {
             Err((_, fault)) => store::fail(session, *run, fault)?,
-            Ok(order) => match published(spool, order) {
-                Some(times) => store::finish(session, order, times, None)?,
+            Ok(order) => match spool.published(order) {
+                Some(header) => {
+                    let times = (header.start_us, header.end_us);
+                    store::finish(session, order, times, header.ended.remark().as_deref())?
+                }
                 None if order.due > now => store::put_back(session, *run)?,
                 None => {
                     lost += 1;
@@ -95,11 +98,4 @@ fn close(
         };
     }
     Ok(lost)
-}
-
-/// Start and end of a run whose result file waits.
-fn published(spool: &Spool, order: &probe::Order) -> Option<(Timestamp, Timestamp)> {
-    let file = fs::read(spool.data().join(run::file_name(order.run, &order.tool))).ok()?;
-    let header = run::take_apart(&file).ok()?.header;
-    (header.run == order.run).then_some((header.start_us, header.end_us))
 }

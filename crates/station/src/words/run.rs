@@ -135,6 +135,12 @@ pub struct Header {
     pub run: RunId,
     /// The tool whose output it is, which is the file's suffix too.
     pub probetype: String,
+    /// The specification, and when the run was due: a row of the same number in another database, a
+    /// copy that was put back for instance, is another run.
+    #[serde(rename = "toolspecsID")]
+    pub spec_id: i64,
+    /// When it was due, microseconds since the epoch.
+    pub due_us: Timestamp,
     /// What was run, word by word.
     pub argv: Vec<String>,
     /// The node that was measured to.
@@ -222,6 +228,8 @@ mod tests {
             version: HEADER_VERSION,
             run: RunId { schedule_id: 7, attempt: 1 },
             probetype: "ping".to_owned(),
+            spec_id: 3,
+            due_us: Timestamp(4),
             argv: vec!["ping".to_owned(), "::1".to_owned()],
             node: "here".to_owned(),
             start_us: Timestamp(5),

@@ -88,7 +88,8 @@ impl Line<'_> {
 
 struct Reader<'a> {
     shape: &'a Shape,
-    columns: Option<Vec<&'static str>>,
+    /// What stands in each place of the header; nothing where it is no column of the table.
+    columns: Option<Vec<Option<&'static str>>>,
     table: Table,
     mistakes: Vec<Mistake>,
 }
@@ -101,14 +102,15 @@ impl Reader<'_> {
     fn table_name(&mut self, line: Option<Line<'_>>) {
         let expected = format!("TABLENAME={}", self.shape.name);
         let found = line.map_or("", |line| line.text.trim_end());
-        if found.trim_end_matches(',') != expected {
+        // A spreadsheet quotes, and gives every line as many commas as the longest.
+        if found.trim_end_matches([',', '"']).trim_start_matches('"') != expected {
             let span = line.map_or(Span { line: 1, column: 1, width: 1 }, Line::span);
             self.mistake(span, format!("the first line must be \"{expected}\""));
         }
     }
 
     fn line(&mut self, line: Line<'_>) {
-        if line.text.trim().is_empty() {
+        if line.text.trim().trim_matches(',').is_empty() {
         } else if line.text.starts_with("##") {
             self.table.off += 1;
         } else if let Some(header) = line.text.strip_prefix('#') {
@@ -133,22 +135,28 @@ impl Reader<'_> {
             );
             return;
         }
-        let mut columns = Vec::new();
-        for cell in cells(line.number, 2, header) {
-            let name = cell.text.trim();
-            match self.shape.column(name) {
-                None => self.mistake(cell.span, self.unknown_column(name)),
-                Some(column) if columns.contains(&column) => {
-                    self.mistake(cell.span, format!("the column {column} is named twice"));
-                }
-                Some(column) => columns.push(column),
-            }
+        let mut columns: Vec<Option<&'static str>> = Vec::new();
+        for cell in without_empty_end(cells(line.number, 2, header)) {
+            columns.push(self.named(&cell, &columns));
         }
-        let mut required = self.shape.required.iter();
-        while let Some(column) = required.find(|column| !columns.contains(column)) {
+        let missing = |column: &&&str| !columns.contains(&Some(**column));
+        for column in self.shape.required.iter().filter(missing) {
             self.mistake(line.span(), format!("the column {column} is missing"));
         }
         self.columns = Some(columns);
+    }
+
+    /// The column that a cell of the header names, unless one before it does.
+    fn named(&mut self, cell: &Cell, before: &[Option<&'static str>]) -> Option<&'static str> {
+        let name = cell.text.trim();
+        let column = self.shape.column(name);
+        if column.is_none() {
+            self.mistake(cell.span, self.unknown_column(name));
+        } else if before.contains(&column) {
+            self.mistake(cell.span, format!("the column {name} is named twice"));
+            return None;
+        }
+        column
     }
 
     fn unknown_column(&self, name: &str) -> String {
@@ -167,7 +175,10 @@ impl Reader<'_> {
             self.mistake(span, "this quote is not closed; a row is one physical line");
             return;
         }
-        let cells = cells(line.number, 1, line.text);
+        let mut cells = cells(line.number, 1, line.text);
+        if cells.iter().skip(columns.len()).all(|cell| cell.text.is_empty()) {
+            cells.truncate(columns.len());
+        }
         if cells.len() != columns.len() {
             let message = format!("expected {} fields, found {}", columns.len(), cells.len());
             let span =
@@ -176,7 +187,9 @@ impl Reader<'_> {
             return;
         }
         let pairs = columns.into_iter().zip(cells);
-        let fields = pairs.map(|(column, cell)| Field { column, text: cell.text, span: cell.span });
+        let fields = pairs.filter_map(|(column, cell)| {
+            Some(Field { column: column?, text: cell.text, span: cell.span })
+        });
         self.table.rows.push(Row { fields: fields.collect(), line: line.span() });
     }
 }
@@ -196,6 +209,13 @@ fn cells(line: usize, first: usize, text: &str) -> Vec<Cell> {
     let cell =
         |(text, (start, width))| Cell { text, span: Span { line, column: first + start, width } };
     texts.zip(extents(text)).map(cell).collect()
+}
+
+/// Without the empty cells that a spreadsheet adds to the end of a line.
+fn without_empty_end(mut cells: Vec<Cell>) -> Vec<Cell> {
+    let last = cells.iter().rposition(|cell| !cell.text.trim().is_empty());
+    cells.truncate(last.map_or(0, |last| last + 1));
+    cells
 }
 
 /// Start (characters from 0) and width of each field of a line: what lies between its commas.
@@ -317,9 +337,10 @@ mod tests {
             [
                 "t.csv:2:6: T has no column \"d\"; it has a, b, c\n  #a,b,d,a\n       ^",
                 "t.csv:2:8: the column a is named twice\n  #a,b,d,a\n         ^",
+                "t.csv:3:3: expected 4 fields, found 2\n  1,2\n    ^",
             ]
         );
-        assert_eq!(parse(&SHAPE, text).0.rows.len(), 1);
+        assert_eq!(parse(&SHAPE, "TABLENAME=T\n#a,b,d\n1,2,3\n").0.rows.len(), 1);
     }
 
     #[test]
@@ -332,6 +353,14 @@ mod tests {
                 "t.csv:4:5: expected 2 fields, found 3\n  1,2,33\n      ^^",
             ]
         );
+    }
+
+    #[test]
+    fn what_a_spreadsheet_adds_is_no_mistake() {
+        let text = "\u{feff}\"TABLENAME=T\",,\r\n#a,b,,\r\n1,2,,\r\n,,,\r\n##off,,,\r\n";
+        let (table, mistakes) = parse(&SHAPE, text);
+        assert_eq!(mistakes, []);
+        assert_eq!(table.rows.len(), 1);
     }
 
     #[test]

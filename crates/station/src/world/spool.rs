@@ -13,12 +13,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::{
+    fs::{CWD, RenameFlags, renameat_with},
+    io::Errno,
+};
+
 use crate::{
     text::Timestamp,
     words::run::{self, HEADER_VERSION, Header},
 };
 
-use super::{clock, files, probe::Ending};
+use super::{
+    clock, files,
+    probe::{Ending, Order},
+};
 
 /// So many files are cheaper to make durable by one `syncfs(2)` than each by itself.
 const MANY: usize = 8;
@@ -82,7 +90,11 @@ impl Spool {
             written.push((file, path, self.data.join(name)));
         }
         self.sync(&written)?;
-        for (_, from, to) in &written {
+        for ((_, from, to), ending) in written.iter().zip(endings.iter()) {
+            if to.exists() && self.published(&ending.order).is_none() {
+                // The file of a row of the same number in a database that is no longer there.
+                self.reject(to)?;
+            }
             fs::rename(from, to)?;
         }
         files::sync_directory(&self.data)
@@ -120,7 +132,10 @@ impl Spool {
         for entry in fs::read_dir(&self.data)? {
             let entry = entry?;
             let parsed = entry.file_name().to_str().and_then(run::parse_file_name);
-            if parsed.is_some_and(|(_, suffix)| tool.is_none_or(|tool| suffix.as_str() == tool)) {
+            let wanted =
+                parsed.is_some_and(|(_, suffix)| tool.is_none_or(|tool| suffix.as_str() == tool));
+            // A link or a directory of that name is nobody's result.
+            if wanted && entry.file_type()?.is_file() {
                 paths.push(entry.path());
             }
             if paths.len() == most {
@@ -130,7 +145,17 @@ impl Spool {
         Ok(paths)
     }
 
-    /// Whether the result of a run waits.
+    /// The header of a run's result file, if it waits.
+    #[must_use]
+    pub fn published(&self, order: &Order) -> Option<Header> {
+        let file = fs::read(self.data.join(run::file_name(order.run, &order.tool))).ok()?;
+        let header = run::take_apart(&file).ok()?.header;
+        let same =
+            (header.run, header.spec_id, header.due_us) == (order.run, order.spec_id, order.due);
+        same.then_some(header)
+    }
+
+    /// Whether a result file waits that has the name of a run's.
     #[must_use]
     pub fn holds(&self, schedule_id: i64, tool: &str) -> bool {
         self.data.join(format!("{schedule_id}.{tool}")).exists()
@@ -154,16 +179,25 @@ impl Spool {
     }
 }
 
+/// Moves a file, and never onto another: one of the same name is kept beside it.
 fn move_into(file: &Path, folder: &Path) -> io::Result<()> {
     let name = file.file_name().ok_or_else(|| io::Error::other("no file name"))?;
-    let moved = fs::rename(file, folder.join(name));
-    match moved {
-        Err(error) if error.kind() == io::ErrorKind::NotFound && file.exists() => {
-            files::make_directory(folder)?;
-            fs::rename(file, folder.join(name))
+    let mut target = folder.join(name);
+    for copy in 2.. {
+        match renameat_with(CWD, file, CWD, &target, RenameFlags::NOREPLACE) {
+            Ok(()) => break,
+            Err(Errno::EXIST) => {
+                let mut another = name.to_owned();
+                another.push(format!(".{copy}"));
+                target = folder.join(another);
+            }
+            Err(Errno::NOENT) if file.exists() && !folder.exists() => {
+                files::make_directory(folder)?
+            }
+            Err(error) => return Err(error.into()),
         }
-        other => other,
     }
+    Ok(())
 }
 
 fn write(path: &Path, ending: &mut Ending, most_output: u64) -> io::Result<File> {
@@ -173,6 +207,8 @@ fn write(path: &Path, ending: &mut Ending, most_output: u64) -> io::Result<File>
         version: HEADER_VERSION,
         run: ending.order.run,
         probetype: ending.order.tool.clone(),
+        spec_id: ending.order.spec_id,
+        due_us: ending.order.due,
         argv: ending.order.argv.clone(),
         node: ending.order.node.clone(),
         start_us: ending.started,
@@ -209,7 +245,6 @@ mod tests {
     use crate::{
         text::Timestamp,
         words::run::{Ended, RunId, take_apart},
-        world::probe::Order,
     };
 
     use super::*;
@@ -248,6 +283,23 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_the_same_number_from_another_database_is_set_aside() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let spool = Spool::open(folder.path()).expect("made");
+        let mut old = ending(1, "old");
+        old.order.due = Timestamp(99);
+        spool.publish(&mut [old], 100).expect("room");
+        spool.publish(&mut [ending(1, "new")], 100).expect("room");
+        // The same run once more, as after a failure half-way: it takes its own place.
+        spool.publish(&mut [ending(1, "new")], 100).expect("room");
+        assert!(fs::read_to_string(folder.path().join("1.ping")).expect("there").ends_with("new"));
+        assert!(
+            fs::read_to_string(spool.rejected().join("1.ping")).expect("there").ends_with("old")
+        );
+        assert_eq!(fs::read_dir(spool.rejected()).expect("a folder").count(), 1);
+    }
+
+    #[test]
     fn output_is_cut_at_the_limit_and_says_so() {
         let folder = tempfile::tempdir().expect("a folder");
         let spool = Spool::open(folder.path()).expect("made");
@@ -268,6 +320,19 @@ mod tests {
         assert!(spool.loaded().join("2026-09-21/1.ping").is_file());
         assert!(spool.rejected().join("2.ping").is_file());
         assert_eq!(spool.waiting(None, 10).expect("a folder").len(), 0);
+    }
+
+    #[test]
+    fn a_file_never_takes_the_place_of_another() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let spool = Spool::open(folder.path()).expect("made");
+        for content in ["one", "two", "three"] {
+            fs::write(folder.path().join("1.ping"), content).expect("room");
+            spool.reject(&folder.path().join("1.ping")).expect("moved");
+        }
+        let kept = ["1.ping", "1.ping.2", "1.ping.3"]
+            .map(|name| fs::read_to_string(spool.rejected().join(name)).expect(name));
+        assert_eq!(kept, ["one", "two", "three"]);
     }
 
     #[test]

@@ -194,7 +194,8 @@ fn explain(error: &rusqlite::Error, path: &Path) -> Error {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => about(
             Kind::Corrupt,
             format!(
-                "the database {shown} is damaged ({error}); put a copy in its place, result files are kept meanwhile"
+                "the database {shown} is damaged ({error}); stop the daemons, remove it with its -wal and -shm, put a copy \
+                 in its place; result files are kept meanwhile"
             ),
         ),
         Some(ErrorCode::ConstraintViolation) => {
