@@ -122,34 +122,46 @@ fn put_finished_runs(station: &Station, count: u32) -> Result<()> {
 fn write_files(station: &Station) -> Result<()> {
     let spool = Spool::open(&station.config.paths.data)?;
     let connection = connect(station.database())?;
-    let mut statement = connection.prepare("SELECT scheduleID, start_us, end_us FROM SCHEDULE")?;
+    let mut statement = connection
+        .prepare("SELECT scheduleID, start_us, end_us, toolspecsID, due_us FROM SCHEDULE")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let run = RunId { schedule_id: row.get(0)?, attempt: 1 };
         let (start, end) = (Timestamp(row.get(1)?), Timestamp(row.get(2)?));
         let path = spool.data().join(run::file_name(run, "ping"));
-        fs::write(path, file(run, start, end)?)?;
+        let header = header(run, (row.get(3)?, Timestamp(row.get(4)?)), (start, end));
+        fs::write(path, file(header)?)?;
     }
     Ok(())
 }
 
-/// The result file of a run.
-fn file(run: RunId, start_us: Timestamp, end_us: Timestamp) -> Result<Vec<u8>> {
-    let output = output(run.schedule_id);
-    let header = Header {
+fn header(
+    run: RunId,
+    (spec_id, due_us): (i64, Timestamp),
+    (start_us, end_us): (Timestamp, Timestamp),
+) -> Header {
+    Header {
         version: HEADER_VERSION,
         run,
         probetype: "ping".to_owned(),
+        spec_id,
+        due_us,
         argv: COMMAND.map(str::to_owned).to_vec(),
         node: "target".to_owned(),
         start_us,
         end_us,
         ended: Ended::Exited { status: 0 },
         clock_synchronised: true,
-        stdout_bytes: output.len() as u64,
+        stdout_bytes: 0,
         stderr_bytes: 0,
         cut_bytes: 0,
-    };
+    }
+}
+
+/// The result file of a run.
+fn file(header: Header) -> Result<Vec<u8>> {
+    let output = output(header.run.schedule_id);
+    let header = Header { stdout_bytes: output.len() as u64, ..header };
     let mut file = serde_json::to_vec(&header)?;
     file.push(b'\n');
     file.extend_from_slice(output.as_bytes());

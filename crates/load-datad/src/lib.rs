@@ -10,10 +10,10 @@ use clap::Parser;
 use station::{
     app::{Common, Exit, Failure},
     daemon::{Daemon, Outage},
+    text::ToolName,
     words::config::Config,
     world::{
         clock::{Clock, Monotonic, SystemClock},
-        keepalive::BEAT,
         process::{self, Launch, Process, Signal, Status},
         signals::{self, Stop},
         spool::Spool,
@@ -51,42 +51,42 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         well = troubles.is_empty();
         outage.note(moment.wall, if well { Ok(()) } else { Err(troubles.join("; ")) });
         let pause = if well { config.load_pause } else { config.load_pause * AFTER_TROUBLE };
-        (outage.shown().unwrap_or_else(|| "all loaded".to_owned()), pause.min(BEAT))
+        (outage.shown().unwrap_or_else(|| "all loaded".to_owned()), pause)
     });
     Ok(if args.once && !well { Exit::NeedsPerson } else { Exit::Well })
 }
 
 /// Calls all loaders that have something to do; says what went wrong.
 fn round(config: &Config, stop: &Stop) -> Vec<String> {
-    let mut troubles = Vec::new();
-    for loader in loaders(config) {
-        if stop.asked() {
-            break;
+    let spool = match Spool::open(&config.paths.data) {
+        Ok(spool) => spool,
+        Err(error) => {
+            return vec![format!("the data directory {}: {error}", config.paths.data.display())];
         }
-        troubles.extend(call(config, &loader, stop).err());
+    };
+    let mut troubles = Vec::new();
+    for tool in &config.probetypes {
+        match spool.waiting(Some(tool.as_str()), 1) {
+            Ok(files) if files.is_empty() => {}
+            Ok(_) => troubles.extend(call_unless_stopped(config, &own_loader(config, tool), stop)),
+            Err(error) => troubles.push(format!("looking for files of {tool}: {error}")),
+        }
+    }
+    for loader in &config.loaders {
+        troubles.extend(call_unless_stopped(config, &[loader.to_string()], stop));
     }
     troubles
 }
 
-/// The command lines of a round: `load-test-data` per probe type that has waiting files, then the others.
-fn loaders(config: &Config) -> Vec<Vec<String>> {
-    let spool = Spool::open(&config.paths.data).inspect_err(|error| {
-        log::error!("the data directory {}: {error}", config.paths.data.display());
-    });
-    let waits = |tool: &str| {
-        spool
-            .as_ref()
-            .is_ok_and(|spool| spool.waiting(Some(tool), 1).is_ok_and(|files| !files.is_empty()))
-    };
-    let types = config.probetypes.iter().filter(|tool| waits(tool.as_str()));
-    let own = types.map(|tool| {
-        let station = ["--config", &path(&config.paths.file), "--home", &path(&config.paths.home)]
-            .map(str::to_owned);
-        let mut words = vec!["load-test-data".to_owned(), tool.to_string()];
-        words.extend(station);
-        words
-    });
-    own.chain(config.loaders.iter().map(|loader| vec![loader.to_string()])).collect()
+fn call_unless_stopped(config: &Config, words: &[String], stop: &Stop) -> Option<String> {
+    if stop.asked() { None } else { call(config, words, stop).err() }
+}
+
+fn own_loader(config: &Config, tool: &ToolName) -> Vec<String> {
+    let (file, home) = (path(&config.paths.file), path(&config.paths.home));
+    ["load-test-data", tool.as_str(), "--config", &file, "--home", &home]
+        .map(str::to_owned)
+        .to_vec()
 }
 
 fn path(path: &std::path::Path) -> String {
@@ -135,7 +135,7 @@ fn told(name: &str, status: Status, asked: bool) -> Result<(), String> {
     match status {
         // It has said itself what it rejected.
         Status::Exited(0 | 1) => Ok(()),
-        Status::Exited(75) => Err(format!("{name}: the database is away; files wait")),
+        Status::Exited(75) => Err(format!("{name}: the database cannot be used; files wait")),
         Status::Exited(status) => Err(format!("{name} ended with status {status}")),
         Status::Signalled(signal) if asked => {
             Err(format!("{name} hung or was asked to end: signal {signal}"))

@@ -26,7 +26,7 @@ use station::{
     world::{
         clock::{Clock, SystemClock},
         spool::Spool,
-        store::Store,
+        store::{self, Kind, Store},
     },
 };
 
@@ -53,7 +53,7 @@ pub struct Args {
 }
 
 const EXITS: &str = "Exit status: 0 all loaded; 1 some files were rejected or could not be moved; 2 usage; \
-                     75 the database is locked or away, files wait; 78 wrong configuration or schema";
+                     75 the database cannot be used, files wait; 78 wrong configuration or schema";
 
 /// So many files are loaded in one transaction; so many are in memory at once, and as many being read.
 const BATCH: usize = 1_000;
@@ -78,7 +78,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     let spool = Spool::open(data).map_err(|error| reading().because(error))?;
     let mut store = Store::of(&config.database, PATIENCE);
     // Also when nothing waits: whoever calls it wants to know that it could load.
-    store.read(|_| Ok(())).map_err(|error| Failure::store("loading results", error))?;
+    store.read(|_| Ok(())).map_err(away)?;
     let mut tally = load_files(&mut store, &spool, files.chunks(BATCH).map(<[PathBuf]>::to_vec))?;
     for tool in types {
         loop {
@@ -105,6 +105,14 @@ fn sort(what: &[String], config: &Config) -> (Vec<String>, Vec<PathBuf>) {
     let (files, types): (Vec<&String>, Vec<&String>) =
         what.iter().partition(|word| word.contains(['.', '/']));
     (types.into_iter().cloned().collect(), files.into_iter().map(PathBuf::from).collect())
+}
+
+/// A database that cannot be used, for whatever reason, is told apart from files that were rejected.
+fn away(error: store::Error) -> Failure {
+    match error.kind() {
+        Kind::Newer | Kind::Older => Failure::store("loading results", error),
+        _ => Failure::new(Exit::TryLater, "loading results").because(error),
+    }
 }
 
 /// Only what waits in the station's own data directory is ever loaded, and moved: a file from anywhere
@@ -162,8 +170,7 @@ fn load_files(
             }
         });
         for batch in receiver {
-            let fates = load::load(store, &batch)
-                .map_err(|error| Failure::store("loading results", error))?;
+            let fates = load::load(store, &batch).map_err(away)?;
             tally.add(load::carry_out(spool, SystemClock.now(), &batch, &fates));
         }
         Ok(tally)

@@ -253,7 +253,7 @@ impl<'a> Crew<'a> {
         }
         let doing = "ended".to_owned();
         self.daemon.keepalive.beat(&self.daemon.clock.moment(), doing);
-        self.ledger.close();
+        self.ledger.close(&self.daemon.config);
         log::info!("{} ends", self.kind.program);
     }
 }

@@ -100,6 +100,7 @@ impl Ledger {
             endings: Vec::new(),
             marks: Vec::new(),
             held: 0,
+            looked: false,
             draining: false,
             outage: Outage::default(),
         };
@@ -150,11 +151,20 @@ impl Ledger {
         self.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits until all that was handed over is written, or cannot be.
-    pub fn close(mut self) {
+    /// Waits until all that was handed over is written, or cannot be. What was claimed meanwhile,
+    /// and nobody will carry out, is put back.
+    pub fn close(mut self, config: &Config) {
         self.requests = None;
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             log::error!("the ledger ended badly");
+        }
+        let Some(orders) = self.claimed().filter(|orders| !orders.is_empty()) else { return };
+        let mut store = Store::of(&config.database, PATIENCE);
+        let put_back = |session: &mut dyn Session| {
+            orders.iter().try_for_each(|order| store::put_back(session, order.run).map(|_| ()))
+        };
+        if let Err(error) = store.transaction(put_back) {
+            log::error!("putting {} claimed runs back: {error}", orders.len());
         }
     }
 }
@@ -184,6 +194,8 @@ struct Clerk {
     /// Claimed runs whose rows have not left `running`.
     held: usize,
     capacity: usize,
+    /// Whether the loop has been told what is due, for the first time.
+    looked: bool,
     draining: bool,
     outage: Outage,
 }
@@ -194,17 +206,24 @@ impl Clerk {
         let mut rest = Duration::ZERO;
         while open {
             open = self.gather(rest);
+            // Nobody would carry out what the last round claims.
+            self.draining |= !open;
             let done = self.round();
             let moment = SystemClock.moment();
             let well = self.outage.note(moment.wall, done).is_some();
             *self.health.lock().unwrap_or_else(PoisonError::into_inner) =
                 Health { turned: moment.monotonic, outage: self.outage.shown() };
             rest = POLL;
+            if !well {
+                // The loop wants to know also that nothing can be known.
+                self.wake_loop();
+            }
             if !well && open {
                 // What is handed over meanwhile waits in the channel; the loop goes on.
                 station::world::clock::pause(POLL / 2);
             }
         }
+        self.tell_unwritten();
     }
 
     /// Waits for a request, at most `rest`, and takes all that are there; says whether more may come.
@@ -299,11 +318,24 @@ impl Clerk {
                 Err((run, fault)) => self.marks.push(Mark::Failed(run, fault)),
             }
         }
-        let first = self.health.lock().unwrap_or_else(PoisonError::into_inner).turned
-            == Monotonic::default();
-        if (first || !orders.is_empty()) && self.outbox.send(orders).is_ok() {
-            // A counter that is full is readable as well: the loop wakes in any case.
-            let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
+        if (!self.looked || !orders.is_empty()) && self.outbox.send(orders).is_ok() {
+            self.looked = true;
+            self.wake_loop();
+        }
+    }
+
+    fn wake_loop(&self) {
+        // A counter that is full is readable as well: the loop wakes in any case.
+        let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
+    }
+
+    /// Tells what could not be written when the daemon ends.
+    fn tell_unwritten(&self) {
+        let (results, rows) = (self.endings.len(), self.marks.len());
+        if results + rows > 0 {
+            log::error!(
+                "{results} results and {rows} marks could not be written; the next start closes their rows"
+            );
         }
     }
 }

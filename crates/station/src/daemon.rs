@@ -56,16 +56,29 @@ impl Daemon {
     ) {
         loop {
             let (doing, rest) = cycle(&self.config, &self.clock.moment(), &self.stop);
-            self.keepalive.beat(&self.clock.moment(), doing);
+            self.keepalive.beat(&self.clock.moment(), doing.clone());
             if once || self.stop.asked() {
                 break;
             }
-            self.stop.wait(rest.min(keepalive::BEAT));
+            self.rest(rest, &doing);
             if self.stop.asked() {
                 break;
             }
         }
         log::info!("{} ends", self.name);
+    }
+
+    /// Waits, and beats while it does.
+    fn rest(&mut self, length: Duration, doing: &str) {
+        let mut left = length;
+        while !left.is_zero() && !self.stop.asked() {
+            let part = left.min(keepalive::BEAT);
+            self.stop.wait(part);
+            left -= part;
+            if !left.is_zero() {
+                self.keepalive.beat(&self.clock.moment(), doing.to_owned());
+            }
+        }
     }
 }
 

@@ -108,6 +108,8 @@ pub(crate) fn read(path: &Path, home: &Path) -> Result<Config, Failure> {
     let home = std::path::absolute(home).map_err(|error| reading().because(error))?;
     let (mut config, mistakes) = config::parse(&text, &home);
     if mistakes.is_empty() {
+        // One way to write it: processes are known by it.
+        config.paths.home = config.paths.home.canonicalize().unwrap_or(config.paths.home);
         config.paths.file = std::path::absolute(path).map_err(|error| reading().because(error))?;
         return Ok(config);
     }

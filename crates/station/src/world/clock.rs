@@ -60,15 +60,15 @@ impl Moment {
     pub fn jump_to(&self, later: &Self) -> Option<Jump> {
         let boot = later.boot.saturating_sub(self.boot);
         let asleep = boot.saturating_sub(self.monotonic.until(later.monotonic));
-        if asleep > SLACK {
-            return Some(Jump::Suspended(asleep));
-        }
         let expected = self.wall + boot;
         let (ahead, behind) = (expected.until(later.wall), later.wall.until(expected));
-        if ahead > SLACK {
-            Some(Jump::Forward(ahead))
-        } else if behind > SLACK {
+        // A clock that was set back matters most, also after a suspend.
+        if behind > SLACK {
             Some(Jump::Back(behind))
+        } else if asleep > SLACK {
+            Some(Jump::Suspended(asleep))
+        } else if ahead > SLACK {
+            Some(Jump::Forward(ahead))
         } else {
             None
         }

@@ -123,7 +123,7 @@ impl Spool {
         Ok(())
     }
 
-    /// The files that wait, of one probe type or of all, at most `most`, in no order.
+    /// The files that wait, of one probe type or of all, at most `most`, in the order of their runs.
     ///
     /// # Errors
     /// As `readdir(3)`.
@@ -142,6 +142,11 @@ impl Spool {
                 break;
             }
         }
+        // Rows that lie together are loaded together.
+        paths.sort_by_cached_key(|path| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            name.and_then(run::parse_file_name).map(|(id, _)| id)
+        });
         Ok(paths)
     }
 
@@ -192,7 +197,7 @@ fn move_into(file: &Path, folder: &Path) -> io::Result<()> {
                 target = folder.join(another);
             }
             Err(Errno::NOENT) if file.exists() && !folder.exists() => {
-                files::make_directory(folder)?
+                files::make_directory(folder)?;
             }
             Err(error) => return Err(error.into()),
         }

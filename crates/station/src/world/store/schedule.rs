@@ -235,23 +235,26 @@ fn run_id(row: &Row<'_>) -> Result<RunId, Error> {
     Ok(RunId { schedule_id: row.int(0)?, attempt: row.int(1)? })
 }
 
+/// The order of a row. Whatever is wrong with the row is its own fault, and no other row's.
 fn order(row: &Row<'_>, tool: &str) -> Result<Claimed, Error> {
     let before = run_id(row)?;
     let run = RunId { attempt: before.attempt + 1, ..before };
-    let argv = match command::from_column(&row.text(5), &row.text(4)) {
-        Ok(argv) => argv,
-        Err(fault) => return Ok(Err((run, fault))),
-    };
-    Ok(Ok(Order {
+    Ok(checked_order(row, run, tool).map_err(|fault| (run, fault)))
+}
+
+fn checked_order(row: &Row<'_>, run: RunId, tool: &str) -> Result<Order, String> {
+    let argv = command::from_column(&row.text(5), &row.text(4))?;
+    let number = |column| row.int(column).map_err(|error| format!("its row of SCHEDULE: {error}"));
+    Ok(Order {
         run,
-        spec_id: row.int(2)?,
+        spec_id: number(2)?,
         tool: tool.to_owned(),
         node: row.text(3),
         argv,
-        due: row.timestamp(6)?,
-        latest: row.timestamp(7)?,
-        limit: Duration::from_secs(u64::try_from(row.int(8)?).unwrap_or(0)),
-    }))
+        due: Timestamp(number(6)?),
+        latest: Timestamp(number(7)?),
+        limit: Duration::from_secs(u64::try_from(number(8)?).unwrap_or(0)),
+    })
 }
 
 /// Notes that a run's process has ended and its result waits as a file.
