@@ -39,6 +39,8 @@ const SPEC_COLUMNS: &str =
 pub struct Station {
     home: PathBuf,
     host: Option<Host>,
+    /// Whom the programs run as, if not as the story itself.
+    user: Option<u32>,
     _folder: Option<TempDir>,
 }
 
@@ -62,7 +64,7 @@ impl Station {
     #[track_caller]
     pub fn at(home: &Path, host: Option<Host>) -> Self {
         let built = binaries();
-        let station = Self { home: home.to_path_buf(), host, _folder: None };
+        let station = Self { home: home.to_path_buf(), host, user: None, _folder: None };
         succeed(command(built.join("iepm")).arg("init").arg(home));
         for program in PROGRAMS {
             let link = station.home.join("bin").join(program);
@@ -70,6 +72,21 @@ impl Station {
                 symlink(built.join(program), link).expect("a link");
             }
         }
+        station
+    }
+
+    /// A station of an ordinary user. Needs root, to become that user.
+    #[track_caller]
+    pub fn of_user(user: u32) -> Self {
+        let station = Self { user: Some(user), ..Self::new() };
+        for program in PROGRAMS {
+            let path = station.path("bin").join(program);
+            fs::remove_file(&path).expect("a link");
+            // Where the programs were built may be closed to others.
+            fs::copy(binaries().join(program), path).expect("a program");
+        }
+        let folder = station.home.parent().expect("a folder");
+        succeed(command("chown").args(["-R", &format!("{user}:{user}")]).arg(folder));
         station
     }
 
@@ -127,11 +144,24 @@ impl Station {
     /// A command of the suite for this station, not yet started.
     pub fn command(&self, program: &str) -> Command {
         let path = self.path("bin").join(program);
-        let mut command = match &self.host {
-            Some(host) => host.command(&path),
-            None => command(&path),
+        let mut command = match (&self.host, self.user) {
+            (Some(host), _) => host.command(&path),
+            (None, None) => command(&path),
+            (None, Some(user)) => self.as_user(user, &path),
         };
         command.env("IEPM_HOME", &self.home).env_remove("IEPM_CONFIG");
+        command
+    }
+
+    /// A command that the station's user runs.
+    pub fn as_user(&self, user: u32, program: &Path) -> Command {
+        let mut command = command("setpriv");
+        command
+            .arg(format!("--reuid={user}"))
+            .arg(format!("--regid={user}"))
+            .arg("--clear-groups")
+            .arg(program);
+        command.current_dir(&self.home);
         command
     }
 
@@ -216,20 +246,31 @@ impl Station {
     /// What must hold whatever happened: nothing is loaded twice, nothing is loaded without its reading.
     #[track_caller]
     pub fn accounts_are_right(&self) {
+        let database = self.database();
+        // One state of the database, whatever goes on meanwhile.
+        database.execute_batch("BEGIN").expect("a transaction");
+        let count = |rows: &str| -> i64 {
+            let sql = format!("SELECT COUNT(*) FROM {rows}");
+            database.query_row(&sql, [], |row| row.get(0)).expect("a count")
+        };
         for (table, tool) in [("PINGDATA", "ping"), ("ROUTEDATA", "traceroute")] {
-            let loaded =
-                self.count(&format!("SCHEDULE WHERE toolName = '{tool}' AND state = 'loaded'"));
-            assert_eq!(self.count(table), loaded, "readings of {tool} and loaded runs");
+            let loaded = count(&format!("SCHEDULE WHERE toolName = '{tool}' AND state = 'loaded'"));
+            assert_eq!(count(table), loaded, "readings of {tool} and loaded runs");
             let doubles =
                 format!("(SELECT scheduleID FROM {table} GROUP BY scheduleID HAVING COUNT(*) > 1)");
-            assert_eq!(self.count(&doubles), 0, "runs of {tool} that were loaded twice");
+            assert_eq!(count(&doubles), 0, "runs of {tool} that were loaded twice");
             let strays = format!(
                 "{table} WHERE scheduleID NOT IN (SELECT scheduleID FROM SCHEDULE WHERE state = 'loaded')"
             );
-            assert_eq!(self.count(&strays), 0, "readings of {tool} whose run is not loaded");
+            assert_eq!(count(&strays), 0, "readings of {tool} whose run is not loaded");
+            let foreign = format!(
+                "{table} d JOIN SCHEDULE s ON s.scheduleID = d.scheduleID \
+                 WHERE s.toolspecsID <> d.toolspecsID OR s.destNodeID <> d.destNodeID OR s.start_us <> d.start_us"
+            );
+            assert_eq!(count(&foreign), 0, "readings of {tool} that are of another run");
         }
         let sql = "(SELECT opentoolspecsID FROM SCHEDULE WHERE opentoolspecsID IS NOT NULL AND state NOT IN ('pending', 'running'))";
-        assert_eq!(self.count(sql), 0, "runs that are over and still open");
+        assert_eq!(count(sql), 0, "runs that are over and still open");
     }
 }
 

@@ -80,3 +80,40 @@ fn what_a_killed_daemon_left_is_put_right_by_the_next() {
     station.until_reason("lost", "pingd died before its result was written");
     assert!(again.log().contains("that was left running"), "{}", again.log());
 }
+
+#[test]
+#[ignore = "needs root to become another user"]
+fn a_user_who_may_not_look_into_ping_finds_his_own_and_no_other() {
+    let user = 47_110;
+    let station = Station::of_user(user);
+    station.measures(&["here,127.0.0.1"], &["here,ping,,-n -i 2 -c 300,600,601,1"]);
+    // The row is made by hand: its time would come some minutes later.
+    let words = r#"["ping","-n","-i","2","-c","300","127.0.0.1"]"#;
+    let row = "INSERT INTO SCHEDULE (toolspecsID, opentoolspecsID, srcNodeID, destNodeID, toolName, testtype, target, \
+               command, dueepoch, due_us, latest_us, limit_s, state) SELECT toolspecsID, toolspecsID, 'station', 'here', \
+               'ping', 'background', '127.0.0.1', ?, 0, strftime('%s') * 1000000, 9e15, 600, 'pending' FROM TOOLSPECS";
+    station.database().execute(row, [words]).expect("a row");
+    let innocent = "exec setsid ping -n -i 2 -c 300 127.0.0.1";
+    let mut innocent_command = station.as_user(user, std::path::Path::new("/bin/sh"));
+    innocent_command.args(["-c", innocent]);
+    let mut innocent = stories::Program::start(innocent_command, &station.path("log/innocent"));
+
+    let mut pingd = station.start("pingd");
+    until("the run goes on", || {
+        (station.count("SCHEDULE WHERE state = 'running'") == 1).then_some(())
+    });
+    let ours = || {
+        let all = fs::read_dir("/proc").expect("a proc").filter_map(Result::ok);
+        let commands = all.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+        commands
+            .filter(|command| command.starts_with(b"/usr/bin/ping\0-n\0-i\x002\0-c\x00300"))
+            .count()
+    };
+    until("its ping runs", || (ours() == 1).then_some(()));
+    pingd.signal(Signal::KILL);
+    until("the daemon is gone", || pingd.ended());
+    let _again = station.start("pingd");
+    station.until_reason("lost", "pingd died before its result was written");
+    until("its ping is ended", || (ours() == 0).then_some(()));
+    assert_eq!(innocent.ended(), None, "an innocent ping was ended");
+}

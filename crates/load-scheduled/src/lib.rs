@@ -24,7 +24,7 @@ use station::{
         command,
         config::Config,
         grid::{Grid, Slot},
-        run::State,
+        run::{self, State},
         suite,
         toolspec::ToolSpec,
     },
@@ -148,11 +148,30 @@ fn close(session: &mut dyn Session, config: &Config, at: &Circumstances) -> Resu
     store::cancel_switched_off(session, station)?;
     // Also long after the clock was set back: a daemon may have held them until now.
     store::cancel_too_far_ahead(session, station, at.horizon() + plan::TOLERANCE)?;
-    store::lose_abandoned(session, station, BY_HAND, at.now - Duration::from_secs(60))?;
+    close_abandoned(session, config, at)?;
     let reason = |tool: &str, testtype: &str| {
         at.away.clone().unwrap_or_else(|| nobody(config, tool, testtype))
     };
     store::expire(session, station, at.now, &reason)
+}
+
+/// Closes runs by hand that died, unless their result waits to be loaded.
+fn close_abandoned(
+    session: &mut dyn Session,
+    config: &Config,
+    at: &Circumstances,
+) -> Result<(), Error> {
+    let before = at.now - Duration::from_secs(60);
+    for (run, tool) in store::abandoned(session, config.node.as_str(), BY_HAND, before)? {
+        if !config.paths.data.join(run::file_name(run, &tool)).exists() {
+            store::lose(
+                session,
+                run,
+                &format!("{BY_HAND} run died before its result was written"),
+            )?;
+        }
+    }
+    Ok(())
 }
 
 /// Why nobody started a run within its window.

@@ -7,7 +7,8 @@ use station::{
     text::Timestamp,
     words::{config::Config, run},
     world::{
-        probe, process,
+        probe,
+        process::{self, Appearance},
         spool::Spool,
         store::{self, Claimed, Error, Session, Store},
     },
@@ -53,9 +54,9 @@ pub fn recover(kind: Kind, config: &Config, spool: &Spool, now: Timestamp) -> Re
 type Left = (run::RunId, Claimed);
 
 fn end_processes(kind: Kind, config: &Config, left: &[Left]) {
-    let commands: Vec<Vec<String>> =
-        left.iter().filter_map(|(_, order)| Some(order.as_ref().ok()?.argv.clone())).collect();
-    for orphan in process::orphans(&probe::tag(&config.paths.home, kind.program), &commands) {
+    let runs: Vec<Appearance> =
+        left.iter().filter_map(|(_, order)| appearance(config, order.as_ref().ok()?)).collect();
+    for orphan in process::orphans(&probe::tag(&config.paths.home, kind.program), &runs) {
         match orphan.kill() {
             Ok(()) => {
                 log::warn!(
@@ -67,6 +68,12 @@ fn end_processes(kind: Kind, config: &Config, left: &[Left]) {
             Err(error) => log::error!("cannot end process {}: {error}", orphan.pid),
         }
     }
+}
+
+fn appearance(config: &Config, order: &probe::Order) -> Option<Appearance> {
+    let (program, arguments) = order.argv.split_first()?;
+    let program = process::find(program, &config.paths.bin)?;
+    Some(Appearance { program, arguments: arguments.to_vec(), since: order.due })
 }
 
 fn close(

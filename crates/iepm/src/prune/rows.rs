@@ -53,6 +53,9 @@ pub(super) fn prune(
     Ok(pruned)
 }
 
+/// So many specifications are looked through in one transaction: the daemons wait for no longer.
+const SPECS: usize = 2_000;
+
 /// Goes through a table, batch by batch.
 fn sweep(
     store: &mut Store,
@@ -81,7 +84,8 @@ fn batch(
     before: i64,
 ) -> Result<(u64, usize), Error> {
     let mut rows = 0;
-    for (done, spec) in specs.iter().enumerate() {
+    let some = specs.len().min(SPECS);
+    for (done, spec) in specs.iter().take(some).enumerate() {
         let found = find(session, table, *spec, before, BATCH - rows)?;
         for row in &found {
             rows += session.execute(table.delete, &[(*row).into()])?;
@@ -90,7 +94,7 @@ fn batch(
             return Ok((rows, done));
         }
     }
-    Ok((rows, specs.len()))
+    Ok((rows, some))
 }
 
 fn count(

@@ -10,6 +10,9 @@ pub const DAEMONS: [&str; 7] =
 pub const BUILT: [&str; 6] =
     ["load-datad", "load-scheduled", "pingd", "traced", "owpingd", "pathchirpd"];
 
+/// The programs that start probes, as the kernel names them (15 characters at most).
+pub const PROGRAMS: [&str; 6] = ["pingd", "traced", "owpingd", "pathchirpd", "bw-synchd", "iepm"];
+
 /// The tools whose background runs a daemon of their own carries out.
 const BACKGROUND: [(&str, &str); 4] = [
     ("ping", "pingd"),

@@ -22,6 +22,8 @@ use rustix::process::{
     kill_process_group, pidfd_open, pidfd_send_signal, setrlimit, waitid,
 };
 
+use crate::{text::Timestamp, words::suite};
+
 pub use rustix::process::Signal;
 
 /// The environment variable that every process of the suite's daemons carries, and their children with
@@ -194,11 +196,22 @@ impl Orphan {
     }
 }
 
-/// Processes of our user whose [`TAG`] begins with `tag`, or, for those that the kernel lets nobody
-/// look into (a `ping` with file capabilities), whose command line is one of `commands` and whose
-/// parent is gone.
+/// What a run's process looks like from outside, when the kernel lets nobody see its environment.
+#[derive(Debug, Clone)]
+pub struct Appearance {
+    /// The whole path of its program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// It was not started before.
+    pub since: Timestamp,
+}
+
+/// Processes of our user whose [`TAG`] begins with `tag`; and those that the kernel lets nobody look
+/// into (a `ping` with file capabilities), if they look like one of `runs`, lead a process group as all
+/// runs do, and have lost the daemon that started them.
 #[must_use]
-pub fn orphans(tag: &str, commands: &[Vec<String>]) -> Vec<Orphan> {
+pub fn orphans(tag: &str, runs: &[Appearance]) -> Vec<Orphan> {
     let all = sysinfo::ProcessRefreshKind::nothing()
         .with_cmd(sysinfo::UpdateKind::Always)
         .with_environ(sysinfo::UpdateKind::Always)
@@ -215,11 +228,34 @@ pub fn orphans(tag: &str, commands: &[Vec<String>]) -> Vec<Orphan> {
     // A thread is listed beside its process; signals go to processes.
     let ours = ours
         .filter(|process| process.thread_kind().is_none() && process.user_id() == user.as_ref());
-    ours.filter(|process| {
-        has_tag(process, tag) || (is_left_alone(process) && runs_one_of(process, commands))
-    })
-    .filter_map(orphan)
-    .collect()
+    let left = |process: &&sysinfo::Process| {
+        let hidden = process.environ().is_empty() && !has_keeper(&system, process);
+        has_tag(process, tag) || (hidden && runs.iter().any(|run| run.is_of(process)))
+    };
+    ours.filter(left).filter_map(orphan).collect()
+}
+
+/// Whether a program of the suite still looks after the process.
+fn has_keeper(system: &sysinfo::System, process: &sysinfo::Process) -> bool {
+    let parent = process.parent().and_then(|parent| system.process(parent));
+    parent
+        .is_some_and(|parent| suite::PROGRAMS.iter().any(|name| parent.name() == OsStr::new(name)))
+}
+
+impl Appearance {
+    fn is_of(&self, process: &sysinfo::Process) -> bool {
+        let Some((program, arguments)) = process.cmd().split_first() else { return false };
+        let begun = i64::try_from(process.start_time()).unwrap_or(0);
+        self.program.as_os_str() == program
+            && self.arguments.iter().map(OsStr::new).eq(arguments.iter())
+            && begun + 2 >= self.since.seconds()
+            && leads_its_group(process)
+    }
+}
+
+fn leads_its_group(process: &sysinfo::Process) -> bool {
+    let pid = i32::try_from(process.pid().as_u32()).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| rustix::process::getpgid(Some(pid)) == Ok(pid))
 }
 
 fn orphan(process: &sysinfo::Process) -> Option<Orphan> {
@@ -232,21 +268,6 @@ fn orphan(process: &sysinfo::Process) -> Option<Orphan> {
 fn has_tag(process: &sysinfo::Process, tag: &str) -> bool {
     let wanted = format!("{TAG}={tag}");
     process.environ().iter().any(|entry| entry.as_encoded_bytes().starts_with(wanted.as_bytes()))
-}
-
-fn is_left_alone(process: &sysinfo::Process) -> bool {
-    process.parent().is_none_or(|parent| parent.as_u32() == 1) && process.environ().is_empty()
-}
-
-fn runs_one_of(process: &sysinfo::Process, commands: &[Vec<String>]) -> bool {
-    let Some((program, arguments)) = process.cmd().split_first() else { return false };
-    let name = |path: &OsStr| Path::new(path).file_name().map(OsStr::to_owned);
-    commands.iter().any(|words| {
-        words.split_first().is_some_and(|(own, own_arguments)| {
-            name(OsStr::new(own)) == name(program)
-                && own_arguments.iter().map(OsStr::new).eq(arguments.iter())
-        })
-    })
 }
 
 #[cfg(test)]

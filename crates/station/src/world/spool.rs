@@ -160,12 +160,6 @@ impl Spool {
         same.then_some(header)
     }
 
-    /// Whether a result file waits that has the name of a run's.
-    #[must_use]
-    pub fn holds(&self, schedule_id: i64, tool: &str) -> bool {
-        self.data.join(format!("{schedule_id}.{tool}")).exists()
-    }
-
     /// Moves a loaded file to the folder of the day.
     ///
     /// # Errors
@@ -280,7 +274,6 @@ mod tests {
         spool.publish(&mut endings, 1_000).expect("room");
         assert_eq!(spool.waiting(Some("ping"), 100).expect("a folder").len(), 10);
         assert_eq!(spool.waiting(Some("traceroute"), 100).expect("a folder").len(), 0);
-        assert!(spool.holds(9, "ping") && !spool.holds(10, "ping"));
         let file = fs::read(folder.path().join("3.ping")).expect("there");
         let parts = take_apart(&file).expect("whole");
         assert_eq!((parts.header.run.schedule_id, parts.stdout), (3, &b"hello"[..]));

@@ -429,22 +429,19 @@ fn cancel(
     Ok(changed)
 }
 
-/// Marks as lost what `program` began and whose time was up before `now`: nobody recovers runs by hand.
+/// The runs that `program` began and whose time was up before `now`, with their tools.
 ///
 /// # Errors
 /// What the engine says.
-pub fn lose_abandoned(
+pub fn abandoned(
     session: &mut dyn Session,
     station: &str,
     program: &str,
     now: Timestamp,
-) -> Result<Counts, Error> {
-    let sql = "SELECT scheduleID, attempt FROM SCHEDULE WHERE state = 'running' AND srcNodeID = ? AND claimedby = ? \
-         AND due_us + limit_s * 1000000 < ?";
-    let runs = super::all(session, sql, &[station.into(), program.into(), now.into()], run_id)?;
-    let mut changed = 0;
-    for run in runs {
-        changed += u64::from(lose(session, run, &format!("{program} died while it ran"))?);
-    }
-    Ok(changed)
+) -> Result<Vec<(RunId, String)>, Error> {
+    let sql = "SELECT scheduleID, attempt, toolName FROM SCHEDULE WHERE state = 'running' AND srcNodeID = ? \
+         AND claimedby = ? AND due_us + limit_s * 1000000 < ?";
+    super::all(session, sql, &[station.into(), program.into(), now.into()], |row| {
+        Ok((run_id(row)?, row.text(2)))
+    })
 }
