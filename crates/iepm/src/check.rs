@@ -76,13 +76,14 @@ struct Checked {
 /// Checks what the files say, each by itself and together. Looks at nothing but through `find`.
 fn check(
     config: &Config,
-    configuration: Source,
+    mut configuration: Source,
     mut tables: Tables,
     mut list: Source,
     find: Find<'_>,
     now: Timestamp,
 ) -> Checked {
     let entries = list.parse(cleanup::parse);
+    invariants::results_are_read(&mut configuration, &config.probetypes);
     let station = &config.node;
     let is_own = |placed: &&Placed| placed.spec.on && placed.spec.key.src == *station;
     let own: Vec<&Placed> = tables.specs.iter().filter(is_own).collect();
@@ -253,7 +254,7 @@ mod tests {
     fn a_background_tool_without_a_daemon_is_a_mistake_one_of_a_later_version_a_warning() {
         let told = cited(&NODES, "s,d,iperf,background,30,1800,,\n", "", "");
         assert!(
-            told.starts_with("toolspecs.csv:3:11: no daemon runs iperf as background"),
+            told.starts_with("toolspecs.csv:3:11: no daemon runs iperf side by side"),
             "{told}"
         );
         let checked = checked(&NODES, "s,d,iperf,background-syn,30,1800,,\n", "", "");

@@ -3,10 +3,7 @@
 //! What is there already is left as it is, so it can be called again after a change of the paths, or
 //! where a first call was cut short.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use station::{
     app::{self, Common, Exit, Failure},
@@ -116,11 +113,11 @@ fn configuration(
     let config = common.load()?;
     match node {
         Some(node) if *node != config.node => {
-            let text = fs::read_to_string(path);
-            let text = text.map_err(|error| failed("reading", path).because(error))?;
-            write(path, &name(&text))?;
-            told.push(format!("~ {}: node {} -> {node}\n", path.display(), config.node));
-            Ok(Config { node: node.clone(), ..config })
+            let why = format!(
+                "it says node = \"{}\"; to rename a station, change it there and in nodes.csv",
+                config.node
+            );
+            Err(failed("naming the station in", path).why(why))
         }
         _ => Ok(config),
     }

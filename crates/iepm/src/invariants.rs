@@ -5,7 +5,7 @@
 use std::{collections::BTreeSet, path::PathBuf};
 
 use station::{
-    text::human_duration,
+    text::{Span, ToolName, human_duration},
     words::{
         cleanup::Entry,
         node, suite,
@@ -43,13 +43,31 @@ fn node_id(row: &Row) -> &str {
     row.text("nodeID")
 }
 
+/// Every probe type that is loaded has a reader.
+pub(crate) fn results_are_read(configuration: &mut Source, probetypes: &[ToolName]) {
+    for tool in probetypes.iter().filter(|tool| !readings::TOOLS.contains(&tool.as_str())) {
+        let word = format!("\"{tool}\"");
+        let text = configuration.text();
+        let start = text.find(&word).or_else(|| text.find(tool.as_str())).unwrap_or(0);
+        let span = Span::of_bytes(text, start, start + word.len());
+        let known = readings::TOOLS.join(", ");
+        configuration.mistake(
+            span,
+            format!("probetypes: there is no reader for {tool}; there are readers for {known}"),
+        );
+    }
+}
+
 /// Every specification that is on has a daemon that carries its runs out.
 pub(crate) fn somebody_runs_it(specs_file: &mut Source, specs: &[Placed]) {
     for placed in specs.iter().filter(|placed| placed.spec.on) {
         let (tool, span) = (&placed.spec.key.tool, placed.span("testtype"));
         match suite::daemon_of(tool.as_str(), placed.spec.testtype) {
             None => {
-                let message = format!("no daemon runs {tool} as background, only as {}", alone());
+                let message = format!(
+                    "no daemon runs {tool} side by side; testtype {} runs it alone",
+                    alone()
+                );
                 specs_file.mistake(span, message);
             }
             Some(daemon) if !suite::BUILT.contains(&daemon) => {

@@ -48,7 +48,7 @@ fn within_process(before: &Moment, now: &Moment) -> Away {
             return Away { reason, set_back: true };
         }
         None => long(before.monotonic.until(now.monotonic))
-            .map(|length| format!("no cycle was done for {length}")),
+            .map(|length| format!("load-scheduled did no cycle for {length}")),
     };
     Away { reason, set_back: false }
 }

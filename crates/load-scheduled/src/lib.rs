@@ -84,6 +84,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     let mut store = Store::of(&daemon.config.database, PATIENCE);
     let mut outage = Outage::default();
     let mut before = None;
+    let mut missing = false;
     let mut failed = None;
     daemon.cycles(args.once, |config, moment, _| {
         let result = cycle(&mut store, config, moment, before.as_ref());
@@ -92,7 +93,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
             return (outage.shown().unwrap_or_default(), 2 * PAUSES.1);
         };
         before = Some(*moment);
-        tell(tally);
+        tell(tally, &mut missing);
         let usual = PAUSES.0.min(config.look_ahead / 2);
         let pause =
             tally.waiting.map_or(usual, |due| moment.wall.until(due).clamp(PAUSES.1, usual));
@@ -104,13 +105,15 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     }
 }
 
-fn tell(tally: Tally) {
+/// Says when slots begin to be missed, not in every cycle that they are.
+fn tell(tally: Tally, missing: &mut bool) {
     let Tally { scheduled, missed, .. } = tally;
-    if missed > 0 {
-        log::warn!("{scheduled} runs scheduled, {missed} slots missed; `iepm schedule` says why");
-    } else if scheduled > 0 {
-        log::debug!("{scheduled} runs scheduled");
+    if missed > 0 && !*missing {
+        log::warn!("slots are missed ({missed} now); `iepm schedule` says why");
     }
+    // A cycle in which nothing was due says nothing.
+    *missing = if missed > 0 { true } else { *missing && scheduled == 0 };
+    log::debug!("{scheduled} scheduled, {missed} missed");
 }
 
 /// Does one cycle in one transaction.

@@ -65,9 +65,9 @@ impl Common {
         let home = self.home.clone().or_else(|| from_env("IEPM_HOME"));
         let home = home.or_else(home_of_program).unwrap_or_else(|| PathBuf::from(USUAL_HOME));
         let (own, shared) = (home.join("iepm.toml"), PathBuf::from(SYSTEM_WIDE));
-        if own.exists() {
+        if own.try_exists().unwrap_or(true) {
             Ok((own, Some(home)))
-        } else if shared.exists() {
+        } else if shared.try_exists().unwrap_or(true) {
             Ok((shared, Some(home)))
         } else {
             let tried = format!("there is neither {} nor {SYSTEM_WIDE}", own.display());

@@ -103,7 +103,7 @@ fn plan((id, spec): &(i64, ToolSpec), due: Timestamp) -> Next {
 /// The runs in columns.
 pub(super) fn text(runs: &[Next], now: Timestamp) -> String {
     if runs.is_empty() {
-        return "  none: no specification of this station is on\n".to_owned();
+        return "  none\n".to_owned();
     }
     let mut columns = Columns::new(&[
         ("  DUE", Align::Left),

@@ -65,7 +65,8 @@ pub(super) struct Line {
 /// Judges a specification by its latest rows.
 pub(super) fn judge(spec: &ToolSpec, seen: Latest, now: Timestamp) -> Line {
     let Latest { reading, end } = seen;
-    let bad_end = end.filter(End::is_bad);
+    let last = reading.as_ref().map_or(Timestamp(i64::MIN), |reading| reading.start);
+    let bad_end = end.filter(|end| end.is_bad() && end.due > last);
     let health = health(spec, reading.as_ref(), bad_end.as_ref(), now);
     let remark = remark(health, reading.as_ref(), bad_end.as_ref());
     let mut line = Line { health, remark, bad_end, ..empty(spec) };
@@ -88,21 +89,28 @@ fn health(
     if !spec.on {
         return Health::Off;
     }
-    let last = reading.map_or(Timestamp(i64::MIN), |reading| reading.start);
-    if bad_end.is_some_and(|end| end.due > last) {
+    if bad_end.is_some() {
         return Health::Failing;
     }
     let Some(reading) = reading else { return Health::Waiting };
     if reading.start + 2 * spec.runinterval.duration() + spec.limit() < now {
         Health::Stale
     } else {
-        said(&reading.found)
+        said(&reading.found, &reading.problem)
     }
 }
 
-fn said(found: &Found) -> Health {
+/// Kinds of problems, by the words that readings begin with, for which the network was not asked.
+const NOT_ASKED: [&str; 4] = ["usage", "not permitted", "resolver failure", "other"];
+/// Those for which it was not asked to the end.
+const NOT_TO_THE_END: [&str; 4] = ["hung", "killed", "interrupted", "cut short"];
+
+fn said(found: &Found, problem: &str) -> Health {
+    let is_one_of = |kinds: &[&str]| kinds.iter().any(|kind| problem.starts_with(kind));
     match found {
+        _ if is_one_of(&NOT_ASKED) => Health::Failing,
         Found::Ping { received: 0, .. } | Found::Route { reached: false, .. } => Health::Down,
+        _ if is_one_of(&NOT_TO_THE_END) => Health::Failing,
         Found::Ping { lossratio: Some(loss), .. } if *loss > 0.0 => Health::Lossy,
         Found::Ping { .. } | Found::Route { .. } => Health::Ok,
     }
@@ -111,7 +119,9 @@ fn said(found: &Found) -> Health {
 fn remark(health: Health, reading: Option<&Reading>, bad_end: Option<&End>) -> String {
     match (health, bad_end, reading) {
         (Health::Failing, Some(end), _) => format!("{}: {}", end.state, end.reason),
-        (Health::Down | Health::Lossy | Health::Ok, _, Some(reading)) => reading.problem.clone(),
+        (Health::Failing | Health::Down | Health::Lossy | Health::Ok, _, Some(reading)) => {
+            reading.problem.clone()
+        }
         _ => String::new(),
     }
 }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use station::text::{Align, Columns, Timestamp, human_duration};
+use station::{
+    text::{Align, Columns, Timestamp, human_duration},
+    world::keepalive,
+};
 
 use super::{
     Picture,
@@ -43,7 +46,8 @@ fn trouble(last: &Trouble) -> String {
 
 fn specifications(lines: &[Line], colour: bool) -> String {
     if lines.is_empty() {
-        return "no specifications: see `iepm apply`\n".to_owned();
+        return "no such specifications: `fetch-toolspecs` shows all, `iepm apply` makes them\n"
+            .to_owned();
     }
     let right = |head| (head, Align::Right);
     let left = |head| (head, Align::Left);
@@ -144,8 +148,13 @@ fn machine(machine: &Machine, colour: bool) -> String {
     format!("{daemons}\nresult files: {waiting} wait for the loader, {rejected} were rejected\n")
 }
 
+/// A daemon that runs and has said nothing for so long hangs, or is stopped.
+const SILENT: Duration = Duration::from_secs(6 * keepalive::BEAT.as_secs());
+
 fn daemon_row(daemon: &Daemon) -> [String; 4] {
+    let silent = daemon.beat_seconds.is_some_and(|seconds| seconds > SILENT.as_secs());
     let running = match daemon.running {
+        Some(true) if silent => "silent",
         Some(true) => "running",
         Some(false) => "not running",
         None => "unknown",

@@ -235,8 +235,8 @@ fn key(row: &Row, mistakes: &mut Vec<Mistake>) -> Option<SpecKey> {
     let src = row.value("srcNodeID", mistakes);
     let dest = row.value("destNodeID", mistakes);
     let tool = row.value("toolName", mistakes);
-    let variant = row.optional::<NodeId>("variant", mistakes);
-    let variant = variant?.map_or_else(String::new, |name| name.to_string());
+    let variant = row.optional::<Variant>("variant", mistakes);
+    let variant = variant?.map_or_else(String::new, |Variant(name)| name);
     Some(SpecKey { src: src?, dest: dest?, tool: tool?, variant })
 }
 
@@ -267,6 +267,18 @@ fn agree(spec: &ToolSpec, row: &Row, mistakes: &mut Vec<Mistake>) {
     }
     if spec.grace > 3_600 {
         wrong("grace", format!("a grace of {} s would hold up others; at most 3600", spec.grace));
+    }
+}
+
+/// A variant's name: as a node's.
+struct Variant(String);
+
+impl FromStr for Variant {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let name: Result<NodeId, String> = text.parse();
+        name.map(|name| Self(name.to_string()))
+            .map_err(|fault| fault.replace("a node", "a variant"))
     }
 }
 
