@@ -101,7 +101,7 @@ fn an_endless_flood_is_ended_before_its_limit() {
     station.configure("[probes]\nmost-output = 1000000").tool("badtool", "exec cat /dev/zero");
     station.measures(&["bad,127.0.0.1"], &["bad,ping,badtool,-x,30,30,0"]);
     let output = station.run("iepm", &["run", "bad", "ping"]);
-    assert!(station.until_reason("loaded", "too much output").starts_with("ended for writing"));
+    assert!(station.until_reason("rejected", "too much output").starts_with("ended for writing"));
     let took: i64 = station.ask("SELECT end_us - start_us FROM SCHEDULE").expect("a run");
     assert!(
         took < 20_000_000,

@@ -196,7 +196,7 @@ fn a_data_directory_that_may_not_be_written_to_is_waited_for() {
     station.configure(&format!("[paths]\ndata = '{}'", data.display()));
     let mut daemons = pinging(&station);
     succeed(command("mount").args(["-o", "remount,ro"]).arg(disk.path()));
-    station.until_reason("failed", "Read-only file system");
+    until_told(&daemons[1], "Read-only file system (os error 30); they are kept meanwhile");
     all_live(&mut daemons);
     succeed(command("mount").args(["-o", "remount,rw"]).arg(disk.path()));
     goes_on(&station);

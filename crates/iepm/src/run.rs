@@ -57,7 +57,7 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
     let Prepared { order, run } = prepared.map_err(|why| {
         Failure::new(Exit::NeedsPerson, format!("running {} to {}", args.tool, args.node)).why(why)
     })?;
-    let started = order.start(PROGRAM, &config, &spool.tmp(), &SystemClock.moment());
+    let started = order.start(PROGRAM, &config, &SystemClock.moment());
     let ended = started.and_then(|running| watch(running, &config, &stop));
     match ended {
         Ok(ending) => hand_over(&config, &mut store, &spool, ending),

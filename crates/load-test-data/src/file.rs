@@ -64,7 +64,9 @@ fn content(schedule_id: i64, tool: &str, file: &[u8]) -> Content {
     match reading {
         Ok(reading) => Content::Reading(header, Box::new(reading)),
         Err(unreadable) => {
-            let why = format!("the output of {tool} was not understood: {unreadable}");
+            let how =
+                header.ended.remark().map_or_else(String::new, |remark| format!("{remark}; "));
+            let why = format!("{how}the output of {tool} was not understood: {unreadable}");
             Content::Rejected(Some(header), why)
         }
     }
@@ -77,8 +79,8 @@ pub fn output<'a>(parts: &Parts<'a>) -> Output<'a> {
         Ended::Exited { status } => End::Exited(status),
         Ended::Signalled { signal } => End::Signalled(signal),
         Ended::TimedOut { .. } => End::TimedOut,
-        // It was killed for it.
-        Ended::TooMuchOutput => End::Signalled(9),
+        // It was killed for it, but it had every chance to say something.
+        Ended::TooMuchOutput => End::Exited(1),
     };
     Output { stdout: parts.stdout, stderr: parts.stderr, end }
 }

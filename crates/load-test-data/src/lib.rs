@@ -13,7 +13,7 @@ use std::{
     fs,
     io::{self, Read},
     path::{Path, PathBuf},
-    sync::mpsc,
+    sync::mpsc::{self, Receiver},
     thread,
     time::Duration,
 };
@@ -30,7 +30,10 @@ use station::{
     },
 };
 
-use crate::{file::Prepared, load::Tally};
+use crate::{
+    file::Prepared,
+    load::{Fate, Tally},
+};
 
 /// Loads result files into the tables, each exactly once
 #[derive(Debug, Parser)]
@@ -55,8 +58,10 @@ pub struct Args {
 const EXITS: &str = "Exit status: 0 all loaded; 1 some files were rejected or could not be moved; 2 usage; \
                      75 the database cannot be used, files wait; 78 wrong configuration or schema";
 
-/// So many files are loaded in one transaction; so many are in memory at once, and as many being read.
-const BATCH: usize = 1_000;
+/// So many files are loaded in one transaction.
+const BATCH: usize = 500;
+/// So many names are looked up at once.
+const NAMES: usize = 8 * BATCH;
 /// How long a transaction waits for other programs.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -83,8 +88,8 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     for tool in types {
         loop {
             let waiting =
-                spool.waiting(Some(&tool), BATCH * 20).map_err(|error| reading().because(error))?;
-            let full = waiting.len() == BATCH * 20;
+                spool.waiting(Some(&tool), NAMES).map_err(|error| reading().because(error))?;
+            let full = waiting.len() == NAMES;
             let loaded =
                 load_files(&mut store, &spool, waiting.chunks(BATCH).map(<[PathBuf]>::to_vec))?;
             tally.add(loaded);
@@ -153,28 +158,42 @@ fn readable(types: &[String]) -> Result<(), Failure> {
     Err(Failure::new(Exit::Config, format!("loading results of {unknown}")).why(why))
 }
 
-/// Loads batches of files: while one is being loaded, the next is read on another processor.
+/// Loads batches of files: while one is being loaded, the next is read and the one before is moved,
+/// each on a thread of its own. At most three are in memory.
 fn load_files(
     store: &mut Store,
     spool: &Spool,
     batches: impl Iterator<Item = Vec<PathBuf>> + Send,
 ) -> Result<Tally, Failure> {
-    let mut tally = Tally::default();
     thread::scope(|scope| {
-        let (sender, receiver) = mpsc::sync_channel::<Vec<Prepared>>(1);
+        let (read, to_load) = mpsc::sync_channel::<Vec<Prepared>>(0);
+        let (loaded, to_move) = mpsc::sync_channel::<(Vec<Prepared>, Vec<Fate>)>(0);
         scope.spawn(move || {
             for batch in batches {
-                if sender.send(batch.into_iter().map(file::prepare).collect()).is_err() {
+                if read.send(batch.into_iter().map(file::prepare).collect()).is_err() {
                     break;
                 }
             }
         });
-        for batch in receiver {
+        let mover = scope.spawn(move || move_all(spool, &to_move));
+        let result = to_load.into_iter().try_for_each(|batch| {
             let fates = load::load(store, &batch).map_err(away)?;
-            tally.add(load::carry_out(spool, SystemClock.now(), &batch, &fates));
-        }
-        Ok(tally)
+            // The mover takes until this end is closed.
+            let _ = loaded.send((batch, fates));
+            Ok(())
+        });
+        drop(loaded);
+        let tally = mover.join();
+        result.map(|()| tally.unwrap_or_default())
     })
+}
+
+fn move_all(spool: &Spool, batches: &Receiver<(Vec<Prepared>, Vec<Fate>)>) -> Tally {
+    let mut tally = Tally::default();
+    for (batch, fates) in batches {
+        tally.add(load::carry_out(spool, SystemClock.now(), &batch, &fates));
+    }
+    tally
 }
 
 fn print(tool: &str, file: &str, args: &Args) -> Result<Exit, Failure> {

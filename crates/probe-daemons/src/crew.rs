@@ -12,7 +12,6 @@ use station::{
         keepalive::BEAT,
         probe::{Order, Running},
         signals,
-        spool::Spool,
     },
 };
 
@@ -32,7 +31,6 @@ const LEDGER_HANGS: Duration = Duration::from_secs(120);
 pub struct Crew<'a> {
     kind: Kind,
     daemon: &'a mut Daemon,
-    spool: &'a Spool,
     ledger: Ledger,
     agenda: Agenda,
     running: Vec<Running>,
@@ -56,21 +54,11 @@ enum Phase {
 impl<'a> Crew<'a> {
     /// A crew with nothing to do yet.
     #[must_use]
-    pub fn new(kind: Kind, daemon: &'a mut Daemon, spool: &'a Spool, ledger: Ledger) -> Self {
+    pub fn new(kind: Kind, daemon: &'a mut Daemon, ledger: Ledger) -> Self {
         let agenda = Agenda::new(daemon.config.side_by_side);
         let (next_beat, next_check) = (Monotonic::default(), Monotonic::default());
         let phase = Phase::Working;
-        Self {
-            kind,
-            daemon,
-            spool,
-            ledger,
-            agenda,
-            running: Vec::new(),
-            next_beat,
-            next_check,
-            phase,
-        }
+        Self { kind, daemon, ledger, agenda, running: Vec::new(), next_beat, next_check, phase }
     }
 
     /// Works until a stop is asked for, or, `once`, until what was due is done.
@@ -150,7 +138,7 @@ impl<'a> Crew<'a> {
 
     fn start(&mut self, order: &Order) {
         let moment = self.daemon.clock.moment();
-        match order.start(self.kind.program, &self.daemon.config, &self.spool.tmp(), &moment) {
+        match order.start(self.kind.program, &self.daemon.config, &moment) {
             Ok(running) => self.running.push(running),
             Err(reason) => {
                 log::warn!("run {}: {reason}", order.run);

@@ -53,7 +53,7 @@ pub fn run(kind: Kind, args: &Args) -> Result<Exit, Failure> {
     recovery::recover(kind, &daemon.config, &spool, daemon.clock.now())?;
     let ledger = Ledger::start(kind, &daemon.config, &spool)
         .map_err(|error| Failure::new(Exit::TryLater, "starting the ledger").because(error))?;
-    let worked = Crew::new(kind, &mut daemon, &spool, ledger).work(args.once);
+    let worked = Crew::new(kind, &mut daemon, ledger).work(args.once);
     worked.map_err(|why| Failure::new(Exit::TryLater, "looking for runs that are due").why(why))?;
     Ok(Exit::Well)
 }

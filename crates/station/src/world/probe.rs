@@ -2,6 +2,8 @@
 
 use std::{fs::File, io, os::fd::BorrowedFd, path::Path, time::Duration};
 
+use rustix::fs::{MemfdFlags, memfd_create};
+
 use crate::{
     text::Timestamp,
     words::{
@@ -80,15 +82,15 @@ pub struct Ending {
     pub ended_at: Timestamp,
     /// How.
     pub ended: Ended,
-    /// Its standard output; an unnamed file.
+    /// Its standard output; a file in memory.
     pub stdout: File,
-    /// Its standard error; an unnamed file.
+    /// Its standard error; a file in memory.
     pub stderr: File,
 }
 
 impl Order {
-    /// Starts the run for `program`. Its output goes to unnamed files in `tmp`, which a crash leaves
-    /// nothing of.
+    /// Starts the run for `program`. Its output goes to files in memory: a crash leaves nothing of
+    /// them, a full disk cannot cut them, and making them costs next to nothing.
     ///
     /// # Errors
     /// Says what could not be made or started.
@@ -96,12 +98,11 @@ impl Order {
         &self,
         program: &str,
         config: &Config,
-        tmp: &Path,
         moment: &Moment,
     ) -> Result<Running, String> {
         let tool = self.argv.first().map_or("", String::as_str);
         let (process, stdout, stderr) = self
-            .launch(program, config, tmp)
+            .launch(program, config)
             .map_err(|error| format!("cannot start {tool}: {error}"))?;
         Ok(Running {
             next_stage: moment.monotonic + self.limit,
@@ -115,13 +116,8 @@ impl Order {
         })
     }
 
-    fn launch(
-        &self,
-        program: &str,
-        config: &Config,
-        tmp: &Path,
-    ) -> io::Result<(Process, File, File)> {
-        let (stdout, stderr) = (tempfile::tempfile_in(tmp)?, tempfile::tempfile_in(tmp)?);
+    fn launch(&self, program: &str, config: &Config) -> io::Result<(Process, File, File)> {
+        let (stdout, stderr) = (memory("stdout")?, memory("stderr")?);
         let process = process::start(Launch {
             argv: &self.argv,
             bin: &config.paths.bin,
@@ -129,8 +125,14 @@ impl Order {
             stdout: stdout.try_clone()?,
             stderr: stderr.try_clone()?,
         })?;
+        process.limit_files(config.most_output);
         Ok((process, stdout, stderr))
     }
+}
+
+/// An empty file in memory.
+fn memory(name: &str) -> io::Result<File> {
+    Ok(File::from(memfd_create(name, MemfdFlags::CLOEXEC)?))
 }
 
 /// What the tags of all runs that `program` starts on this station begin with.
@@ -233,6 +235,9 @@ impl Running {
         match (self.too_much, self.stage, status) {
             (true, ..) => Ended::TooMuchOutput,
             (_, Stage::Free, Status::Exited(status)) => Ended::Exited { status },
+            (_, _, Status::Signalled(signal)) if signal == Signal::XFSZ.as_raw() => {
+                Ended::TooMuchOutput
+            }
             (_, Stage::Free, Status::Signalled(signal)) => Ended::Signalled { signal },
             (.., Status::Exited(_)) => Ended::TimedOut { signal: None },
             (.., Status::Signalled(signal)) => Ended::TimedOut { signal: Some(signal) },

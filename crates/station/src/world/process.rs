@@ -19,7 +19,7 @@ use std::{
 
 use rustix::process::{
     Pid, PidfdFlags, Resource, Rlimit, WaitId, WaitIdOptions, WaitIdStatus, getrlimit,
-    kill_process_group, pidfd_open, pidfd_send_signal, setrlimit, waitid,
+    kill_process_group, pidfd_open, pidfd_send_signal, prlimit, setrlimit, waitid,
 };
 
 use crate::{text::Timestamp, words::suite};
@@ -122,6 +122,16 @@ impl Process {
     #[must_use]
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.pidfd.as_fd()
+    }
+
+    /// Has it, and what it starts, ended by `SIGXFSZ` when a file of theirs grows beyond `bytes`.
+    ///
+    /// Of a program with capabilities or of another user the kernel may not allow it to be asked: its
+    /// output is looked at from time to time besides.
+    pub fn limit_files(&self, bytes: u64) {
+        let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
+        // Refused for the programs named above; a process that has ended already needs no limit.
+        let _ = prlimit(Some(self.pid), Resource::Fsize, limit);
     }
 
     /// Sends `signal` to it and to all of its group.
