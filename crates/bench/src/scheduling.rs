@@ -158,16 +158,19 @@ fn fill(transaction: &Transaction<'_>, specs: u32, first: i64) -> Result<()> {
         node.execute((name(number), format!("10.{a}.{b}.{c}")))?;
     }
     let spec = "INSERT INTO TOOLSPECS (srcNodeID, destNodeID, toolName, toolPath, testtype, toolOpts1, time2run, \
-         runinterval, phase, nextdue_us) VALUES ('station', ?1, ?2, ?2, 'background', '-s 1000 -c 10 -w 20', 15, \
-         ?3, ?4, ?5)";
+         runinterval, phase, agenda_us) VALUES ('station', ?1, ?2, ?2, 'background', '-s 1000 -c 10 -w 20', 15, \
+         ?3, ?4, 1)";
     let mut spec = transaction.prepare(spec)?;
+    let agenda = "INSERT INTO AGENDA (srcNodeID, nextdue_us, toolspecsID, agenda_us) VALUES ('station', ?, ?, 1)";
+    let mut agenda = transaction.prepare(agenda)?;
     let interval = i64::from(specs / PER_SECOND);
     for number in 0..specs {
         let rank = u64::from(number) * STRIDE % u64::from(specs);
         let due = first + i64::try_from(rank)? / i64::from(PER_SECOND);
         let (node, tool) = (name(number / 4), TOOLS[(number % 4) as usize]);
         let phase = due.rem_euclid(interval).to_string();
-        spec.execute((node, tool, interval, phase, Timestamp::from_seconds(due).0))?;
+        spec.execute((node, tool, interval, phase))?;
+        agenda.execute((Timestamp::from_seconds(due).0, transaction.last_insert_rowid()))?;
     }
     Ok(())
 }
@@ -176,20 +179,22 @@ fn name(number: u32) -> String {
     format!("node-{number}.example.org")
 }
 
+/// 2026-01-01, before every slot of the bench.
+const LONG_AGO: i64 = 1_767_225_600;
+
 /// Writes `count` runs of the past.
 fn grow_old(transaction: &Transaction<'_>, count: u32) -> Result<()> {
     let sql = "INSERT INTO SCHEDULE (toolspecsID, srcNodeID, destNodeID, toolName, testtype, target, command, \
          dueepoch, due_us, latest_us, limit_s, state, attempt, lastdue_us, claimedby, start_us, end_us) \
          SELECT toolspecsID, srcNodeID, destNodeID, toolName, testtype, '192.0.2.1', \
          '[\"ping\",\"-s\",\"1000\",\"-c\",\"10\",\"-w\",\"20\",\"192.0.2.1\"]', \
-         nextdue_us / 1000000 - ?1, nextdue_us - ?1 * 1000000, nextdue_us - ?1 * 1000000 + 60000000, 25, \
-         'loaded', 1, NULL, 'pingd', nextdue_us - ?1 * 1000000, nextdue_us - ?1 * 1000000 + 9000000 \
-         FROM TOOLSPECS LIMIT ?2";
+         ?1, ?1 * 1000000, ?1 * 1000000 + 60000000, 25, \
+         'loaded', 1, NULL, 'pingd', ?1 * 1000000, ?1 * 1000000 + 9000000 FROM TOOLSPECS LIMIT ?2";
     let mut statement = transaction.prepare(sql)?;
-    let (mut written, mut ago) = (0, 0);
+    let (mut written, mut due) = (0, LONG_AGO);
     while written < count {
-        ago += 10_000;
-        written += u32::try_from(statement.execute((ago, count - written))?)?;
+        due += 600;
+        written += u32::try_from(statement.execute((due, count - written))?)?;
     }
     Ok(())
 }

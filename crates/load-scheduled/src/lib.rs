@@ -197,24 +197,46 @@ fn set_back(
     at: &Circumstances,
     tally: &mut Tally,
 ) -> Result<(), Error> {
-    let station = config.node.as_str();
-    for due in store::specs_due_after(session, station, at.horizon())? {
-        carry_out(session, &due, at, tally)?;
-    }
-    Ok(())
+    let all = Timestamp(i64::MAX);
+    due_between(session, config, (at.horizon(), all), at, tally)
 }
 
+/// Takes up what is new, and what is due.
 fn take_up(
     session: &mut dyn Session,
     config: &Config,
     at: &Circumstances,
     tally: &mut Tally,
 ) -> Result<(), Error> {
-    let mut after = (Timestamp(i64::MIN), 0);
     loop {
-        let due = store::due_specs(session, config.node.as_str(), at.horizon(), after, BATCH)?;
-        for spec in &due {
+        let new = store::new_specs(session, config.node.as_str(), BATCH)?;
+        for spec in &new {
             carry_out(session, spec, at, tally)?;
+        }
+        if new.len() < BATCH {
+            break;
+        }
+    }
+    due_between(session, config, (Timestamp(i64::MIN), at.horizon()), at, tally)
+}
+
+/// Goes through the agenda from one time to another.
+fn due_between(
+    session: &mut dyn Session,
+    config: &Config,
+    (from, until): (Timestamp, Timestamp),
+    at: &Circumstances,
+    tally: &mut Tally,
+) -> Result<(), Error> {
+    let mut after = (from, i64::MAX);
+    loop {
+        let due = store::due_specs(session, config.node.as_str(), until, after, BATCH)?;
+        for spec in &due {
+            if spec.is_current {
+                carry_out(session, spec, at, tally)?;
+            } else {
+                store::take_off_agenda(session, spec)?;
+            }
         }
         match due.last() {
             Some(last) if due.len() == BATCH => after = (last.next_due, last.stored.id),
@@ -244,7 +266,7 @@ fn carry_out(
     if next <= at.horizon() {
         tally.waiting = Some(tally.waiting.map_or(next, |first| first.min(next)));
     }
-    if next == due.next_due { Ok(()) } else { store::set_next_due(session, due.stored.id, next) }
+    if next == due.next_due { Ok(()) } else { store::set_next_due(session, due, next, at.now) }
 }
 
 fn schedule(
@@ -303,7 +325,7 @@ fn broken(
         &failed(at.now, &format!("its row of TOOLSPECS is wrong: {fault}")),
         tally,
     )?;
-    store::set_next_due(session, due.stored.id, at.now + RETRY_BROKEN)
+    store::set_next_due(session, due, at.now + RETRY_BROKEN, at.now)
 }
 
 /// Notes this cycle for the next start; not oftener than matters there.

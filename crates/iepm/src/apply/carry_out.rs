@@ -134,7 +134,7 @@ const RETIRE_SPEC: &str = "UPDATE TOOLSPECS SET toolDo = 0, retiredepoch = ? \
 /// of the same slot, which would else run twice.
 fn begin_anew(session: &mut dyn Session, key: &[String]) -> Result<(), Error> {
     session.execute(
-        "UPDATE TOOLSPECS SET nextdue_us = 0 \
+        "UPDATE TOOLSPECS SET agenda_us = 0 \
          WHERE srcNodeID = ? AND destNodeID = ? AND toolName = ? AND variant = ?",
         &with_key(Vec::new(), key),
     )?;

@@ -108,10 +108,10 @@ mod tests {
     fn a_changed_specification_stays_the_same_row_and_keeps_its_last_run() {
         let mut station = Station::new();
         apply_to(&mut station, &["s", "gw"], "s,gw,ping,background,15,600,-c 10,\n");
-        station.execute("UPDATE TOOLSPECS SET lastrunepoch = 77, nextdue_us = 88", &[]);
+        station.execute("UPDATE TOOLSPECS SET lastrunepoch = 77, agenda_us = 88", &[]);
         let told = apply_to(&mut station, &["s", "gw"], "s,gw,ping,background,15,600,-c 5,\n");
         assert_eq!(told, "~ ping s -> gw: toolOpts1 \"-c 10\" -> \"-c 5\"\n1 change, done\n");
-        let sql = "SELECT toolspecsID, lastrunepoch, nextdue_us, toolOpts1 FROM TOOLSPECS";
+        let sql = "SELECT toolspecsID, lastrunepoch, agenda_us, toolOpts1 FROM TOOLSPECS";
         assert_eq!(station.rows(sql), [["1", "77", "88", "-c 5"]]);
     }
 
@@ -119,7 +119,7 @@ mod tests {
     fn another_interval_begins_the_grid_anew_and_calls_off_what_is_pending() {
         let mut station = Station::new();
         apply_to(&mut station, &["s", "gw"], "s,gw,ping,background,15,600,,\n");
-        station.execute("UPDATE TOOLSPECS SET lastrunepoch = 77, nextdue_us = 88", &[]);
+        station.execute("UPDATE TOOLSPECS SET lastrunepoch = 77, agenda_us = 88", &[]);
         station.execute(
             "INSERT INTO SCHEDULE (toolspecsID, opentoolspecsID, srcNodeID, destNodeID, toolName, \
              testtype, dueepoch, due_us, latest_us, state) \
@@ -131,7 +131,7 @@ mod tests {
             told,
             "~ ping s -> gw: runinterval 600 -> 300, phase \"\" -> 7\n1 change, done\n"
         );
-        let sql = "SELECT lastrunepoch, nextdue_us, runinterval FROM TOOLSPECS";
+        let sql = "SELECT lastrunepoch, agenda_us, runinterval FROM TOOLSPECS";
         assert_eq!(station.rows(sql), [["77", "0", "300"]]);
         let sql = "SELECT state, opentoolspecsID, reason FROM SCHEDULE";
         assert_eq!(station.rows(sql), [["cancelled", "", "its specification was changed"]]);
@@ -142,11 +142,11 @@ mod tests {
         let mut station = Station::new();
         let row = "s,gw,ping,background,15,600,,\n";
         apply_to(&mut station, &["s", "gw"], row);
-        station.execute("UPDATE TOOLSPECS SET lastrunepoch = 77, nextdue_us = 88", &[]);
+        station.execute("UPDATE TOOLSPECS SET lastrunepoch = 77, agenda_us = 88", &[]);
         let told = apply_to(&mut station, &["s"], "");
         assert_eq!(told, "- node gw\n- ping s -> gw  (its readings stay)\n2 changes, done\n");
         let sql =
-            "SELECT toolspecsID, toolDo, retiredepoch, lastrunepoch, nextdue_us FROM TOOLSPECS";
+            "SELECT toolspecsID, toolDo, retiredepoch, lastrunepoch, agenda_us FROM TOOLSPECS";
         assert_eq!(station.rows(sql), [["1", "0", "1000000", "77", "88"]]);
         assert_eq!(apply_to(&mut station, &["s"], ""), "nothing to change\n");
 
@@ -164,10 +164,10 @@ mod tests {
     fn a_specification_that_is_switched_on_does_not_make_up_for_what_it_missed() {
         let mut station = Station::new();
         apply_to(&mut station, &["s", "gw"], "s,gw,ping,background,15,600,,\n");
-        station.execute("UPDATE TOOLSPECS SET toolDo = 0, nextdue_us = 88", &[]);
+        station.execute("UPDATE TOOLSPECS SET toolDo = 0, agenda_us = 88", &[]);
         let told = apply_to(&mut station, &["s", "gw"], "s,gw,ping,background,15,600,,\n");
         assert_eq!(told, "~ ping s -> gw: toolDo 0 -> 1\n1 change, done\n");
-        assert_eq!(station.rows("SELECT nextdue_us FROM TOOLSPECS"), [["0"]]);
+        assert_eq!(station.rows("SELECT agenda_us FROM TOOLSPECS"), [["0"]]);
     }
 
     #[test]

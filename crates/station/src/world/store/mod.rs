@@ -27,7 +27,8 @@ pub use schedule::{
 };
 pub use schema::{LATEST, migrate, version};
 pub use specs::{
-    DueSpec, StoredSpec, due_specs, get_note, nodes, put_note, set_next_due, specs, specs_due_after,
+    DueSpec, StoredSpec, due_specs, get_note, new_specs, nodes, put_note, set_next_due, specs,
+    take_off_agenda,
 };
 pub use value::{Row, Value};
 

@@ -45,10 +45,21 @@ const STEPS: [&[&str]; 1] = [&[
         jitter INTEGER NOT NULL DEFAULT 0,
         latestart VARCHAR(10) NOT NULL DEFAULT '',
         grace INTEGER NOT NULL DEFAULT 10,
-        nextdue_us BIGINT NOT NULL DEFAULT 0,
+        agenda_us BIGINT NOT NULL DEFAULT 0,
         retiredepoch BIGINT,
         UNIQUE (srcNodeID, destNodeID, toolName, variant))",
-    "CREATE INDEX toolspecs_due ON TOOLSPECS (srcNodeID, toolDo, nextdue_us)",
+    "CREATE INDEX toolspecs_agenda ON TOOLSPECS (srcNodeID, agenda_us, toolDo)",
+    // When the next slot of each specification is due, apart from TOOLSPECS and in the order of time:
+    // what is due together lies together, so that a cycle touches few pages however many
+    // specifications there are. `agenda_us`, here and there, is when the specification was put on the
+    // agenda: 0 there says that it has to be put on it (anew), and a row here with another value is
+    // of before and void.
+    "CREATE TABLE AGENDA (
+        srcNodeID VARCHAR(64) NOT NULL,
+        nextdue_us BIGINT NOT NULL,
+        toolspecsID BIGINT NOT NULL,
+        agenda_us BIGINT NOT NULL,
+        PRIMARY KEY (srcNodeID, nextdue_us, toolspecsID, agenda_us)) WITHOUT ROWID",
     // `opentoolspecsID` is the specification while the row is pending or running, and NULL after:
     // its being unique keeps a specification from having two open runs, whatever a program does.
     "CREATE TABLE SCHEDULE (

@@ -41,8 +41,12 @@ pub struct DueSpec {
     pub raw_key: [String; 4],
     /// The node that is measured to, or why there is none.
     pub node: Result<Node, String>,
-    /// When its next slot is due; 0 for one that was never scheduled.
+    /// When its next slot is due; 0 for one that is not on the agenda.
     pub next_due: Timestamp,
+    /// Its place on the agenda, by when it was put on it; nothing for one that is not.
+    pub since: Option<Timestamp>,
+    /// Whether that place is still its own: it was neither switched off nor changed since.
+    pub is_current: bool,
     /// Its run that is pending or running.
     pub open: Option<OpenRun>,
 }
@@ -121,13 +125,49 @@ pub fn nodes(session: &mut dyn Session) -> Result<Vec<Result<Node, String>>, Err
     })
 }
 
-const DUE: &str = "SELECT t.toolspecsID, t.lastrunepoch, t.retiredepoch, t.srcNodeID, t.destNodeID, t.toolName, \
-     t.testtype, t.variant, t.toolPath, t.toolDo, t.toolOpts1, t.toolOpts2, t.toolopts3, t.time2run, t.runinterval, \
-     t.daystoanalyze, t.datatoanalyze, t.phase, t.jitter, t.latestart, t.grace, t.nextdue_us, \
-     n.nodeID, n.hostName, n.ipVersion, n.siteName, n.comments, s.scheduleID, s.state, s.claimedby \
-     FROM TOOLSPECS t LEFT JOIN NODES n ON n.nodeID = t.destNodeID \
+/// What is asked of a specification that may be due; `a` is its place on the agenda.
+macro_rules! due {
+    ($next_due:literal, $since:literal, $from:literal) => {
+        concat!(
+            "SELECT t.toolspecsID, t.lastrunepoch, t.retiredepoch, t.srcNodeID, t.destNodeID, t.toolName, t.testtype, \
+             t.variant, t.toolPath, t.toolDo, t.toolOpts1, t.toolOpts2, t.toolopts3, t.time2run, t.runinterval, \
+             t.daystoanalyze, t.datatoanalyze, t.phase, t.jitter, t.latestart, t.grace, ",
+            $next_due, ", ", $since, ", t.agenda_us, \
+             n.nodeID, n.hostName, n.ipVersion, n.siteName, n.comments, s.scheduleID, s.state, s.claimedby FROM ",
+            $from,
+        )
+    };
+}
+
+const NEW: &str = due!(
+    "0",
+    "NULL",
+    "TOOLSPECS t LEFT JOIN NODES n ON n.nodeID = t.destNodeID \
      LEFT JOIN SCHEDULE s ON s.opentoolspecsID = t.toolspecsID \
-     WHERE t.srcNodeID = ? AND t.toolDo = 1 AND ";
+     WHERE t.srcNodeID = ? AND t.agenda_us = 0 AND t.toolDo = 1 LIMIT ?"
+);
+
+// The agenda is gone through in its own order, whatever a planner thinks of it.
+const DUE: &str = due!(
+    "a.nextdue_us",
+    "a.agenda_us",
+    "AGENDA a CROSS JOIN TOOLSPECS t ON t.toolspecsID = a.toolspecsID \
+     LEFT JOIN NODES n ON n.nodeID = t.destNodeID LEFT JOIN SCHEDULE s ON s.opentoolspecsID = t.toolspecsID \
+     WHERE a.srcNodeID = ? AND a.nextdue_us BETWEEN ? AND ? AND (a.nextdue_us > ? OR a.toolspecsID > ?) \
+     ORDER BY a.nextdue_us, a.toolspecsID LIMIT ?"
+);
+
+/// The specifications of a station that are on and not on the agenda, at most `most`.
+///
+/// # Errors
+/// What the engine says.
+pub fn new_specs(
+    session: &mut dyn Session,
+    station: &str,
+    most: usize,
+) -> Result<Vec<DueSpec>, Error> {
+    all(session, NEW, &[station.into(), (most as u64).into()], due_spec)
+}
 
 /// The specifications of a station whose next slot is due until `until`, at most `most`, in the order
 /// of that; those that stand behind `after`, the slot and the key of the last one that was seen.
@@ -141,61 +181,73 @@ pub fn due_specs(
     after: (Timestamp, i64),
     most: usize,
 ) -> Result<Vec<DueSpec>, Error> {
-    let sql = format!(
-        "{DUE} t.nextdue_us BETWEEN ? AND ? AND (t.nextdue_us > ? OR t.toolspecsID > ?) \
-         ORDER BY t.nextdue_us, t.toolspecsID LIMIT ?"
-    );
     let (seen, id) = after;
     let most = Value::from(most as u64);
-    all(
-        session,
-        &sql,
-        &[station.into(), seen.into(), until.into(), seen.into(), id.into(), most],
-        due_spec,
-    )
-}
-
-/// The specifications of a station whose next slot is due after `time`.
-///
-/// # Errors
-/// What the engine says.
-pub fn specs_due_after(
-    session: &mut dyn Session,
-    station: &str,
-    time: Timestamp,
-) -> Result<Vec<DueSpec>, Error> {
-    let sql = format!("{DUE} t.nextdue_us > ?");
-    all(session, &sql, &[station.into(), time.into()], due_spec)
+    let values = [station.into(), seen.into(), until.into(), seen.into(), id.into(), most];
+    all(session, DUE, &values, due_spec)
 }
 
 fn due_spec(row: &Row<'_>) -> Result<DueSpec, Error> {
-    let open = row.optional_int(27)?.map(|schedule_id| OpenRun {
+    let open = row.optional_int(29)?.map(|schedule_id| OpenRun {
         schedule_id,
-        state: row.text(28),
-        claimed_by: row.text(29),
+        state: row.text(30),
+        claimed_by: row.text(31),
     });
     let dest = row.text(4);
-    let node = if row.text(22).is_empty() {
+    let node = if row.text(24).is_empty() {
         Err(format!("there is no node {dest} in NODES"))
     } else {
-        checked(&NODE_COLUMNS, |column| row.text(column + 22), node::from_row)
+        checked(&NODE_COLUMNS, |column| row.text(column + 24), node::from_row)
     };
     Ok(DueSpec {
         stored: stored_spec(row)?,
         raw_key: [row.text(3), dest, row.text(5), row.text(6)],
         node,
-        next_due: row.timestamp(21).unwrap_or_default(),
+        next_due: row.timestamp(21)?,
+        since: row.optional_int(22)?.map(Timestamp),
+        is_current: row.text(9) == "1" && row.text(22) == row.text(23),
         open,
     })
 }
 
-/// Notes when a specification's next slot is due.
+/// Notes when a specification's next slot is due; puts it on the agenda, `now`, if it is not.
 ///
 /// # Errors
 /// What the engine says.
-pub fn set_next_due(session: &mut dyn Session, spec_id: i64, next: Timestamp) -> Result<(), Error> {
-    let sql = "UPDATE TOOLSPECS SET nextdue_us = ? WHERE toolspecsID = ?";
-    session.execute(sql, &[next.into(), spec_id.into()]).map(|_| ())
+pub fn set_next_due(
+    session: &mut dyn Session,
+    due: &DueSpec,
+    next: Timestamp,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let (station, id) = (due.raw_key[0].as_str(), due.stored.id);
+    if let Some(since) = due.since {
+        let sql = "UPDATE AGENDA SET nextdue_us = ? \
+             WHERE srcNodeID = ? AND nextdue_us = ? AND toolspecsID = ? AND agenda_us = ?";
+        let values = [next.into(), station.into(), due.next_due.into(), id.into(), since.into()];
+        return session.execute(sql, &values).map(|_| ());
+    }
+    session.execute(
+        "UPDATE TOOLSPECS SET agenda_us = ? WHERE toolspecsID = ?",
+        &[now.into(), id.into()],
+    )?;
+    let sql =
+        "INSERT INTO AGENDA (srcNodeID, nextdue_us, toolspecsID, agenda_us) VALUES (?, ?, ?, ?)";
+    session.execute(sql, &[station.into(), next.into(), id.into(), now.into()]).map(|_| ())
+}
+
+/// Takes a place off the agenda that is not current. A specification that was switched off is put on
+/// it anew when it is switched on.
+///
+/// # Errors
+/// What the engine says.
+pub fn take_off_agenda(session: &mut dyn Session, due: &DueSpec) -> Result<(), Error> {
+    let Some(since) = due.since else { return Ok(()) };
+    let (station, id) = (due.raw_key[0].as_str(), due.stored.id);
+    let sql = "DELETE FROM AGENDA WHERE srcNodeID = ? AND nextdue_us = ? AND toolspecsID = ? AND agenda_us = ?";
+    session.execute(sql, &[station.into(), due.next_due.into(), id.into(), since.into()])?;
+    let sql = "UPDATE TOOLSPECS SET agenda_us = 0 WHERE toolspecsID = ? AND agenda_us = ?";
+    session.execute(sql, &[id.into(), since.into()]).map(|_| ())
 }
 
 /// What was noted under `name`.

@@ -1,7 +1,6 @@
 //! The embedded engine, and all that is particular to it.
 
 use std::{
-    borrow::Cow,
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -135,25 +134,22 @@ impl Session for InTransaction<'_> {
         let mut statement = self.connection.prepare_cached(sql).map_err(explain)?;
         let columns = statement.column_count();
         let mut rows = statement.query(params_from_iter(values)).map_err(explain)?;
-        let mut owned: Vec<Value<'static>> = Vec::with_capacity(columns);
         while let Some(row) = rows.next().map_err(explain)? {
-            owned.clear();
-            for column in 0..columns {
-                owned.push(owned_value(row.get_ref(column).map_err(explain)?));
-            }
-            each(&Row(&owned))?;
+            let values =
+                (0..columns).map(|column| Ok(value(row.get_ref(column).map_err(explain)?)));
+            each(&Row(&values.collect::<Result<Vec<_>, Error>>()?))?;
         }
         Ok(())
     }
 }
 
-fn owned_value(value: ValueRef<'_>) -> Value<'static> {
+fn value(value: ValueRef<'_>) -> Value<'_> {
     match value {
         ValueRef::Null => Value::Null,
         ValueRef::Integer(int) => Value::Int(int),
         ValueRef::Real(real) => Value::Real(real),
         ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
-            Value::Text(Cow::Owned(String::from_utf8_lossy(bytes).into_owned()))
+            Value::Text(String::from_utf8_lossy(bytes))
         }
     }
 }

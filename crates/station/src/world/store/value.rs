@@ -76,10 +76,10 @@ impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
 
 /// One row of a query's answer.
 #[derive(Debug)]
-pub struct Row<'a>(pub(super) &'a [Value<'static>]);
+pub struct Row<'a>(pub(super) &'a [Value<'a>]);
 
 impl Row<'_> {
-    fn at(&self, column: usize) -> &Value<'static> {
+    fn at(&self, column: usize) -> &Value<'_> {
         self.0.get(column).unwrap_or(&Value::Null)
     }
 
