@@ -6,7 +6,8 @@ use clap::Parser;
 use serde::Serialize;
 use station::{
     app::{self, Common, Exit, Failure},
-    text::{Align, Columns, NodeId, ToolName},
+    filter::Filter,
+    text::{Align, Columns},
     words::{
         config::Config,
         toolspec::{SHAPE, ToolSpec},
@@ -30,12 +31,8 @@ const EXITS: &str = "Exit statuses:
 pub struct Args {
     #[command(flatten)]
     common: Common,
-    /// Only what is measured to this node
-    #[arg(long, value_name = "NAME")]
-    node: Option<NodeId>,
-    /// Only what is measured by this tool
-    #[arg(long, value_name = "TOOL")]
-    tool: Option<ToolName>,
+    #[command(flatten)]
+    filter: Filter,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -75,8 +72,7 @@ impl Args {
     fn takes(&self, spec: &ToolSpec, config: &Config) -> bool {
         let key = &spec.key;
         (self.csv || (spec.on && key.src == config.node))
-            && self.node.as_ref().is_none_or(|node| *node == key.dest)
-            && self.tool.as_ref().is_none_or(|tool| *tool == key.tool)
+            && self.filter.takes(key.dest.as_str(), key.tool.as_str())
     }
 
     fn shown(&self, specs: &[ToolSpec]) -> Result<String, Failure> {

@@ -7,7 +7,6 @@
 
 mod apply;
 mod check;
-mod filter;
 mod init;
 mod invariants;
 mod load;

@@ -7,7 +7,8 @@ use clap::Parser;
 use serde::Serialize;
 use station::{
     app::{self, Common, Exit, Failure},
-    text::{Align, Columns, NodeId, ToolName},
+    filter::Filter,
+    text::{Align, Columns, NodeId},
     words::{command, node::Node, toolspec::ToolSpec},
     world::store::{self, Error, Session, Store, StoredSpec},
 };
@@ -28,12 +29,8 @@ const EXITS: &str = "Exit statuses:
 pub struct Args {
     #[command(flatten)]
     common: Common,
-    /// Only what is measured to this node
-    #[arg(long, value_name = "NAME")]
-    node: Option<NodeId>,
-    /// Only what is measured by this tool
-    #[arg(long, value_name = "TOOL")]
-    tool: Option<ToolName>,
+    #[command(flatten)]
+    filter: Filter,
     /// Print JSON: each command as a list of words
     #[arg(long)]
     json: bool,
@@ -63,19 +60,12 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     let mut store = Store::of(&config.database, PATIENCE);
     let seen = store.read(|session| probes(session, &config.node));
     let (mut probes, faults) = seen.map_err(|error| Failure::store("reading TOOLSPECS", error))?;
-    probes.retain(|probe| args.takes(probe));
+    probes.retain(|probe| args.filter.takes(&probe.node, &probe.tool));
     app::print(&if args.json { json(&probes) } else { text(&probes) })?;
     for fault in &faults {
         log::error!("{fault}");
     }
     Ok(if faults.is_empty() { Exit::Well } else { Exit::NeedsPerson })
-}
-
-impl Args {
-    fn takes(&self, probe: &Probe) -> bool {
-        self.node.as_ref().is_none_or(|node| node.as_str() == probe.node)
-            && self.tool.as_ref().is_none_or(|tool| tool.as_str() == probe.tool)
-    }
 }
 
 /// What the specifications of `station` execute, and what is wrong with those that cannot.

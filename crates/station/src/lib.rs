@@ -9,6 +9,7 @@
 
 pub mod app;
 pub mod daemon;
+pub mod filter;
 mod generate;
 mod locate;
 mod log;

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use station::{
+    filter::Filter,
     text::{Align, Columns, Timestamp},
     words::run::State,
     world::store::{self, Error, Session},
 };
-
-use crate::filter::Filter;
 
 /// Runs that ended alike, for alike reasons.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 use station::{
     app::{self, Common, Exit, Failure},
+    filter::Filter,
     text::{Timestamp, human_duration},
     words::{config::Config, toolspec::ToolSpec},
     world::{
@@ -17,7 +18,7 @@ use station::{
     },
 };
 
-use crate::{filter::Filter, load::Load};
+use crate::load::Load;
 
 use self::{day::Outcome, next::Next};
 

@@ -2,12 +2,11 @@
 
 use serde::Serialize;
 use station::{
+    filter::Filter,
     text::{Align, Columns, Timestamp},
     words::config::Config,
     world::store::{self, Error, Row, Session},
 };
-
-use crate::filter::Filter;
 
 /// A row of SCHEDULE that is not pending.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -14,6 +14,7 @@ use std::{env, time::Duration};
 use serde::Serialize;
 use station::{
     app::{self, Common, Exit, Failure},
+    filter::Filter,
     text::Timestamp,
     words::config::Config,
     world::{
@@ -22,8 +23,6 @@ use station::{
         store::{self, Error, Session, Store},
     },
 };
-
-use crate::filter::Filter;
 
 use self::{
     health::{Line, Trouble},

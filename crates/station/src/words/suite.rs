@@ -2,11 +2,7 @@
 
 use super::toolspec::TestType;
 
-/// The daemons, in the order in which they are started.
-pub const DAEMONS: [&str; 7] =
-    ["load-datad", "load-scheduled", "pingd", "traced", "owpingd", "pathchirpd", "bw-synchd"];
-
-/// The daemons of this version.
+/// The daemons of this version, in the order in which they are shown.
 pub const BUILT: [&str; 6] =
     ["load-datad", "load-scheduled", "pingd", "traced", "owpingd", "pathchirpd"];
 
@@ -30,10 +26,4 @@ pub fn daemon_of(tool: &str, testtype: TestType) -> Option<&'static str> {
             BACKGROUND.iter().find(|(name, _)| *name == tool).map(|(_, daemon)| *daemon)
         }
     }
-}
-
-/// The tool whose runs `daemon` carries out side by side.
-#[must_use]
-pub fn tool_of(daemon: &str) -> Option<&'static str> {
-    BACKGROUND.iter().find(|(_, name)| *name == daemon).map(|(tool, _)| *tool)
 }

@@ -79,8 +79,7 @@ impl KeepAlive {
 
     /// Says that a useful cycle has ended at `moment`.
     ///
-    /// On a disk that is full the old file's time is still touched: its content is stale then, and
-    /// its doing says so no more, but the time needs no room.
+    /// A file that cannot be written is told once, and again when the reason is another.
     pub fn beat(&mut self, moment: &Moment, doing: String) {
         self.alive.cycles += 1;
         self.alive.monotonic_us = u64::try_from(moment.monotonic.0.as_micros()).unwrap_or(u64::MAX);

@@ -21,7 +21,7 @@ use crate::words::config::Database;
 
 pub use error::{Error, Kind};
 pub use schedule::{
-    Claimant, Claimed, Counts, Gap, NewRun, OpenRun, abandoned, any_claimable, cancel_switched_off,
+    Claimant, Claimed, Gap, NewRun, OpenRun, abandoned, any_claimable, cancel_switched_off,
     cancel_too_far_ahead, claim, expire, fail, finish, insert_gap, insert_pending, insert_running,
     lose, miss, put_back, running_of,
 };

@@ -89,9 +89,6 @@ pub struct OpenRun {
     pub claimed_by: String,
 }
 
-/// How many rows changed.
-pub type Counts = u64;
-
 const INSERT: &str = "INSERT INTO SCHEDULE (toolspecsID, opentoolspecsID, srcNodeID, destNodeID, toolName, testtype, \
      target, command, dueepoch, due_us, latest_us, limit_s, state, attempt, slots, lastdue_us, claimedby, start_us, \
      reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
@@ -361,7 +358,7 @@ pub fn expire(
     station: &str,
     now: Timestamp,
     reason: &dyn Fn(&str, &str) -> String,
-) -> Result<Counts, Error> {
+) -> Result<u64, Error> {
     let sql = "SELECT scheduleID, attempt, toolName, testtype FROM SCHEDULE \
          WHERE state = 'pending' AND srcNodeID = ? AND latest_us < ?";
     let late = super::all(session, sql, &[station.into(), now.into()], |row| {
@@ -379,7 +376,7 @@ fn leave_pending(
     run: RunId,
     to: State,
     reason: &str,
-) -> Result<Counts, Error> {
+) -> Result<u64, Error> {
     session.execute(
         "UPDATE SCHEDULE SET state = ?, opentoolspecsID = NULL, reason = ? \
          WHERE scheduleID = ? AND state = 'pending' AND attempt = ?",
@@ -391,7 +388,7 @@ fn leave_pending(
 ///
 /// # Errors
 /// What the engine says.
-pub fn cancel_switched_off(session: &mut dyn Session, station: &str) -> Result<Counts, Error> {
+pub fn cancel_switched_off(session: &mut dyn Session, station: &str) -> Result<u64, Error> {
     let sql = "SELECT s.scheduleID, s.attempt FROM SCHEDULE s JOIN TOOLSPECS t ON t.toolspecsID = s.toolspecsID \
          WHERE s.state = 'pending' AND s.srcNodeID = ? AND t.toolDo = 0";
     cancel(session, sql, &[station.into()], "its specification was switched off")
@@ -405,7 +402,7 @@ pub fn cancel_too_far_ahead(
     session: &mut dyn Session,
     station: &str,
     horizon: Timestamp,
-) -> Result<Counts, Error> {
+) -> Result<u64, Error> {
     let sql = "SELECT scheduleID, attempt FROM SCHEDULE WHERE state = 'pending' AND srcNodeID = ? AND due_us > ?";
     cancel(
         session,
@@ -420,7 +417,7 @@ fn cancel(
     sql: &str,
     values: &[Value<'_>],
     reason: &str,
-) -> Result<Counts, Error> {
+) -> Result<u64, Error> {
     let runs = super::all(session, sql, values, run_id)?;
     let mut changed = 0;
     for run in runs {

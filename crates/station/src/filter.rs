@@ -1,10 +1,10 @@
-//! The choice of some nodes and tools, as several subcommands offer it.
+//! The choice of some nodes and tools, as several programs offer it.
 
-use station::text::{NodeId, ToolName};
+use crate::text::{NodeId, ToolName};
 
 /// What is shown: everything, unless it is narrowed.
 #[derive(Debug, Default, Clone, clap::Args)]
-pub(crate) struct Filter {
+pub struct Filter {
     /// Only what is measured to this node
     #[arg(long, value_name = "NAME")]
     node: Option<NodeId>,
@@ -15,13 +15,15 @@ pub(crate) struct Filter {
 
 impl Filter {
     /// Whether what `tool` measures to `node` is shown.
-    pub(crate) fn takes(&self, node: &str, tool: &str) -> bool {
+    #[must_use]
+    pub fn takes(&self, node: &str, tool: &str) -> bool {
         self.node.as_ref().is_none_or(|name| name.as_str() == node)
             && self.tool.as_ref().is_none_or(|name| name.as_str() == tool)
     }
 
     /// The node and the tool; empty for any.
-    pub(crate) fn texts(&self) -> (&str, &str) {
+    #[must_use]
+    pub fn texts(&self) -> (&str, &str) {
         let node = self.node.as_ref().map_or("", NodeId::as_str);
         (node, self.tool.as_ref().map_or("", ToolName::as_str))
     }
