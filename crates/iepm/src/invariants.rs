@@ -39,7 +39,7 @@ pub(crate) fn nodes_are_there(nodes_file: &Source, specs_file: &mut Source, spec
     }
 }
 
-fn node_id(row: &Row) -> &str {
+fn node_id<'a>(row: &'a Row<'_>) -> &'a str {
     row.text("nodeID")
 }
 

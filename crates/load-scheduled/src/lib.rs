@@ -211,7 +211,8 @@ fn take_up(
     loop {
         let new = store::new_specs(session, config.node.as_str(), BATCH)?;
         for spec in &new {
-            carry_out(session, spec, at, tally)?;
+            let next = carry_out(session, spec, at, tally)?;
+            store::put_on_agenda(session, spec, next, at.now)?;
         }
         if new.len() < BATCH {
             break;
@@ -228,30 +229,51 @@ fn due_between(
     at: &Circumstances,
     tally: &mut Tally,
 ) -> Result<(), Error> {
+    let station = config.node.as_str();
     let mut after = (from, i64::MAX);
     loop {
-        let due = store::due_specs(session, config.node.as_str(), until, after, BATCH)?;
+        let due = store::due_specs(session, station, until, after, BATCH)?;
+        let Some(last) = due.last().map(DueSpec::place) else { return Ok(()) };
+        let mut nexts = Vec::with_capacity(due.len());
         for spec in &due {
-            if spec.is_current {
-                carry_out(session, spec, at, tally)?;
-            } else {
-                store::take_off_agenda(session, spec)?;
-            }
+            let current = spec.is_current.then(|| carry_out(session, spec, at, tally));
+            nexts.push(current.transpose()?);
         }
-        match due.last() {
-            Some(last) if due.len() == BATCH => after = (last.next_due, last.stored.id),
-            _ => return Ok(()),
+        if due.iter().zip(&nexts).any(|(spec, next)| *next != Some(spec.next_due)) {
+            store::clear_agenda(session, station, after, last)?;
+            put_back(session, &due, &nexts, at)?;
         }
+        if due.len() < BATCH {
+            return Ok(());
+        }
+        after = last;
     }
 }
 
+/// Puts specifications on the agenda for their next times; those that have none are not on it.
+fn put_back(
+    session: &mut dyn Session,
+    due: &[DueSpec],
+    nexts: &[Option<Timestamp>],
+    at: &Circumstances,
+) -> Result<(), Error> {
+    for (spec, next) in due.iter().zip(nexts) {
+        match next {
+            Some(next) => store::put_on_agenda(session, spec, *next, at.now)?,
+            None => store::leave_off_agenda(session, spec)?,
+        }
+    }
+    Ok(())
+}
+
+/// Schedules and records what is due of one specification; says when its next slot is.
 fn carry_out(
     session: &mut dyn Session,
     due: &DueSpec,
     at: &Circumstances,
     tally: &mut Tally,
-) -> Result<(), Error> {
-    let spec = match &due.stored.spec {
+) -> Result<Timestamp, Error> {
+    let spec = match &due.spec {
         Ok(spec) => spec,
         Err(fault) => return broken(session, due, fault, at, tally),
     };
@@ -266,7 +288,7 @@ fn carry_out(
     if next <= at.horizon() {
         tally.waiting = Some(tally.waiting.map_or(next, |first| first.min(next)));
     }
-    if next == due.next_due { Ok(()) } else { store::set_next_due(session, due, next, at.now) }
+    Ok(next)
 }
 
 fn schedule(
@@ -282,7 +304,7 @@ fn schedule(
     };
     let words = command::words(spec, node);
     let new = NewRun {
-        spec_id: due.stored.id,
+        spec_id: due.id,
         key: &spec.key,
         testtype: spec.testtype.as_str(),
         target: node.host.as_str(),
@@ -306,26 +328,22 @@ fn record(
     gap: &Gap,
     tally: &mut Tally,
 ) -> Result<(), Error> {
-    let [src, dest, tool, testtype] = &due.raw_key;
+    let [src, dest, tool, testtype] = due.key();
     tally.missed += gap.slots.unsigned_abs();
-    store::insert_gap(session, due.stored.id, (src, dest, tool, testtype), gap).map(|_| ())
+    store::insert_gap(session, due.id, (src, dest, tool, testtype), gap).map(|_| ())
 }
 
-/// Puts on record that a row of TOOLSPECS is no specification.
+/// Puts on record that a row of TOOLSPECS is no specification; says when that is told again.
 fn broken(
     session: &mut dyn Session,
     due: &DueSpec,
     fault: &str,
     at: &Circumstances,
     tally: &mut Tally,
-) -> Result<(), Error> {
-    record(
-        session,
-        due,
-        &failed(at.now, &format!("its row of TOOLSPECS is wrong: {fault}")),
-        tally,
-    )?;
-    store::set_next_due(session, due, at.now + RETRY_BROKEN, at.now)
+) -> Result<Timestamp, Error> {
+    let gap = failed(at.now, &format!("its row of TOOLSPECS is wrong: {fault}"));
+    record(session, due, &gap, tally)?;
+    Ok(at.now + RETRY_BROKEN)
 }
 
 /// Notes this cycle for the next start; not oftener than matters there.

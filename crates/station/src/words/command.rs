@@ -13,19 +13,23 @@ const MOST_WORDS: usize = 200;
 /// The words of the command that measures to `node` as `spec` says.
 #[must_use]
 pub fn words(spec: &ToolSpec, node: &Node) -> Vec<String> {
-    let options = spec.opts.iter().flat_map(|opts| opts.split_ascii_whitespace());
-    let options: Vec<String> =
-        options.map(|word| word.replace(TARGET, node.host.as_str())).collect();
     let placed = spec.opts.iter().any(|opts| opts.contains(TARGET));
+    let options = spec.opts.iter().flat_map(|opts| opts.split_ascii_whitespace());
+    let target = || node.host.as_str().to_owned();
     let form = Form::of(&spec.key.tool);
-    let mut words = vec![spec.path.to_string()];
+    let mut words = Vec::with_capacity(16);
+    words.push(spec.path.as_str().to_owned());
     words.extend(form.family(node.family).map(str::to_owned));
     if !placed && let Some(flag) = form.target_flag {
-        words.extend([flag.to_owned(), node.host.to_string()]);
+        words.extend([flag.to_owned(), target()]);
     }
-    words.extend(options);
+    if placed {
+        words.extend(options.map(|word| word.replace(TARGET, node.host.as_str())));
+    } else {
+        words.extend(options.map(str::to_owned));
+    }
     if !placed && form.target_flag.is_none() {
-        words.push(node.host.to_string());
+        words.push(target());
     }
     words
 }

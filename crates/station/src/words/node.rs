@@ -59,7 +59,7 @@ pub fn parse(text: &str) -> (Vec<Node>, Vec<Mistake>) {
 }
 
 /// One row made into a node; what is wrong with it is noted.
-pub fn from_row(row: &Row, mistakes: &mut Vec<Mistake>) -> Option<Node> {
+pub fn from_row(row: &Row<'_>, mistakes: &mut Vec<Mistake>) -> Option<Node> {
     let id = row.value("nodeID", mistakes);
     let host: Option<Host> = row.value("hostName", mistakes);
     let family = row.value_or("ipVersion", Family::Any, mistakes);

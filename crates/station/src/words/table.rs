@@ -11,7 +11,7 @@
 //! `##` switches a row off; every row is one physical line, fields may be quoted as in RFC 4180.
 //! A wrong row never hides a right one: [`parse`] gives back all rows it could read and every mistake.
 
-use std::str::FromStr;
+use std::{borrow::Cow, str::FromStr};
 
 use crate::text::{Mistake, Span};
 
@@ -19,22 +19,22 @@ use crate::text::{Mistake, Span};
 #[derive(Debug, Clone, Default)]
 pub struct Table {
     /// The rows that are switched on.
-    pub rows: Vec<Row>,
+    pub rows: Vec<Row<'static>>,
     /// How many rows `##` switches off.
     pub off: usize,
 }
 
 /// One row: a field for each column that the file names.
 #[derive(Debug, Clone)]
-pub struct Row {
-    fields: Vec<Field>,
+pub struct Row<'a> {
+    fields: Vec<Field<'a>>,
     line: Span,
 }
 
 #[derive(Debug, Clone)]
-struct Field {
+struct Field<'a> {
     column: &'static str,
-    text: String,
+    text: Cow<'a, str>,
     span: Span,
 }
 
@@ -188,7 +188,7 @@ impl Reader<'_> {
         }
         let pairs = columns.into_iter().zip(cells);
         let fields = pairs.filter_map(|(column, cell)| {
-            Some(Field { column: column?, text: cell.text, span: cell.span })
+            Some(Field { column: column?, text: cell.text.into(), span: cell.span })
         });
         self.table.rows.push(Row { fields: fields.collect(), line: line.span() });
     }
@@ -244,9 +244,9 @@ fn open_quote(text: &str) -> Option<usize> {
     if quotes.len().is_multiple_of(2) { None } else { quotes.last().map(|index| index + 1) }
 }
 
-impl Row {
+impl<'a> Row<'a> {
     /// A row that comes from no file.
-    pub fn unplaced(fields: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+    pub fn unplaced(fields: impl IntoIterator<Item = (&'static str, Cow<'a, str>)>) -> Self {
         let nowhere = Span { line: 0, column: 0, width: 0 };
         let field = |(column, text)| Field { column, text, span: nowhere };
         Self { fields: fields.into_iter().map(field).collect(), line: nowhere }
@@ -264,7 +264,7 @@ impl Row {
         self.field(column).map_or(self.line, |field| field.span)
     }
 
-    fn field(&self, column: &str) -> Option<&Field> {
+    fn field(&self, column: &str) -> Option<&Field<'a>> {
         self.fields.iter().find(|field| field.column == column)
     }
 

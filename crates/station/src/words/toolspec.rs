@@ -167,7 +167,7 @@ impl ToolSpec {
 pub struct Placed {
     /// The specification.
     pub spec: ToolSpec,
-    row: Row,
+    row: Row<'static>,
 }
 
 impl Placed {
@@ -197,7 +197,7 @@ pub fn parse(text: &str) -> (Vec<Placed>, Vec<Mistake>) {
 }
 
 /// One row made into a specification; what is wrong with it is noted.
-pub fn from_row(row: &Row, mistakes: &mut Vec<Mistake>) -> Option<ToolSpec> {
+pub fn from_row(row: &Row<'_>, mistakes: &mut Vec<Mistake>) -> Option<ToolSpec> {
     let before = mistakes.len();
     let key = key(row, mistakes);
     let path = row.optional("toolPath", mistakes);
@@ -231,7 +231,7 @@ pub fn from_row(row: &Row, mistakes: &mut Vec<Mistake>) -> Option<ToolSpec> {
     (mistakes.len() == before).then_some(spec)
 }
 
-fn key(row: &Row, mistakes: &mut Vec<Mistake>) -> Option<SpecKey> {
+fn key(row: &Row<'_>, mistakes: &mut Vec<Mistake>) -> Option<SpecKey> {
     let src = row.value("srcNodeID", mistakes);
     let dest = row.value("destNodeID", mistakes);
     let tool = row.value("toolName", mistakes);
@@ -240,7 +240,7 @@ fn key(row: &Row, mistakes: &mut Vec<Mistake>) -> Option<SpecKey> {
     Some(SpecKey { src: src?, dest: dest?, tool: tool?, variant })
 }
 
-fn options(row: &Row, column: &str, mistakes: &mut Vec<Mistake>) -> String {
+fn options(row: &Row<'_>, column: &str, mistakes: &mut Vec<Mistake>) -> String {
     let text = row.text(column);
     if let Some(fault) = text.split_ascii_whitespace().find_map(word_fault) {
         mistakes.push(Mistake::new(row.span(column), format!("{column}: {fault}")));
@@ -249,7 +249,7 @@ fn options(row: &Row, column: &str, mistakes: &mut Vec<Mistake>) -> String {
 }
 
 /// Values that are right each by itself and wrong together.
-fn agree(spec: &ToolSpec, row: &Row, mistakes: &mut Vec<Mistake>) {
+fn agree(spec: &ToolSpec, row: &Row<'_>, mistakes: &mut Vec<Mistake>) {
     let interval = spec.runinterval.seconds();
     let mut wrong =
         |column: &str, message: String| mistakes.push(Mistake::new(row.span(column), message));

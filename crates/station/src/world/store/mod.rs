@@ -8,7 +8,9 @@
 //! with an [`Error`] that says so, and the next work opens it anew. A database that was replaced
 //! behind its back is noticed, for otherwise a daemon would go on writing into a file without a name.
 
+mod agenda;
 mod error;
+mod notes;
 mod schedule;
 mod schema;
 mod specs;
@@ -19,17 +21,18 @@ use std::time::Duration;
 
 use crate::words::config::Database;
 
+pub use agenda::{
+    DueSpec, Place, clear_agenda, due_specs, leave_off_agenda, new_specs, put_on_agenda,
+};
 pub use error::{Error, Kind};
+pub use notes::{get_note, put_note};
 pub use schedule::{
     Claimant, Claimed, Gap, NewRun, OpenRun, abandoned, any_claimable, cancel_switched_off,
     cancel_too_far_ahead, claim, expire, fail, finish, insert_gap, insert_pending, insert_running,
     lose, miss, put_back, running_of,
 };
 pub use schema::{LATEST, migrate, version};
-pub use specs::{
-    DueSpec, StoredSpec, due_specs, get_note, new_specs, nodes, put_note, set_next_due, specs,
-    take_off_agenda,
-};
+pub use specs::{StoredSpec, nodes, specs};
 pub use value::{Row, Value};
 
 /// A connection in the middle of a transaction.

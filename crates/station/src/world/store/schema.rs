@@ -17,13 +17,14 @@ pub const LATEST: i64 = STEPS.len() as i64;
 
 /// What each version adds to the one before it. A step that was released is never changed.
 const STEPS: [&[&str]; 1] = [&[
+    // Looked up by its key only, once for each run that is scheduled: the row lies in the key's own tree.
     "CREATE TABLE NODES (
         nodeID VARCHAR(64) NOT NULL PRIMARY KEY,
         hostName VARCHAR(253) NOT NULL,
         ipVersion VARCHAR(3) NOT NULL DEFAULT 'any',
         siteName VARCHAR(255) NOT NULL DEFAULT '',
         comments VARCHAR(255) NOT NULL DEFAULT '',
-        retiredepoch BIGINT)",
+        retiredepoch BIGINT) WITHOUT ROWID",
     "CREATE TABLE TOOLSPECS (
         toolspecsID INTEGER PRIMARY KEY AUTOINCREMENT,
         srcNodeID VARCHAR(64) NOT NULL,
@@ -59,7 +60,7 @@ const STEPS: [&[&str]; 1] = [&[
         nextdue_us BIGINT NOT NULL,
         toolspecsID BIGINT NOT NULL,
         agenda_us BIGINT NOT NULL,
-        PRIMARY KEY (srcNodeID, nextdue_us, toolspecsID, agenda_us)) WITHOUT ROWID",
+        PRIMARY KEY (srcNodeID, nextdue_us, toolspecsID)) WITHOUT ROWID",
     // `opentoolspecsID` is the specification while the row is pending or running, and NULL after:
     // its being unique keeps a specification from having two open runs, whatever a program does.
     "CREATE TABLE SCHEDULE (

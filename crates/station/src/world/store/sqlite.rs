@@ -15,7 +15,7 @@ use rusqlite::{
 use super::{
     Session,
     error::{Error, Kind},
-    value::{Row, Value},
+    value::{Columns, Row, Value},
 };
 
 /// Whether a transaction writes. One that writes takes the lock at its beginning, for two that both
@@ -132,14 +132,17 @@ impl Session for InTransaction<'_> {
     ) -> Result<(), Error> {
         let explain = |error| explain(&error, self.path);
         let mut statement = self.connection.prepare_cached(sql).map_err(explain)?;
-        let columns = statement.column_count();
         let mut rows = statement.query(params_from_iter(values)).map_err(explain)?;
         while let Some(row) = rows.next().map_err(explain)? {
-            let values =
-                (0..columns).map(|column| Ok(value(row.get_ref(column).map_err(explain)?)));
-            each(&Row(&values.collect::<Result<Vec<_>, Error>>()?))?;
+            each(&Row(row))?;
         }
         Ok(())
+    }
+}
+
+impl Columns for rusqlite::Row<'_> {
+    fn at(&self, column: usize) -> Value<'_> {
+        self.get_ref(column).map_or(Value::Null, value)
     }
 }
 

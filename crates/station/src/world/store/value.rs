@@ -74,13 +74,18 @@ impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
     }
 }
 
-/// One row of a query's answer.
-#[derive(Debug)]
-pub struct Row<'a>(pub(super) &'a [Value<'a>]);
+/// One row of a query's answer, read column by column as it is asked for.
+pub struct Row<'a>(pub(super) &'a dyn Columns);
 
-impl Row<'_> {
-    fn at(&self, column: usize) -> &Value<'_> {
-        self.0.get(column).unwrap_or(&Value::Null)
+/// The columns of a row that an engine holds.
+pub(super) trait Columns {
+    /// What stands in `column`, from 0 on; NULL beyond the last.
+    fn at(&self, column: usize) -> Value<'_>;
+}
+
+impl<'a> Row<'a> {
+    fn at(&self, column: usize) -> Value<'a> {
+        self.0.at(column)
     }
 
     fn wrong(&self, column: usize, expected: &str) -> Error {
@@ -103,7 +108,7 @@ impl Row<'_> {
     pub fn optional_int(&self, column: usize) -> Result<Option<i64>, Error> {
         match self.at(column) {
             Value::Null => Ok(None),
-            Value::Int(value) => Ok(Some(*value)),
+            Value::Int(value) => Ok(Some(value)),
             _ => Err(self.wrong(column, "an integer")),
         }
     }
@@ -116,8 +121,8 @@ impl Row<'_> {
     pub fn optional_real(&self, column: usize) -> Result<Option<f64>, Error> {
         match self.at(column) {
             Value::Null => Ok(None),
-            Value::Int(value) => Ok(Some(*value as f64)),
-            Value::Real(value) => Ok(Some(*value)),
+            Value::Int(value) => Ok(Some(value as f64)),
+            Value::Real(value) => Ok(Some(value)),
             Value::Text(_) => Err(self.wrong(column, "a number")),
         }
     }
@@ -133,11 +138,17 @@ impl Row<'_> {
     /// A text; what is NULL is empty, and what somebody wrote as a number is its digits.
     #[must_use]
     pub fn text(&self, column: usize) -> String {
+        self.str(column).into_owned()
+    }
+
+    /// As [`Self::text`], borrowed where it can be.
+    #[must_use]
+    pub fn str(&self, column: usize) -> Cow<'a, str> {
         match self.at(column) {
-            Value::Null => String::new(),
-            Value::Int(value) => value.to_string(),
-            Value::Real(value) => value.to_string(),
-            Value::Text(text) => text.clone().into_owned(),
+            Value::Null => Cow::Borrowed(""),
+            Value::Int(value) => Cow::Owned(value.to_string()),
+            Value::Real(value) => Cow::Owned(value.to_string()),
+            Value::Text(text) => text,
         }
     }
 }
