@@ -66,9 +66,11 @@ fn round(config: &Config, stop: &Stop) -> Vec<String> {
     };
     let mut troubles = Vec::new();
     for tool in &config.probetypes {
-        match spool.waiting(Some(tool.as_str()), 1) {
-            Ok(files) if files.is_empty() => {}
-            Ok(_) => troubles.extend(call_unless_stopped(config, &own_loader(config, tool), stop)),
+        match spool.waiting(Some(tool.as_str())).and_then(|mut files| files.next().transpose()) {
+            Ok(None) => {}
+            Ok(Some(_)) => {
+                troubles.extend(call_unless_stopped(config, &own_loader(config, tool), stop))
+            }
             Err(error) => troubles.push(format!("looking for files of {tool}: {error}")),
         }
     }

@@ -1,15 +1,18 @@
 //! A result file read and understood, before any database is asked.
 
-use std::{fs, io, path::PathBuf};
+use std::io;
 
 use readings::{End, Output, Reading};
-use station::words::run::{self, Ended, Header, Parts};
+use station::{
+    words::run::{self, Ended, Header, Parts},
+    world::inbox::Inbox,
+};
 
 /// A file and what is in it.
 #[derive(Debug)]
 pub struct Prepared {
-    /// Where it is.
-    pub path: PathBuf,
+    /// Its name in the inbox.
+    pub name: String,
     /// The run that its name stands for.
     pub schedule_id: i64,
     /// The tool that its name stands for.
@@ -29,24 +32,19 @@ pub enum Content {
     Unreachable(io::Error),
 }
 
-/// Reads the file of a run.
+/// Reads the file of a run; `bytes` is room for it that is used again and again.
 #[must_use]
-pub fn prepare(path: PathBuf) -> Prepared {
-    let name = path.file_name().and_then(|name| name.to_str()).and_then(run::parse_file_name);
-    let Some((schedule_id, tool)) = name else {
+pub fn prepare(inbox: &Inbox, name: String, bytes: &mut Vec<u8>) -> Prepared {
+    let Some((schedule_id, tool)) = run::parse_file_name(&name) else {
         let why = "a result file is named scheduleid.probetype".to_owned();
-        return Prepared {
-            path,
-            schedule_id: 0,
-            tool: String::new(),
-            content: Content::Rejected(None, why),
-        };
+        let content = Content::Rejected(None, why);
+        return Prepared { name, schedule_id: 0, tool: String::new(), content };
     };
-    let content = match fs::read(&path) {
-        Ok(file) => content(schedule_id, tool.as_str(), &file),
+    let content = match inbox.read(&name, bytes) {
+        Ok(()) => content(schedule_id, tool.as_str(), bytes),
         Err(error) => Content::Unreachable(error),
     };
-    Prepared { path, schedule_id, tool: tool.to_string(), content }
+    Prepared { name, schedule_id, tool: tool.to_string(), content }
 }
 
 fn content(schedule_id: i64, tool: &str, file: &[u8]) -> Content {
@@ -54,9 +52,9 @@ fn content(schedule_id: i64, tool: &str, file: &[u8]) -> Content {
         Ok(parts) => parts,
         Err(why) => return Content::Rejected(None, why),
     };
-    if (parts.header.run.schedule_id, parts.header.probetype.as_str()) != (schedule_id, tool) {
-        let Header { run, probetype, .. } = &parts.header;
-        let why = format!("its header is of {}.{probetype}", run.schedule_id);
+    if (parts.header.schedule_id, parts.header.probetype.as_str()) != (schedule_id, tool) {
+        let Header { schedule_id, probetype, .. } = &parts.header;
+        let why = format!("its header is of {schedule_id}.{probetype}");
         return Content::Rejected(None, why);
     }
     let reading = readings::read(tool, &output(&parts));

@@ -13,7 +13,7 @@ use std::{
     fs,
     io::{self, Read},
     path::{Path, PathBuf},
-    sync::mpsc::{self, Receiver},
+    sync::mpsc::{self, Receiver, SyncSender},
     thread,
     time::Duration,
 };
@@ -25,6 +25,7 @@ use station::{
     words::{config::Config, run},
     world::{
         clock::{Clock, SystemClock},
+        inbox::Inbox,
         spool::Spool,
         store::{self, Kind, Store},
     },
@@ -60,8 +61,11 @@ const EXITS: &str = "Exit status: 0 all loaded; 1 some files were rejected or co
 
 /// So many files are loaded in one transaction.
 const BATCH: usize = 500;
-/// So many names are looked up at once.
-const NAMES: usize = 8 * BATCH;
+/// So many names are looked up at once, and loaded in the order of their runs.
+const NAMES: usize = 32 * BATCH;
+/// So many batches may wait for the database, and for being moved: memory does not depend on how many
+/// files there are.
+const AHEAD: usize = 1;
 /// How long a transaction waits for other programs.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -84,19 +88,11 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     let mut store = Store::of(&config.database, PATIENCE);
     // Also when nothing waits: whoever calls it wants to know that it could load.
     store.read(|_| Ok(())).map_err(away)?;
-    let mut tally = load_files(&mut store, &spool, files.chunks(BATCH).map(<[PathBuf]>::to_vec))?;
+    let mut tally = load_files(&mut store, &spool, std::iter::once(Ok(names(&files))))?;
     for tool in types {
-        loop {
-            let waiting =
-                spool.waiting(Some(&tool), NAMES).map_err(|error| reading().because(error))?;
-            let full = waiting.len() == NAMES;
-            let loaded =
-                load_files(&mut store, &spool, waiting.chunks(BATCH).map(<[PathBuf]>::to_vec))?;
-            tally.add(loaded);
-            if !full || loaded.moved() == 0 {
-                break;
-            }
-        }
+        let mut waiting = spool.waiting(Some(&tool)).map_err(|error| reading().because(error))?;
+        let some = std::iter::from_fn(|| waiting.take_sorted(NAMES).map(not_empty).transpose());
+        tally.add(load_files(&mut store, &spool, some)?);
     }
     log::info!("{} loaded, {} rejected, {} kept", tally.loaded, tally.rejected, tally.kept);
     Ok(if tally.rejected + tally.kept > 0 { Exit::NeedsPerson } else { Exit::Well })
@@ -158,40 +154,72 @@ fn readable(types: &[String]) -> Result<(), Failure> {
     Err(Failure::new(Exit::Config, format!("loading results of {unknown}")).why(why))
 }
 
-/// Loads batches of files: while one is being loaded, the next is read and the one before is moved,
-/// each on a thread of its own. At most three are in memory.
+fn names(files: &[PathBuf]) -> Vec<String> {
+    let name = |file: &PathBuf| Some(file.file_name()?.to_str()?.to_owned());
+    files.iter().filter_map(name).collect()
+}
+
+fn not_empty(names: Vec<String>) -> Option<Vec<String>> {
+    if names.is_empty() { None } else { Some(names) }
+}
+
+/// Loads the files of an inbox by their names: while a batch of them is being loaded, the next is read
+/// and the one before is moved, each on a thread of its own.
 fn load_files(
     store: &mut Store,
     spool: &Spool,
-    batches: impl Iterator<Item = Vec<PathBuf>> + Send,
+    names: impl Iterator<Item = io::Result<Vec<String>>> + Send,
 ) -> Result<Tally, Failure> {
+    let failure = |error: io::Error| {
+        let data = spool.data().display();
+        Failure::new(Exit::TryLater, format!("reading the data directory {data}")).because(error)
+    };
+    let inbox = Inbox::open(spool).map_err(failure)?;
+    let mover = Inbox::open(spool).map_err(failure)?;
     thread::scope(|scope| {
-        let (read, to_load) = mpsc::sync_channel::<Vec<Prepared>>(0);
-        let (loaded, to_move) = mpsc::sync_channel::<(Vec<Prepared>, Vec<Fate>)>(0);
-        scope.spawn(move || {
-            for batch in batches {
-                if read.send(batch.into_iter().map(file::prepare).collect()).is_err() {
-                    break;
-                }
-            }
-        });
-        let mover = scope.spawn(move || move_all(spool, &to_move));
-        let result = to_load.into_iter().try_for_each(|batch| {
+        let (read, to_load) = mpsc::sync_channel(AHEAD);
+        let (loaded, to_move) = mpsc::sync_channel(AHEAD);
+        let reader = scope.spawn(move || read_all(&inbox, names, &read));
+        let mover = scope.spawn(move || move_all(mover, &to_move));
+        let result = to_load.into_iter().try_for_each(|batch: Vec<Prepared>| {
             let fates = load::load(store, &batch).map_err(away)?;
+            let moves = batch.into_iter().map(|file| file.name).zip(fates).collect();
             // The mover takes until this end is closed.
-            let _ = loaded.send((batch, fates));
+            let _ = loaded.send(moves);
             Ok(())
         });
         drop(loaded);
-        let tally = mover.join();
-        result.map(|()| tally.unwrap_or_default())
+        let tally = mover.join().unwrap_or_default();
+        result?;
+        reader.join().unwrap_or(Ok(())).map_err(failure)?;
+        Ok(tally)
     })
 }
 
-fn move_all(spool: &Spool, batches: &Receiver<(Vec<Prepared>, Vec<Fate>)>) -> Tally {
+/// Reads files batch by batch, as long as somebody takes them.
+fn read_all(
+    inbox: &Inbox,
+    names: impl Iterator<Item = io::Result<Vec<String>>>,
+    to_load: &SyncSender<Vec<Prepared>>,
+) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    for names in names {
+        let mut names = names?.into_iter().peekable();
+        while names.peek().is_some() {
+            let some = names.by_ref().take(BATCH);
+            let batch = some.map(|name| file::prepare(inbox, name, &mut bytes)).collect();
+            if to_load.send(batch).is_err() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn move_all(mut inbox: Inbox, batches: &Receiver<Vec<(String, Fate)>>) -> Tally {
     let mut tally = Tally::default();
-    for (batch, fates) in batches {
-        tally.add(load::carry_out(spool, SystemClock.now(), &batch, &fates));
+    for moves in batches {
+        tally.add(load::carry_out(&mut inbox, SystemClock.now(), &moves));
     }
     tally
 }

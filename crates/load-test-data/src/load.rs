@@ -8,14 +8,14 @@ use station::{
     text::Timestamp,
     words::run::{Header, RunId, State},
     world::{
-        spool::Spool,
+        inbox::Inbox,
         store::{self, Error, Kind, Session, Store},
     },
 };
 
 use crate::{
     file::{Content, Prepared},
-    tables::{self, Origin},
+    tables,
 };
 
 /// What became of a file.
@@ -41,12 +41,6 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Files that are not where they were.
-    #[must_use]
-    pub fn moved(&self) -> u64 {
-        self.loaded + self.rejected
-    }
-
     /// Adds another tally.
     pub fn add(&mut self, other: Self) {
         self.loaded += other.loaded;
@@ -89,8 +83,7 @@ fn load_one(session: &mut dyn Session, file: &Prepared) -> Result<Fate, Error> {
             if !leave(session, header, State::Loaded, reason.as_deref())? {
                 return superseded(session, file, Some(header));
             }
-            let origin = origin(session, file.schedule_id)?;
-            tables::insert(session, &origin, header, reading)?;
+            tables::insert(session, header, reading)?;
             Ok(Fate::Loaded)
         }
         Content::Rejected(Some(header), why) => {
@@ -113,7 +106,7 @@ fn leave(
     to: State,
     reason: Option<&str>,
 ) -> Result<bool, Error> {
-    let RunId { schedule_id, attempt } = header.run;
+    let RunId { schedule_id, attempt } = header.run();
     let changed = session.execute(
         "UPDATE SCHEDULE SET state = ?, opentoolspecsID = NULL, start_us = ?, end_us = ?, reason = COALESCE(?, reason) \
          WHERE scheduleID = ? AND attempt = ? AND state IN ('finished', 'running') \
@@ -133,16 +126,6 @@ fn leave(
     Ok(changed == 1)
 }
 
-fn origin(session: &mut dyn Session, schedule_id: i64) -> Result<Origin, Error> {
-    let sql = "SELECT toolspecsID, srcNodeID, destNodeID FROM SCHEDULE WHERE scheduleID = ?";
-    let origin = store::one(session, sql, &[schedule_id.into()], |row| {
-        Ok(Origin { spec_id: row.int(0)?, src: row.text(1), dest: row.text(2) })
-    })?;
-    origin.ok_or_else(|| {
-        Error::new(Kind::Other, format!("the row {schedule_id} of SCHEDULE is gone"))
-    })
-}
-
 /// Why a run's row would not be moved on: a crash between the transaction and the move of the file,
 /// or a file that nobody waits for.
 fn superseded(
@@ -160,7 +143,7 @@ fn superseded(
         };
         let attempt = row.int(1)?;
         let same = header.map_or(Ok(row.text(4) == file.tool), same)?;
-        let this_attempt = same && header.is_none_or(|header| header.run.attempt == attempt);
+        let this_attempt = same && header.is_none_or(|header| header.attempt == attempt);
         Ok((row.text(0), attempt, row.text(2), same, this_attempt))
     })?;
     Ok(match row {
@@ -207,14 +190,14 @@ fn headless_superseded(
 
 /// Moves files where their fates belong, and tells what a person should know.
 #[must_use]
-pub fn carry_out(spool: &Spool, now: Timestamp, batch: &[Prepared], fates: &[Fate]) -> Tally {
+pub fn carry_out(inbox: &mut Inbox, now: Timestamp, moves: &[(String, Fate)]) -> Tally {
     let mut tally = Tally::default();
-    for (file, fate) in batch.iter().zip(fates) {
+    for (name, fate) in moves {
         let moved = match fate {
-            Fate::Loaded => spool.archive(&file.path, now),
+            Fate::Loaded => inbox.archive(name, now),
             Fate::Rejected(why) => {
-                log::warn!("{}: rejected: {why}", file.path.display());
-                spool.reject(&file.path)
+                log::warn!("{}: rejected: {why}", inbox.path(name).display());
+                inbox.reject(name)
             }
             Fate::Kept(why) => Err(std::io::Error::other(why.clone())),
         };
@@ -222,9 +205,13 @@ pub fn carry_out(spool: &Spool, now: Timestamp, batch: &[Prepared], fates: &[Fat
             (Ok(()), Fate::Loaded) => tally.loaded += 1,
             (Ok(()), _) => tally.rejected += 1,
             // Another loader was quicker.
-            (Err(error), _) if error.kind() == std::io::ErrorKind::NotFound => tally.loaded += 1,
+            (Err(error), _)
+                if error.kind() == std::io::ErrorKind::NotFound && !inbox.path(name).exists() =>
+            {
+                tally.loaded += 1;
+            }
             (Err(error), _) => {
-                log::error!("{}: stays: {error}", file.path.display());
+                log::error!("{}: stays: {error}", inbox.path(name).display());
                 tally.kept += 1;
             }
         }

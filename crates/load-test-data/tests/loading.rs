@@ -11,10 +11,11 @@ use station::{
     text::Timestamp,
     words::{
         config::Config,
-        run::{Ended, HEADER_VERSION, Header, RunId},
+        run::{Ended, HEADER_VERSION, Header},
     },
     world::{
         files,
+        inbox::Inbox,
         spool::Spool,
         store::{self, Store},
     },
@@ -61,7 +62,8 @@ impl Desk {
     fn file(&self, id: i64, tool: &str, attempt: i64, stdout: &str) -> &Self {
         let header = Header {
             version: HEADER_VERSION,
-            run: RunId { schedule_id: id, attempt },
+            schedule_id: id,
+            attempt,
             probetype: tool.to_owned(),
             spec_id: 1,
             due_us: Timestamp(0),
@@ -85,15 +87,16 @@ impl Desk {
     }
 
     fn prepared(&self) -> Vec<Prepared> {
-        let mut paths = self.spool.waiting(None, 1_000).expect("a folder");
-        paths.sort();
-        paths.into_iter().map(file::prepare).collect()
+        let names = self.spool.waiting(None).expect("a folder").take_sorted(1_000).expect("read");
+        let inbox = Inbox::open(&self.spool).expect("there");
+        names.into_iter().map(|name| file::prepare(&inbox, name, &mut Vec::new())).collect()
     }
 
     fn load(&mut self) -> Tally {
         let batch = self.prepared();
         let fates = load::load(&mut self.store, &batch).expect("a database");
-        load::carry_out(&self.spool, Timestamp(0), &batch, &fates)
+        let moves: Vec<_> = batch.into_iter().map(|file| file.name).zip(fates).collect();
+        load::carry_out(&mut Inbox::open(&self.spool).expect("there"), Timestamp(0), &moves)
     }
 
     #[track_caller]

@@ -67,7 +67,7 @@ fn daemon(
 }
 
 fn waiting(data: &Path) -> io::Result<usize> {
-    Ok(Spool::open(data)?.waiting(None, usize::MAX)?.len())
+    Ok(Spool::open(data)?.waiting(None)?.count())
 }
 
 fn files(folder: &Path) -> io::Result<usize> {

@@ -74,7 +74,7 @@ impl fmt::Display for State {
 }
 
 /// Which run: the row and how often it has been claimed. Every change of a row names both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RunId {
     /// The key of SCHEDULE.
     pub schedule_id: i64,
@@ -130,9 +130,11 @@ impl Ended {
 pub struct Header {
     /// 1: this form.
     pub version: u32,
-    /// Which run.
-    #[serde(flatten)]
-    pub run: RunId,
+    /// The key of SCHEDULE.
+    #[serde(rename = "scheduleID", alias = "schedule_id")]
+    pub schedule_id: i64,
+    /// How often the run had been claimed, this time included.
+    pub attempt: i64,
     /// The tool whose output it is, which is the file's suffix too.
     pub probetype: String,
     /// The specification, and when the run was due: a row of the same number in another database, a
@@ -160,6 +162,14 @@ pub struct Header {
     /// Bytes that the process wrote beyond what is kept here.
     #[serde(default)]
     pub cut_bytes: u64,
+}
+
+impl Header {
+    /// Which run.
+    #[must_use]
+    pub fn run(&self) -> RunId {
+        RunId { schedule_id: self.schedule_id, attempt: self.attempt }
+    }
 }
 
 /// The form that this program writes and reads.
@@ -226,7 +236,8 @@ mod tests {
     fn header() -> Header {
         Header {
             version: HEADER_VERSION,
-            run: RunId { schedule_id: 7, attempt: 1 },
+            schedule_id: 7,
+            attempt: 1,
             probetype: "ping".to_owned(),
             spec_id: 3,
             due_us: Timestamp(4),

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod files;
+pub mod inbox;
 pub mod keepalive;
 pub mod lock;
 pub mod probe;

@@ -13,18 +13,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::{
-    fs::{CWD, RenameFlags, renameat_with},
-    io::Errno,
-};
-
-use crate::{
-    text::Timestamp,
-    words::run::{self, HEADER_VERSION, Header},
-};
+use crate::words::run::{self, HEADER_VERSION, Header};
 
 use super::{
     clock, files,
+    inbox::{Inbox, Waiting},
     probe::{Ending, Order},
 };
 
@@ -93,7 +86,7 @@ impl Spool {
         for ((_, from, to), ending) in written.iter().zip(endings.iter()) {
             if to.exists() && self.published(&ending.order).is_none() {
                 // The file of a row of the same number in a database that is no longer there.
-                self.reject(to)?;
+                Inbox::open(self)?.reject(&run::file_name(ending.order.run, &ending.order.tool))?;
             }
             fs::rename(from, to)?;
         }
@@ -123,31 +116,12 @@ impl Spool {
         Ok(())
     }
 
-    /// The files that wait, of one probe type or of all, at most `most`, in the order of their runs.
+    /// The files that wait, of one probe type or of all.
     ///
     /// # Errors
-    /// As `readdir(3)`.
-    pub fn waiting(&self, tool: Option<&str>, most: usize) -> io::Result<Vec<PathBuf>> {
-        let mut paths = Vec::new();
-        for entry in fs::read_dir(&self.data)? {
-            let entry = entry?;
-            let parsed = entry.file_name().to_str().and_then(run::parse_file_name);
-            let wanted =
-                parsed.is_some_and(|(_, suffix)| tool.is_none_or(|tool| suffix.as_str() == tool));
-            // A link or a directory of that name is nobody's result.
-            if wanted && entry.file_type()?.is_file() {
-                paths.push(entry.path());
-            }
-            if paths.len() == most {
-                break;
-            }
-        }
-        // Rows that lie together are loaded together.
-        paths.sort_by_cached_key(|path| {
-            let name = path.file_name().and_then(|name| name.to_str());
-            name.and_then(run::parse_file_name).map(|(id, _)| id)
-        });
-        Ok(paths)
+    /// As `opendir(3)`.
+    pub fn waiting(&self, tool: Option<&str>) -> io::Result<Waiting> {
+        Waiting::new(&self.data, tool)
     }
 
     /// The header of a run's result file, if it waits.
@@ -156,47 +130,9 @@ impl Spool {
         let file = fs::read(self.data.join(run::file_name(order.run, &order.tool))).ok()?;
         let header = run::take_apart(&file).ok()?.header;
         let same =
-            (header.run, header.spec_id, header.due_us) == (order.run, order.spec_id, order.due);
+            (header.run(), header.spec_id, header.due_us) == (order.run, order.spec_id, order.due);
         same.then_some(header)
     }
-
-    /// Moves a loaded file to the folder of the day.
-    ///
-    /// # Errors
-    /// As `mkdir(2)` and `rename(2)`.
-    pub fn archive(&self, file: &Path, now: Timestamp) -> io::Result<()> {
-        let day: String = now.to_string().chars().take(10).collect();
-        move_into(file, &self.loaded().join(day))
-    }
-
-    /// Moves a file that was not understood away from the loader.
-    ///
-    /// # Errors
-    /// As `mkdir(2)` and `rename(2)`.
-    pub fn reject(&self, file: &Path) -> io::Result<()> {
-        move_into(file, &self.rejected())
-    }
-}
-
-/// Moves a file, and never onto another: one of the same name is kept beside it.
-fn move_into(file: &Path, folder: &Path) -> io::Result<()> {
-    let name = file.file_name().ok_or_else(|| io::Error::other("no file name"))?;
-    let mut target = folder.join(name);
-    for copy in 2.. {
-        match renameat_with(CWD, file, CWD, &target, RenameFlags::NOREPLACE) {
-            Ok(()) => break,
-            Err(Errno::EXIST) => {
-                let mut another = name.to_owned();
-                another.push(format!(".{copy}"));
-                target = folder.join(another);
-            }
-            Err(Errno::NOENT) if file.exists() && !folder.exists() => {
-                files::make_directory(folder)?;
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
 }
 
 fn write(path: &Path, ending: &mut Ending, most_output: u64) -> io::Result<File> {
@@ -204,7 +140,8 @@ fn write(path: &Path, ending: &mut Ending, most_output: u64) -> io::Result<File>
     let stderr = kept(&mut ending.stderr, most_output.saturating_sub(stdout.0.len() as u64))?;
     let header = Header {
         version: HEADER_VERSION,
-        run: ending.order.run,
+        schedule_id: ending.order.run.schedule_id,
+        attempt: ending.order.run.attempt,
         probetype: ending.order.tool.clone(),
         spec_id: ending.order.spec_id,
         due_us: ending.order.due,
@@ -272,11 +209,11 @@ mod tests {
         let spool = Spool::open(folder.path()).expect("made");
         let mut endings: Vec<Ending> = (0..10).map(|id| ending(id, "hello")).collect();
         spool.publish(&mut endings, 1_000).expect("room");
-        assert_eq!(spool.waiting(Some("ping"), 100).expect("a folder").len(), 10);
-        assert_eq!(spool.waiting(Some("traceroute"), 100).expect("a folder").len(), 0);
+        assert_eq!(spool.waiting(Some("ping")).expect("a folder").count(), 10);
+        assert_eq!(spool.waiting(Some("traceroute")).expect("a folder").count(), 0);
         let file = fs::read(folder.path().join("3.ping")).expect("there");
         let parts = take_apart(&file).expect("whole");
-        assert_eq!((parts.header.run.schedule_id, parts.stdout), (3, &b"hello"[..]));
+        assert_eq!((parts.header.schedule_id, parts.stdout), (3, &b"hello"[..]));
         assert_eq!(fs::read_dir(spool.tmp()).expect("a folder").count(), 0);
     }
 
@@ -305,32 +242,6 @@ mod tests {
         let file = fs::read(folder.path().join("1.ping")).expect("there");
         let parts = take_apart(&file).expect("whole");
         assert_eq!((parts.stdout.len(), parts.header.cut_bytes), (100, 400));
-    }
-
-    #[test]
-    fn loaded_files_go_to_the_folder_of_the_day() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let spool = Spool::open(folder.path()).expect("made");
-        spool.publish(&mut [ending(1, "x"), ending(2, "y")], 100).expect("room");
-        let day = Timestamp(1_790_000_000_000_000);
-        spool.archive(&folder.path().join("1.ping"), day).expect("moved");
-        spool.reject(&folder.path().join("2.ping")).expect("moved");
-        assert!(spool.loaded().join("2026-09-21/1.ping").is_file());
-        assert!(spool.rejected().join("2.ping").is_file());
-        assert_eq!(spool.waiting(None, 10).expect("a folder").len(), 0);
-    }
-
-    #[test]
-    fn a_file_never_takes_the_place_of_another() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let spool = Spool::open(folder.path()).expect("made");
-        for content in ["one", "two", "three"] {
-            fs::write(folder.path().join("1.ping"), content).expect("room");
-            spool.reject(&folder.path().join("1.ping")).expect("moved");
-        }
-        let kept = ["1.ping", "1.ping.2", "1.ping.3"]
-            .map(|name| fs::read_to_string(spool.rejected().join(name)).expect(name));
-        assert_eq!(kept, ["one", "two", "three"]);
     }
 
     #[test]
