@@ -183,9 +183,9 @@ fn load_files(
         let mover = scope.spawn(move || move_all(mover, &to_move));
         let result = to_load.into_iter().try_for_each(|batch: Vec<Prepared>| {
             let fates = load::load(store, &batch).map_err(away)?;
-            let moves = batch.into_iter().map(|file| file.name).zip(fates).collect();
+            let done = batch.into_iter().map(|file| file.name).zip(fates).collect();
             // The mover takes until this end is closed.
-            let _ = loaded.send(moves);
+            let _ = loaded.send(done);
             Ok(())
         });
         drop(loaded);
@@ -218,8 +218,8 @@ fn read_all(
 
 fn move_all(mut inbox: Inbox, batches: &Receiver<Vec<(String, Fate)>>) -> Tally {
     let mut tally = Tally::default();
-    for moves in batches {
-        tally.add(load::carry_out(&mut inbox, SystemClock.now(), &moves));
+    for batch in batches {
+        tally.add(load::carry_out(&mut inbox, SystemClock.now(), &batch));
     }
     tally
 }

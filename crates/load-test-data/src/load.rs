@@ -190,9 +190,9 @@ fn headless_superseded(
 
 /// Moves files where their fates belong, and tells what a person should know.
 #[must_use]
-pub fn carry_out(inbox: &mut Inbox, now: Timestamp, moves: &[(String, Fate)]) -> Tally {
+pub fn carry_out(inbox: &mut Inbox, now: Timestamp, batch: &[(String, Fate)]) -> Tally {
     let mut tally = Tally::default();
-    for (name, fate) in moves {
+    for (name, fate) in batch {
         let moved = match fate {
             Fate::Loaded => inbox.archive(name, now),
             Fate::Rejected(why) => {
