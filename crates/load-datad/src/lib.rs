@@ -69,7 +69,7 @@ fn round(config: &Config, stop: &Stop) -> Vec<String> {
         match spool.waiting(Some(tool.as_str())).and_then(|mut files| files.next().transpose()) {
             Ok(None) => {}
             Ok(Some(_)) => {
-                troubles.extend(call_unless_stopped(config, &own_loader(config, tool), stop))
+                troubles.extend(call_unless_stopped(config, &own_loader(config, tool), stop));
             }
             Err(error) => troubles.push(format!("looking for files of {tool}: {error}")),
         }

@@ -5,6 +5,7 @@ pub mod command;
 pub mod config;
 pub mod grid;
 pub mod node;
+pub mod restarts;
 pub mod run;
 mod settings;
 pub mod suite;

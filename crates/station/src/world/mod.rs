@@ -2,11 +2,13 @@
 
 pub mod clock;
 pub mod files;
+pub mod hold;
 pub mod inbox;
 pub mod keepalive;
 pub mod lock;
 pub mod probe;
 pub mod process;
+pub mod processes;
 pub mod signals;
 pub mod spool;
 pub mod store;

@@ -1,0 +1,377 @@
+//! The processes of our user, as `/proc` shows them.
+//!
+//! A process is held by its directory in `/proc`: what is read through it, and what is signalled
+//! through it, is that process or nothing, also when its number has long been given to another
+//! (`pidfd_send_signal(2)` takes such a directory for a pidfd).
+//!
+//! Whose a process is comes first: on a machine of 5,000 processes a look at the owner takes a tenth of
+//! reading what each of them is. A program with capabilities (`ping`) belongs to root in `/proc`; its
+//! real user is asked for only when it is of interest by its arguments, which everybody may read.
+
+use std::{
+    ffi::OsStr,
+    fs::File,
+    io::{self, Read},
+    os::{fd::OwnedFd, unix::ffi::OsStrExt},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rustix::{
+    fs::{AtFlags, CWD, Dir, Mode, OFlags, openat, readlinkat, statat},
+    io::Errno,
+    process::{Signal, pidfd_send_signal},
+};
+
+use super::process::TAG;
+
+/// The name of a process that no other ever has: its number, and when it was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// Its number.
+    pub pid: i32,
+    /// Clock ticks from the machine's start to its own (`proc_pid_stat(5)`, field 22).
+    pub start_ticks: u64,
+}
+
+/// What a process looks like before it is decided whether more of it is to be read.
+#[derive(Debug)]
+pub struct Glimpse<'a> {
+    /// Its number.
+    pub pid: i32,
+    /// Its arguments, each ended by a NUL, as it shows them.
+    pub arguments: &'a [u8],
+    /// Its program, if we may know it.
+    pub program: Option<&'a Path>,
+}
+
+/// A process of our user that was looked at.
+#[derive(Debug)]
+pub struct Process {
+    /// Its name.
+    pub identity: Identity,
+    /// Who started it, or took it over.
+    pub parent: i32,
+    /// Its process group.
+    pub group: i32,
+    /// Its session.
+    pub session: i32,
+    /// `R`, `S`, `D`, `T`, `Z` ... (`proc_pid_stat(5)`, field 3).
+    pub state: char,
+    /// Its arguments, each ended by a NUL.
+    pub arguments: Vec<u8>,
+    /// Its program, if we may know it.
+    pub program: Option<PathBuf>,
+    directory: OwnedFd,
+}
+
+/// The processes of our user for which `wanted` is true. Threads of the kernel and processes that have
+/// ended and were not reaped have no arguments and are left out.
+///
+/// # Errors
+/// `/proc` cannot be read, or shows not even this process (`hidepid`, another namespace): then nothing
+/// may be concluded from what it does not show.
+pub fn ours(wanted: impl Fn(&Glimpse<'_>) -> bool) -> io::Result<Vec<Process>> {
+    let proc = openat(CWD, "/proc", DIRECTORY, Mode::empty())?;
+    let user = rustix::process::geteuid().as_raw();
+    let (mut found, mut arguments, mut seen) = (Vec::new(), Vec::new(), false);
+    for entry in Dir::read_from(&proc)? {
+        let entry = entry?;
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        let Some(pid) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        seen |= i64::from(pid) == i64::from(std::process::id());
+        let Ok(owner) = statat(&proc, name, AtFlags::empty()) else { continue };
+        if owner.st_uid != user && owner.st_uid != 0 {
+            continue;
+        }
+        // What ends meanwhile is not there any more: that is no fault.
+        let Ok(directory) = openat(&proc, name, DIRECTORY, Mode::empty()) else { continue };
+        let hidden = owner.st_uid != user;
+        let process = look(directory, pid, (hidden, user), &mut arguments, &wanted);
+        found.extend(process.ok().flatten());
+    }
+    if seen {
+        Ok(found)
+    } else {
+        Err(io::Error::other("/proc does not show this process: it cannot be relied on"))
+    }
+}
+
+/// The process `pid`, whoever's it is; `None` when there is none.
+///
+/// # Errors
+/// As `open(2)`.
+pub fn of(pid: i32) -> io::Result<Option<Process>> {
+    let directory = match openat(CWD, format!("/proc/{pid}"), DIRECTORY, Mode::empty()) {
+        Err(Errno::NOENT) => return Ok(None),
+        directory => directory?,
+    };
+    let mut arguments = Vec::new();
+    match read_at(&directory, "cmdline", &mut arguments) {
+        Err(error) if is_gone(&error) => return Ok(None),
+        read => read?,
+    }
+    let program = program_of(&directory);
+    whole(directory, pid, arguments, program)
+}
+
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+fn look(
+    directory: OwnedFd,
+    pid: i32,
+    (hidden, user): (bool, u32),
+    arguments: &mut Vec<u8>,
+    wanted: &impl Fn(&Glimpse<'_>) -> bool,
+) -> io::Result<Option<Process>> {
+    read_at(&directory, "cmdline", arguments)?;
+    if arguments.is_empty() {
+        return Ok(None);
+    }
+    let program = if hidden { None } else { program_of(&directory) };
+    if !wanted(&Glimpse { pid, arguments, program: program.as_deref() }) {
+        return Ok(None);
+    }
+    if hidden && real_user(&directory)? != Some(user) {
+        return Ok(None);
+    }
+    whole(directory, pid, arguments.clone(), program)
+}
+
+fn whole(
+    directory: OwnedFd,
+    pid: i32,
+    arguments: Vec<u8>,
+    program: Option<PathBuf>,
+) -> io::Result<Option<Process>> {
+    let Some(stat) = stat(&directory)? else { return Ok(None) };
+    Ok(Some(Process {
+        identity: Identity { pid, start_ticks: stat.start_ticks },
+        parent: stat.parent,
+        group: stat.group,
+        session: stat.session,
+        state: stat.state,
+        arguments,
+        program,
+        directory,
+    }))
+}
+
+fn read_at(directory: &OwnedFd, name: &str, content: &mut Vec<u8>) -> io::Result<()> {
+    content.clear();
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let mut file = File::from(openat(directory, name, flags, Mode::empty())?);
+    // Not `read_to_end`: it asks first how long the file is, and files in /proc do not say.
+    let mut part = [0; 2_048];
+    loop {
+        match file.read(&mut part)? {
+            0 => return Ok(()),
+            length => content.extend_from_slice(&part[..length]),
+        }
+    }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::SRCH | Errno::NOENT))
+}
+
+/// The program's file, also one that was replaced since: the kernel marks that, and it is no part of
+/// the name.
+fn program_of(directory: &OwnedFd) -> Option<PathBuf> {
+    let link = readlinkat(directory, "exe", Vec::with_capacity(256)).ok()?;
+    let bytes = link.to_bytes();
+    let bytes = bytes.strip_suffix(b" (deleted)").unwrap_or(bytes);
+    Some(PathBuf::from(OsStr::from_bytes(bytes)))
+}
+
+/// The first number after `Uid:` in `status`.
+fn real_user(directory: &OwnedFd) -> io::Result<Option<u32>> {
+    let mut status = Vec::new();
+    read_at(directory, "status", &mut status)?;
+    let status = String::from_utf8_lossy(&status);
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+    Ok(line.and_then(|line| line.split_ascii_whitespace().next()?.parse().ok()))
+}
+
+struct Stat {
+    state: char,
+    parent: i32,
+    group: i32,
+    session: i32,
+    start_ticks: u64,
+}
+
+/// `proc_pid_stat(5)`; nothing when the process has been reaped.
+fn stat(directory: &OwnedFd) -> io::Result<Option<Stat>> {
+    let mut content = Vec::new();
+    match read_at(directory, "stat", &mut content) {
+        Err(error) if is_gone(&error) => return Ok(None),
+        read => read?,
+    }
+    parse_stat(&content).map(Some).ok_or_else(|| io::Error::other("a /proc/PID/stat that is none"))
+}
+
+/// The name stands in parentheses and may hold anything, more of them too: fields begin after the last.
+fn parse_stat(content: &[u8]) -> Option<Stat> {
+    let end = content.iter().rposition(|byte| *byte == b')')?;
+    let fields = std::str::from_utf8(content.get(end + 1..)?).ok()?;
+    let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
+    let number = |field: usize| fields.get(field - 3)?.parse::<i32>().ok();
+    Some(Stat {
+        state: fields.first()?.chars().next()?,
+        parent: number(4)?,
+        group: number(5)?,
+        session: number(6)?,
+        start_ticks: fields.get(22 - 3)?.parse().ok()?,
+    })
+}
+
+impl Process {
+    /// Its arguments, the name it was started by first.
+    pub fn words(&self) -> impl Iterator<Item = &[u8]> {
+        words(&self.arguments)
+    }
+
+    /// Its command line, for people.
+    #[must_use]
+    pub fn command(&self) -> String {
+        let words: Vec<_> = self.words().map(String::from_utf8_lossy).collect();
+        words.join(" ").chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+    }
+
+    /// How long after the machine's start it was started (`CLOCK_BOOTTIME`).
+    #[must_use]
+    pub fn started(&self) -> Duration {
+        let per_second = rustix::param::clock_ticks_per_second().max(1);
+        Duration::from_millis(self.identity.start_ticks.saturating_mul(1_000) / per_second)
+    }
+
+    /// The value of [`TAG`] in the environment that it was started with, if we may read that.
+    #[must_use]
+    pub fn tag(&self) -> Option<String> {
+        let mut environment = Vec::new();
+        read_at(&self.directory, "environ", &mut environment).ok()?;
+        let mut entries = environment.split(|byte| *byte == 0);
+        let value =
+            entries.find_map(|entry| entry.strip_prefix(TAG.as_bytes())?.strip_prefix(b"="));
+        value.map(|value| String::from_utf8_lossy(value).into_owned())
+    }
+
+    /// Where in the kernel it waits, for people; empty when it runs, or when that is not told.
+    #[must_use]
+    pub fn waits_in(&self) -> String {
+        let mut name = Vec::new();
+        // A kernel that does not tell is no fault.
+        let _ = read_at(&self.directory, "wchan", &mut name);
+        let name = String::from_utf8_lossy(&name).trim().to_owned();
+        if name == "0" { String::new() } else { name }
+    }
+
+    /// Its state now; `None` when it has ended, reaped or not.
+    ///
+    /// # Errors
+    /// As `read(2)`.
+    pub fn state_now(&self) -> io::Result<Option<char>> {
+        Ok(stat(&self.directory)?
+            .map(|stat| stat.state)
+            .filter(|state| !matches!(state, 'Z' | 'X')))
+    }
+
+    /// Sends it `signal`; says whether it was there to get it.
+    ///
+    /// # Errors
+    /// As `pidfd_send_signal(2)`.
+    pub fn signal(&self, signal: Signal) -> io::Result<bool> {
+        match pidfd_send_signal(&self.directory, signal) {
+            Ok(()) => Ok(true),
+            Err(Errno::SRCH) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// The arguments in `arguments`, each ended by a NUL.
+pub fn words(arguments: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let whole = arguments.strip_suffix(&[0]).unwrap_or(arguments);
+    whole.split(|byte| *byte == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, path::Path};
+
+    use crate::world::{
+        clock::{self, Clock, SystemClock},
+        process::{self, Launch},
+    };
+
+    use super::*;
+
+    /// A process that ends with the test, also with one that fails.
+    struct Child(process::Process);
+
+    impl Drop for Child {
+        fn drop(&mut self) {
+            end(&self.0);
+        }
+    }
+
+    fn launched(argv: &[&str]) -> Child {
+        let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
+        let file = || tempfile::tempfile().expect("a file");
+        let (stdout, stderr): (File, File) = (file(), file());
+        let launch = Launch { argv: &argv, bin: Path::new("/"), tag: "/t:test:7", stdout, stderr };
+        Child(process::start(launch).expect("starts"))
+    }
+
+    fn end(process: &process::Process) {
+        process.signal(Signal::KILL);
+        while process.reap().expect("ours").is_none() {
+            clock::pause(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn a_process_is_seen_with_all_that_tells_it() {
+        let Child(child) = &launched(&["sleep", "654321"]);
+        let found = ours(|glimpse| glimpse.arguments.ends_with(b"\x00654321\0")).expect("a look");
+        let [sleep] = &found[..] else { panic!("{found:#?}") };
+        assert_eq!(sleep.identity.pid, child.pid());
+        assert_eq!(i64::from(sleep.parent), i64::from(std::process::id()));
+        assert_eq!(sleep.group, child.pid());
+        assert!(sleep.program.as_ref().is_some_and(|path| path.ends_with("sleep")));
+        assert_eq!(sleep.tag().as_deref(), Some("/t:test:7"));
+        assert!(sleep.command().ends_with("sleep 654321"));
+        let age = SystemClock.moment().boot.saturating_sub(sleep.started());
+        assert!(age < Duration::from_secs(60), "{age:?}");
+        assert_eq!(of(child.pid()).expect("a look").expect("there").identity, sleep.identity);
+    }
+
+    #[test]
+    fn what_has_ended_gets_no_signal_and_has_no_state() {
+        let child = launched(&["sleep", "654322"]);
+        let pid = child.0.pid();
+        let sleep = of(pid).expect("a look").expect("there");
+        assert!(sleep.state_now().expect("a look").is_some());
+        drop(child);
+        assert_eq!(sleep.state_now().expect("a look"), None);
+        assert!(!sleep.signal(Signal::TERM).expect("nobody"));
+        assert!(of(pid).expect("a look").is_none_or(|other| other.identity != sleep.identity));
+    }
+
+    #[test]
+    fn a_name_with_parentheses_does_not_shift_the_fields() {
+        let stat = b"12 (x) R 1 () S 3 4 5 0 -1 4194560 0 0 0 0 1 2 0 0 20 0 1 0 777 0 0\n";
+        let stat = parse_stat(stat).expect("a stat");
+        assert_eq!((stat.state, stat.parent, stat.group, stat.session), ('S', 3, 4, 5));
+        assert_eq!(stat.start_ticks, 777);
+        assert!(parse_stat(b"12 (x").is_none() && parse_stat(b"").is_none());
+    }
+
+    #[test]
+    fn arguments_are_split_at_each_nul() {
+        let split = |arguments| words(arguments).map(<[u8]>::to_vec).collect::<Vec<_>>();
+        assert_eq!(split(b"a\0\0b\0"), [b"a".to_vec(), b"".to_vec(), b"b".to_vec()]);
+        assert_eq!(split(b"title without end"), [b"title without end".to_vec()]);
+    }
+}
