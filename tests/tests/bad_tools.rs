@@ -23,14 +23,15 @@ fn good_ones_go_on(station: &Station) {
     until("the good tool goes on beside the bad one", || (done() >= before + 2).then_some(()));
 }
 
-/// Nothing that a tool started is left: its children carry the station's tag in their environment.
-fn nothing_is_left(station: &Station) {
+/// Nothing that a tool started is left of a run, or of all: its children carry the station's tag in their
+/// environment.
+fn nothing_is_left(station: &Station, run: &str) {
     let home = station.home().display().to_string();
     until("no process of a run is left", || {
         let all = fs::read_dir("/proc").expect("a proc");
         let left = all.filter_map(Result::ok).filter(|entry| {
             let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
-            String::from_utf8_lossy(&environment).contains(&format!("IEPM_RUN={home}:pingd:"))
+            String::from_utf8_lossy(&environment).contains(&format!("IEPM_RUN={home}:pingd:{run}"))
         });
         (left.count() == 0).then_some(())
     });
@@ -44,7 +45,7 @@ fn a_tool_that_ignores_term_is_ended_at_its_limit() {
     assert_eq!(station.count(late), 0, "1 s, then INT, TERM and KILL a second apart");
     good_ones_go_on(&station);
     assert_eq!(daemons[1].terminate(), Some(0));
-    nothing_is_left(&station);
+    nothing_is_left(&station, "");
 }
 
 #[test]
@@ -53,7 +54,7 @@ fn a_tool_that_is_stopped_is_ended_too() {
     station.until_reason("loaded", "hung");
     good_ones_go_on(&station);
     daemons[1].terminate();
-    nothing_is_left(&station);
+    nothing_is_left(&station, "");
 }
 
 #[test]
@@ -63,7 +64,25 @@ fn what_a_tool_leaves_running_is_ended_with_it() {
     station.until_reason("rejected", "not understood");
     good_ones_go_on(&station);
     daemons[1].terminate();
-    nothing_is_left(&station);
+    nothing_is_left(&station, "");
+}
+
+#[test]
+fn what_left_the_group_of_its_run_is_ended_while_the_daemon_goes_on() {
+    let (station, mut daemons) =
+        station("setsid --fork sleep 600; setsid --fork sleep 601; echo gibberish");
+    station.until_reason("rejected", "not understood");
+    let first: i64 = station
+        .ask("SELECT MIN(scheduleID) FROM SCHEDULE WHERE state = 'rejected'")
+        .expect("a run");
+    nothing_is_left(&station, &first.to_string());
+    assert_eq!(daemons[1].ended(), None);
+    let zombies = format!("/proc/{}/task/{}/children", daemons[1].pid(), daemons[1].pid());
+    until("none stays unreaped", || {
+        let children = fs::read_to_string(&zombies).expect("a list");
+        let state = |pid: &str| fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        children.split(' ').all(|pid| !state(pid).contains(") Z")).then_some(())
+    });
 }
 
 #[test]

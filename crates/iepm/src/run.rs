@@ -19,6 +19,7 @@ use station::{
         signals::{self, Stop},
         spool::Spool,
         store::{self, NewRun, Session, Store, StoredSpec},
+        strays,
     },
 };
 
@@ -57,8 +58,13 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
     let Prepared { order, run } = prepared.map_err(|why| {
         Failure::new(Exit::NeedsPerson, format!("running {} to {}", args.tool, args.node)).why(why)
     })?;
+    if let Err(error) = strays::adopt() {
+        log::warn!("what the run leaves outside of its group cannot be ended: {error}");
+    }
     let started = order.start(PROGRAM, &config, &SystemClock.moment());
     let ended = started.and_then(|running| watch(running, &config, &stop));
+    // What is killed here is the machine's to reap.
+    let _ = strays::end(|_| false, |_| false);
     match ended {
         Ok(ending) => hand_over(&config, &mut store, &spool, ending),
         Err(reason) => fail(&mut store, run, &reason),

@@ -11,7 +11,7 @@ use station::{
         clock::{Clock, Moment, Monotonic},
         keepalive::BEAT,
         probe::{Order, Running},
-        signals,
+        signals, strays,
     },
 };
 
@@ -168,8 +168,13 @@ impl<'a> Crew<'a> {
 
     fn end(&mut self, index: usize) {
         let running = self.running.swap_remove(index);
-        match running.end(&self.daemon.clock.moment()) {
-            Ok(ending) => self.ledger.note(Outcome::Ended(Box::new(ending))),
+        let moment = self.daemon.clock.moment();
+        match running.end(&moment) {
+            Ok(ending) => {
+                self.ledger.note(Outcome::Ended(Box::new(ending)));
+                // Then it is looked for what the run has left.
+                self.next_beat = self.next_beat.min(moment.monotonic + CHECK);
+            }
             Err(running) => self.running.push(*running),
         }
     }
@@ -181,13 +186,24 @@ impl<'a> Crew<'a> {
         if moment.monotonic < self.next_beat {
             return;
         }
-        self.next_beat = moment.monotonic + if self.is_idle() { BEAT } else { CHECK };
+        let quiet = !self.end_strays() && self.is_idle();
+        self.next_beat = moment.monotonic + if quiet { BEAT } else { CHECK };
         if hangs {
             return;
         }
         let counts = format!("{} running, {} waiting", self.running.len(), self.agenda.len());
         let doing = health.outage.map_or(counts.clone(), |outage| format!("{counts}; {outage}"));
         self.daemon.keepalive.beat(moment, doing);
+    }
+
+    /// Ends what runs that are over have left outside of their groups; says whether some is there still.
+    fn end_strays(&self) -> bool {
+        let (program, config) = (self.kind.program, &self.daemon.config);
+        let is_run = |pid| self.running.iter().any(|running| running.pid() == pid);
+        let goes_on = |tag: &str| {
+            self.running.iter().any(|running| running.order().tag(program, config) == tag)
+        };
+        strays::end(is_run, goes_on)
     }
 
     fn is_idle(&self) -> bool {
@@ -239,6 +255,8 @@ impl<'a> Crew<'a> {
             running.kill();
             self.ledger.note(Outcome::PutBack(running.order().run));
         }
+        // What is killed here is the machine's to reap.
+        let _ = self.end_strays();
         let doing = "ended".to_owned();
         self.daemon.keepalive.beat(&self.daemon.clock.moment(), doing);
         self.ledger.close(&self.daemon.config);

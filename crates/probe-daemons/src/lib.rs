@@ -14,7 +14,7 @@ pub mod recovery;
 use station::{
     app::{Common, Exit, Failure},
     daemon::Daemon,
-    world::{clock::Clock, process, spool::Spool},
+    world::{clock::Clock, process, spool::Spool, strays},
 };
 
 use crate::{crew::Crew, ledger::Ledger};
@@ -45,6 +45,9 @@ pub struct Args {
 pub fn run(kind: Kind, args: &Args) -> Result<Exit, Failure> {
     let mut daemon = Daemon::begin(kind.program, &args.common)?;
     process::raise_descriptor_limit();
+    if let Err(error) = strays::adopt() {
+        log::warn!("what runs leave outside of their groups cannot be ended: {error}");
+    }
     let data = daemon.config.paths.data.clone();
     let spool = Spool::open(&data).map_err(|error| {
         Failure::new(Exit::TryLater, format!("preparing the data directory {}", data.display()))

@@ -12,3 +12,4 @@ pub mod processes;
 pub mod signals;
 pub mod spool;
 pub mod store;
+pub mod strays;

@@ -116,12 +116,18 @@ impl Order {
         })
     }
 
+    /// The tag of its processes.
+    #[must_use]
+    pub fn tag(&self, program: &str, config: &Config) -> String {
+        format!("{}{}", tag(&config.paths.home, program), self.run.schedule_id)
+    }
+
     fn launch(&self, program: &str, config: &Config) -> io::Result<(Process, File, File)> {
         let (stdout, stderr) = (memory("stdout")?, memory("stderr")?);
         let process = process::start(Launch {
             argv: &self.argv,
             bin: &config.paths.bin,
-            tag: &format!("{}{}", tag(&config.paths.home, program), self.run.schedule_id),
+            tag: &self.tag(program, config),
             stdout: stdout.try_clone()?,
             stderr: stderr.try_clone()?,
         })?;
@@ -146,6 +152,12 @@ impl Running {
     #[must_use]
     pub fn order(&self) -> &Order {
         &self.order
+    }
+
+    /// Its process, which leads its group.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.process.pid()
     }
 
     /// Readable when its process has ended.
