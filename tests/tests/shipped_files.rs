@@ -122,6 +122,11 @@ fn every_program_tells_its_version_its_help_and_its_man_page() {
         assert_eq!(run(&["--version"]), format!("{program} {}\n", env!("CARGO_PKG_VERSION")));
         assert!(run(&["--help"]).contains("--config"), "{program}");
         assert!(run(&["--generate", "man"]).contains(&format!(".TH {program}")), "{program}");
+        for name in run(&["--generate", "commands"]).split_whitespace() {
+            let page = run(&["--generate", "man", name]);
+            assert!(page.contains(&format!(".TH {program}-{name}")), "{page}");
+            assert!(page.contains("config"), "the options of all commands are on it: {page}");
+        }
         for shell in ["bash", "zsh", "fish"] {
             assert!(run(&["--generate", shell]).contains(program), "{program} {shell}");
         }

@@ -61,6 +61,8 @@ const PATIENCE: Duration = Duration::from_secs(6);
 const BATCH: usize = 10_000;
 /// A specification that is none has no interval; its failure is on record this often.
 const RETRY_BROKEN: Duration = Duration::from_secs(600);
+/// A result that was not loaded for so long, and whose file is not there, is lost.
+const RESULT_GONE: Duration = Duration::from_secs(86_400);
 /// The foreground program whose abandoned runs are closed here.
 const BY_HAND: &str = "iepm";
 
@@ -152,6 +154,7 @@ fn close(session: &mut dyn Session, config: &Config, at: &Circumstances) -> Resu
     // Also long after the clock was set back: a daemon may have held them until now.
     store::cancel_too_far_ahead(session, station, at.horizon() + plan::TOLERANCE)?;
     close_abandoned(session, config, at)?;
+    close_without_result(session, config, at)?;
     let reason = |tool: &str, testtype: &str| {
         at.away.clone().unwrap_or_else(|| nobody(config, tool, testtype))
     };
@@ -172,6 +175,30 @@ fn close_abandoned(
                 run,
                 &format!("{BY_HAND} run died before its result was written"),
             )?;
+        }
+    }
+    Ok(())
+}
+
+/// Closes runs whose result files are gone: somebody removed them, or put a copy of the database back
+/// that is older than they are. A day is time enough for a disk that is away to come back.
+fn close_without_result(
+    session: &mut dyn Session,
+    config: &Config,
+    at: &Circumstances,
+) -> Result<(), Error> {
+    let data = &config.paths.data;
+    let station = config.node.as_str();
+    let waiting = store::finished_long_ago(session, station, at.now - RESULT_GONE)?;
+    // A data directory that is not there says nothing about what is in it.
+    if waiting.is_empty() || !data.join("tmp").exists() {
+        return Ok(());
+    }
+    for (run, tool) in waiting {
+        let name = run::file_name(run, &tool);
+        if !data.join(&name).exists() {
+            let reason = format!("its result file {name} is gone from {}", data.display());
+            store::lose_result(session, run, &reason)?;
         }
     }
     Ok(())

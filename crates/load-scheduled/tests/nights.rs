@@ -285,6 +285,33 @@ fn a_row_that_is_no_specification_is_on_record_and_hinders_nobody() {
 }
 
 #[test]
+fn a_result_whose_file_is_gone_for_a_day_is_lost_and_one_that_waits_is_not() {
+    let mut night = Night::with(&[]);
+    let data = night.config.paths.data.clone();
+    for id in [1, 2] {
+        night
+            .look
+            .execute(
+                "INSERT INTO SCHEDULE (scheduleID, toolspecsID, srcNodeID, destNodeID, toolName, testtype, dueepoch, \
+                 due_us, latest_us, state, attempt, end_us) \
+                 VALUES (?, 1, 'station', 'n', 'ping', 'background', 0, 0, 0, 'finished', 1, ?)",
+                [id, night.now.wall.0],
+            )
+            .expect("a row");
+    }
+    let finished = |night: &Night| night.count("SCHEDULE WHERE state = 'finished'");
+    night.clock_moves(25 * HOUR, 90_000, 90_000);
+    night.cycle();
+    assert_eq!(finished(&night), 2, "a data directory that is away says nothing");
+    files::make_directory(&data.join("tmp")).expect("made");
+    std::fs::write(data.join("1.ping"), "waits").expect("room");
+    night.cycle();
+    assert_eq!(finished(&night), 1);
+    let reason = format!("its result file 2.ping is gone from {}", data.display());
+    assert_eq!(night.rows("lost"), [(1, reason)]);
+}
+
+#[test]
 fn a_database_that_was_never_made_is_named() {
     let mut store =
         Store::of(&Config::default_at(Path::new("/nowhere")).database, Duration::from_secs(1));

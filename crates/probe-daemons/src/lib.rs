@@ -3,10 +3,12 @@
 //!
 //! - [`agenda`] decides what starts when: a value.
 //! - [`crew`] is the loop: it starts, watches and ends processes.
-//! - [`ledger`] is the thread that writes files and rows, so that the loop never waits for them.
+//! - [`ledger`] is where the loop hands over what has ended, and `clerk` the thread behind it that writes
+//!   files and rows, so that the loop never waits for them.
 //! - [`recovery`] puts right what a killed daemon left.
 
 pub mod agenda;
+mod clerk;
 pub mod crew;
 pub mod ledger;
 pub mod recovery;
@@ -14,7 +16,8 @@ pub mod recovery;
 use station::{
     app::{Common, Exit, Failure},
     daemon::Daemon,
-    world::{clock::Clock, process, spool::Spool, strays},
+    words::config::Config,
+    world::{clock::Clock, process, spool::Spool, store::Claimant, strays},
 };
 
 use crate::{crew::Crew, ledger::Ledger};
@@ -26,6 +29,14 @@ pub struct Kind {
     pub program: &'static str,
     /// The tool whose runs it carries out.
     pub tool: &'static str,
+}
+
+impl Kind {
+    /// Who claims runs for this daemon.
+    #[must_use]
+    pub fn claimant(self, config: &Config) -> Claimant<'_> {
+        Claimant { station: config.node.as_str(), program: self.program, tool: self.tool }
+    }
 }
 
 /// The arguments of all of them.

@@ -25,6 +25,7 @@ pub(crate) struct Args {
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Pruned {
     readings: u64,
+    routes: u64,
     schedule: u64,
     loaded: u64,
     rejected: u64,
@@ -33,9 +34,9 @@ struct Pruned {
 pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
     let config = common.load()?;
     let pruned = prune(&config, SystemClock.now(), args.dry_run)?;
-    let Pruned { readings, schedule, loaded, rejected } = pruned;
+    let Pruned { readings, routes, schedule, loaded, rejected } = pruned;
     let told = format!(
-        "{readings} readings, {schedule} rows of SCHEDULE, {loaded} loaded and {rejected} rejected files"
+        "{readings} readings, {routes} routes, {schedule} rows of SCHEDULE, {loaded} loaded and {rejected} rejected files"
     );
     if args.dry_run {
         station::app::print(&format!("would delete {told}\n"))?;
@@ -48,11 +49,12 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
 fn prune(config: &Config, now: Timestamp, dry_run: bool) -> Result<Pruned, Failure> {
     let mut store = crate::store(config);
     let kept = &config.retention;
+    let failed = |error| Failure::store("pruning the database", error);
     let rows = rows::prune(&mut store, now - kept.readings, now - kept.schedule, dry_run);
-    let (readings, schedule) =
-        rows.map_err(|error| Failure::store("pruning the database", error))?;
+    let (readings, schedule) = rows.map_err(failed)?;
+    let routes = rows::prune_routes(&mut store, now - kept.readings, dry_run).map_err(failed)?;
     let data = &config.paths.data;
     let loaded = files::prune_days(&data.join("loaded"), now - kept.loaded, dry_run)?;
     let rejected = files::prune_files(&data.join("rejected"), now - kept.rejected, dry_run)?;
-    Ok(Pruned { readings, schedule, loaded, rejected })
+    Ok(Pruned { readings, routes, schedule, loaded, rejected })
 }

@@ -35,6 +35,36 @@ const SCHEDULE: Table = Table {
     delete: "DELETE FROM SCHEDULE WHERE scheduleID = ? AND state NOT IN ('pending', 'running', 'finished')",
 };
 
+/// Deletes routes that were seen last before `before`; says how many. Readings that name one are as old.
+pub(super) fn prune_routes(
+    store: &mut Store,
+    before: Timestamp,
+    dry_run: bool,
+) -> Result<u64, Error> {
+    let find = "SELECT routenoID FROM ROUTENO WHERE lastepoch < ? LIMIT ?";
+    let values = |most: u64| -> [Value<'static>; 2] { [before.seconds().into(), most.into()] };
+    if dry_run {
+        let found = |session: &mut dyn Session| {
+            store::all(session, find, &values(u64::MAX), |row| row.int(0))
+        };
+        return Ok(store.read(found)?.len() as u64);
+    }
+    let mut all = 0;
+    loop {
+        let rows = store.transaction(|session| {
+            let found = store::all(session, find, &values(BATCH), |row| row.int(0))?;
+            for row in &found {
+                session.execute("DELETE FROM ROUTENO WHERE routenoID = ?", &[(*row).into()])?;
+            }
+            Ok(found.len() as u64)
+        })?;
+        all += rows;
+        if rows < BATCH {
+            return Ok(all);
+        }
+    }
+}
+
 /// Deletes readings from before `readings` and rows of SCHEDULE from before `schedule`; says how many.
 pub(super) fn prune(
     store: &mut Store,
@@ -168,6 +198,21 @@ mod tests {
             station.rows("SELECT state FROM SCHEDULE WHERE dueepoch = 99 ORDER BY scheduleID");
         assert_eq!(left, [["pending"], ["running"], ["finished"]]);
         assert_eq!(station.rows("SELECT COUNT(*) FROM SCHEDULE"), [["9"]]);
+    }
+
+    #[test]
+    fn a_route_goes_when_it_was_seen_last_long_ago() {
+        let mut station = station();
+        station.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 6000) \
+             INSERT INTO ROUTENO (srcNodeID, destNodeID, routeno, route, firstepoch, lastepoch) \
+             SELECT 's', 'd', i, 'r', 0, i FROM n",
+            &[],
+        );
+        let at = Timestamp::from_seconds(5_990);
+        assert_eq!(prune_routes(&mut station.store, at, true).expect("counted"), 5_989);
+        assert_eq!(prune_routes(&mut station.store, at, false).expect("pruned"), 5_989);
+        assert_eq!(station.rows("SELECT MIN(lastepoch) FROM ROUTENO"), [["5990"]]);
     }
 
     #[test]

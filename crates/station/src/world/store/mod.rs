@@ -9,6 +9,8 @@
 //! behind its back is noticed, for otherwise a daemon would go on writing into a file without a name.
 
 mod agenda;
+mod claim;
+mod close;
 mod error;
 mod notes;
 mod schedule;
@@ -24,13 +26,14 @@ use crate::words::config::Database;
 pub use agenda::{
     DueSpec, Place, clear_agenda, due_specs, leave_off_agenda, new_specs, put_on_agenda,
 };
+pub use claim::{Claimant, Claimed, any_claimable, claim, running_of};
+pub use close::{
+    abandoned, cancel_switched_off, cancel_too_far_ahead, expire, fail, finish, finished_long_ago,
+    lose, lose_result, miss, put_back,
+};
 pub use error::{Error, Kind};
 pub use notes::{get_note, put_note};
-pub use schedule::{
-    Claimant, Claimed, Gap, NewRun, OpenRun, abandoned, any_claimable, cancel_switched_off,
-    cancel_too_far_ahead, claim, expire, fail, finish, insert_gap, insert_pending, insert_running,
-    lose, miss, put_back, running_of,
-};
+pub use schedule::{Gap, NewRun, OpenRun, insert_gap, insert_pending, insert_running};
 pub use schema::{LATEST, migrate, version};
 pub use specs::{StoredSpec, nodes, specs};
 pub use value::{Row, Value};

@@ -1,0 +1,205 @@
+//! How runs come to their ends: the transitions of SCHEDULE out of `running`, `pending` and `finished`.
+
+use crate::{
+    text::Timestamp,
+    words::run::{RunId, State},
+};
+
+use super::{super::probe::Order, Session, claim::run_id, error::Error, value::Value};
+
+/// Notes that a run's process has ended and its result waits as a file.
+///
+/// # Errors
+/// What the engine says.
+pub fn finish(
+    session: &mut dyn Session,
+    order: &Order,
+    (start, end): (Timestamp, Timestamp),
+    reason: Option<&str>,
+) -> Result<bool, Error> {
+    let run = order.run;
+    let values =
+        [start.into(), end.into(), reason.into(), run.schedule_id.into(), run.attempt.into()];
+    let changed = session.execute(
+        "UPDATE SCHEDULE SET state = 'finished', opentoolspecsID = NULL, start_us = ?, end_us = ?, reason = ? \
+         WHERE scheduleID = ? AND state = 'running' AND attempt = ?",
+        &values,
+    )?;
+    session.execute(
+        "UPDATE TOOLSPECS SET lastrunepoch = ? WHERE toolspecsID = ?",
+        &[start.seconds().into(), order.spec_id.into()],
+    )?;
+    Ok(changed == 1)
+}
+
+/// Notes that a run could not be started.
+///
+/// # Errors
+/// What the engine says.
+pub fn fail(session: &mut dyn Session, run: RunId, reason: &str) -> Result<bool, Error> {
+    leave_running(session, run, State::Failed, reason)
+}
+
+/// Notes that a run's daemon died while it ran.
+///
+/// # Errors
+/// What the engine says.
+pub fn lose(session: &mut dyn Session, run: RunId, reason: &str) -> Result<bool, Error> {
+    leave_running(session, run, State::Lost, reason)
+}
+
+/// Notes that a claimed run could not be started before its window passed.
+///
+/// # Errors
+/// What the engine says.
+pub fn miss(session: &mut dyn Session, run: RunId, reason: &str) -> Result<bool, Error> {
+    leave_running(session, run, State::Missed, reason)
+}
+
+fn leave_running(
+    session: &mut dyn Session,
+    run: RunId,
+    to: State,
+    reason: &str,
+) -> Result<bool, Error> {
+    leave(session, run, State::Running, to, reason)
+}
+
+/// Moves a run on, if it still is where it is to leave from.
+fn leave(
+    session: &mut dyn Session,
+    run: RunId,
+    from: State,
+    to: State,
+    reason: &str,
+) -> Result<bool, Error> {
+    let sql = "UPDATE SCHEDULE SET state = ?, opentoolspecsID = NULL, reason = ? \
+         WHERE scheduleID = ? AND state = ? AND attempt = ?";
+    let values = [
+        to.as_str().into(),
+        reason.into(),
+        run.schedule_id.into(),
+        from.as_str().into(),
+        run.attempt.into(),
+    ];
+    Ok(session.execute(sql, &values)? == 1)
+}
+
+/// Makes a claimed run pending again, that was not started or was ended with its daemon.
+///
+/// # Errors
+/// What the engine says.
+pub fn put_back(session: &mut dyn Session, run: RunId) -> Result<bool, Error> {
+    let changed = session.execute(
+        "UPDATE SCHEDULE SET state = 'pending', claimedby = NULL WHERE scheduleID = ? AND state = 'running' \
+         AND attempt = ?",
+        &[run.schedule_id.into(), run.attempt.into()],
+    )?;
+    Ok(changed == 1)
+}
+
+/// Marks as missed what is pending and may no longer start; `reason` is given the tool and the testtype.
+///
+/// # Errors
+/// What the engine says.
+pub fn expire(
+    session: &mut dyn Session,
+    station: &str,
+    now: Timestamp,
+    reason: &dyn Fn(&str, &str) -> String,
+) -> Result<u64, Error> {
+    let sql = "SELECT scheduleID, attempt, toolName, testtype FROM SCHEDULE \
+         WHERE state = 'pending' AND srcNodeID = ? AND latest_us < ?";
+    let late = super::all(session, sql, &[station.into(), now.into()], |row| {
+        Ok((run_id(row)?, row.text(2), row.text(3)))
+    })?;
+    let mut changed = 0;
+    for (run, tool, testtype) in late {
+        let why = reason(&tool, &testtype);
+        changed += u64::from(leave(session, run, State::Pending, State::Missed, &why)?);
+    }
+    Ok(changed)
+}
+
+/// Calls off what is pending of specifications that were switched off.
+///
+/// # Errors
+/// What the engine says.
+pub fn cancel_switched_off(session: &mut dyn Session, station: &str) -> Result<u64, Error> {
+    let sql = "SELECT s.scheduleID, s.attempt FROM SCHEDULE s JOIN TOOLSPECS t ON t.toolspecsID = s.toolspecsID \
+         WHERE s.state = 'pending' AND s.srcNodeID = ? AND t.toolDo = 0";
+    cancel(session, sql, &[station.into()], "its specification was switched off")
+}
+
+/// Calls off what is pending for later than `horizon`: it was scheduled before the clock was set back.
+///
+/// # Errors
+/// What the engine says.
+pub fn cancel_too_far_ahead(
+    session: &mut dyn Session,
+    station: &str,
+    horizon: Timestamp,
+) -> Result<u64, Error> {
+    let sql = "SELECT scheduleID, attempt FROM SCHEDULE WHERE state = 'pending' AND srcNodeID = ? AND due_us > ?";
+    cancel(
+        session,
+        sql,
+        &[station.into(), horizon.into()],
+        "the clock was set back after it was scheduled",
+    )
+}
+
+fn cancel(
+    session: &mut dyn Session,
+    sql: &str,
+    values: &[Value<'_>],
+    reason: &str,
+) -> Result<u64, Error> {
+    let runs = super::all(session, sql, values, run_id)?;
+    let mut changed = 0;
+    for run in runs {
+        changed += u64::from(leave(session, run, State::Pending, State::Cancelled, reason)?);
+    }
+    Ok(changed)
+}
+
+/// The runs that `program` began and whose time was up before `now`, with their tools.
+///
+/// # Errors
+/// What the engine says.
+pub fn abandoned(
+    session: &mut dyn Session,
+    station: &str,
+    program: &str,
+    now: Timestamp,
+) -> Result<Vec<(RunId, String)>, Error> {
+    let sql = "SELECT scheduleID, attempt, toolName FROM SCHEDULE WHERE state = 'running' AND srcNodeID = ? \
+         AND claimedby = ? AND due_us + limit_s * 1000000 < ?";
+    super::all(session, sql, &[station.into(), program.into(), now.into()], |row| {
+        Ok((run_id(row)?, row.text(2)))
+    })
+}
+
+/// The runs whose results have waited for the loader since before `before`, with their tools.
+///
+/// # Errors
+/// What the engine says.
+pub fn finished_long_ago(
+    session: &mut dyn Session,
+    station: &str,
+    before: Timestamp,
+) -> Result<Vec<(RunId, String)>, Error> {
+    let sql = "SELECT scheduleID, attempt, toolName FROM SCHEDULE WHERE state = 'finished' AND srcNodeID = ? \
+         AND end_us < ?";
+    super::all(session, sql, &[station.into(), before.into()], |row| {
+        Ok((run_id(row)?, row.text(2)))
+    })
+}
+
+/// Notes that the result of a run that had finished is gone.
+///
+/// # Errors
+/// What the engine says.
+pub fn lose_result(session: &mut dyn Session, run: RunId, reason: &str) -> Result<bool, Error> {
+    leave(session, run, State::Finished, State::Lost, reason)
+}
