@@ -1,6 +1,6 @@
 //! Result files that were loaded or rejected long ago.
 
-use std::{fs, io, path::Path, time::SystemTime};
+use std::{fs, io, path::Path};
 
 use station::{
     app::{Exit, Failure},
@@ -61,8 +61,7 @@ pub(super) fn prune_files(folder: &Path, before: Timestamp, dry_run: bool) -> Re
 
 fn written(entry: &DirEntry) -> Option<Timestamp> {
     let modified = entry.metadata().ok()?.modified().ok()?;
-    let since = modified.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-    Some(Timestamp(0) + since)
+    Some(Timestamp::of(modified))
 }
 
 /// An entry; nothing for one that somebody else has removed meanwhile.
@@ -90,7 +89,10 @@ fn failed(path: &Path, error: io::Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs::File, time::Duration};
+    use std::{
+        fs::File,
+        time::{Duration, SystemTime},
+    };
 
     use super::*;
 

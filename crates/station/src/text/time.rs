@@ -1,6 +1,11 @@
 //! Points and lengths of time as values; nobody here reads a clock.
 
-use std::{fmt, ops::Add, ops::Sub, str::FromStr, time::Duration};
+use std::{
+    fmt,
+    ops::{Add, Sub},
+    str::FromStr,
+    time::{Duration, SystemTime},
+};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
@@ -17,6 +22,15 @@ impl Timestamp {
     #[must_use]
     pub const fn from_seconds(seconds: i64) -> Self {
         Self(seconds.saturating_mul(1_000_000))
+    }
+
+    /// The time that a file system or the standard library tells, also one before 1970.
+    #[must_use]
+    pub fn of(time: SystemTime) -> Self {
+        match time.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(since) => Self(0) + since,
+            Err(before) => Self(0) - before.duration(),
+        }
     }
 
     /// Whole seconds since the epoch, rounded down: what the `*epoch` columns hold.

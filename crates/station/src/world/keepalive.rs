@@ -15,11 +15,14 @@
 //! The file is not fsynced: after a power loss the boot id makes it worthless anyway.
 
 use std::{
-    fs, io,
+    fs::{self, OpenOptions},
+    io::{self, Read},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -30,6 +33,9 @@ use crate::text::Timestamp;
 
 /// The longest time between two cycles of an idle daemon: several go by before a file is stale.
 pub const BEAT: Duration = Duration::from_secs(10);
+
+/// More than any keep-alive file of ours holds, bytes.
+const LONGEST: u64 = 64 * 1024;
 
 /// What a keep-alive file holds, as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,13 +105,28 @@ impl KeepAlive {
 /// What a daemon's file says; `None` if there is none, or none that can be read as one.
 ///
 /// # Errors
-/// As `open(2)` and `read(2)`.
+/// As `open(2)` and `read(2)`; a link is none of ours.
 pub fn look(folder: &Path, daemon: &str) -> io::Result<Option<Alive>> {
-    match fs::read(path(folder, daemon)) {
-        Ok(content) => Ok(serde_json::from_slice(&content).ok()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
+    Ok(read(folder, daemon)?.and_then(|(content, _)| serde_json::from_slice(&content).ok()))
+}
+
+/// The content of a daemon's file and when it was written last, whatever it holds: foreign daemons
+/// merely touch theirs. `None` if there is none.
+///
+/// # Errors
+/// As `open(2)` and `read(2)`; a link is none of ours.
+pub fn read(folder: &Path, daemon: &str) -> io::Result<Option<(Vec<u8>, Timestamp)>> {
+    let no_link = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or(0);
+    let opened = OpenOptions::new().read(true).custom_flags(no_link).open(path(folder, daemon));
+    let mut file = match opened {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let modified = Timestamp::of(file.metadata()?.modified()?);
+    let mut content = Vec::new();
+    file.by_ref().take(LONGEST).read_to_end(&mut content)?;
+    Ok(Some((content, modified)))
 }
 
 impl Alive {

@@ -76,6 +76,21 @@ pub fn is_held(folder: &Path, name: &str) -> io::Result<bool> {
     }
 }
 
+/// The pid that the holder of a lock wrote into it; `None` while nobody holds it.
+///
+/// # Errors
+/// As [`is_held`], and as `read(2)`.
+pub fn holder(folder: &Path, name: &str) -> io::Result<Option<i32>> {
+    if !is_held(folder, name)? {
+        return Ok(None);
+    }
+    let written = std::fs::read_to_string(path(folder, name))?;
+    let pid = written.trim().parse().map_err(|_| {
+        io::Error::other(format!("{} is held and names no pid", path(folder, name).display()))
+    })?;
+    Ok(Some(pid))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,7 +103,10 @@ mod tests {
         assert!(lock.is_some() && is_held(folder.path(), "pingd").expect("a look"));
         assert!(try_lock(folder.path(), "pingd").expect("a try").is_none());
         assert!(try_lock(folder.path(), "traced").expect("a try").is_some());
+        let own = i32::try_from(std::process::id()).expect("small");
+        assert_eq!(holder(folder.path(), "pingd").expect("a look"), Some(own));
         drop(lock);
+        assert_eq!(holder(folder.path(), "pingd").expect("a look"), None);
         assert!(try_lock(folder.path(), "pingd").expect("a try").is_some());
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod detached;
+pub mod ending;
 pub mod files;
 pub mod hold;
 pub mod inbox;
