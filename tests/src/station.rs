@@ -9,6 +9,7 @@ use std::{
 };
 
 use rusqlite::{Connection, OpenFlags, types::FromSql};
+use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 
 use crate::{
@@ -18,8 +19,9 @@ use crate::{
 };
 
 /// The programs of the suite that a story may call.
-const PROGRAMS: [&str; 10] = [
+const PROGRAMS: [&str; 11] = [
     "iepm",
+    "keep-em-alive",
     "load-scheduled",
     "pingd",
     "traced",
@@ -98,6 +100,16 @@ impl Station {
     /// A path below its home.
     pub fn path(&self, below: &str) -> PathBuf {
         self.home.join(below)
+    }
+
+    /// The pid of the program that holds a lock of the station.
+    pub fn holder_of(&self, name: &str) -> Option<i32> {
+        let path = self.path(&format!("keepalives/{name}.lock"));
+        let file = fs::File::open(&path).ok()?;
+        match flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => None,
+            Err(_) => fs::read_to_string(path).ok()?.trim().parse().ok(),
+        }
     }
 
     /// Writes the nodes and the specifications, as csv rows, and applies them.

@@ -7,6 +7,7 @@
 
 mod apply;
 mod check;
+mod hold;
 mod init;
 mod invariants;
 mod load;
@@ -65,6 +66,10 @@ enum Command {
     Run(run::Args),
     /// Bring the database's schema to this version
     Migrate(migrate::Args),
+    /// Keep the watchdogs off while you work on the station
+    Hold(hold::Args),
+    /// End a hold
+    Release,
     /// Delete what is older than the configuration keeps; for cron
     Prune(prune::Args),
 }
@@ -83,6 +88,8 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         Command::Status(args) => status::run(args, common),
         Command::Run(args) => run::run(args, common),
         Command::Migrate(args) => migrate::run(args, common),
+        Command::Hold(args) => hold::hold(args, common),
+        Command::Release => hold::release(common),
         Command::Prune(args) => prune::run(args, common),
     }
 }

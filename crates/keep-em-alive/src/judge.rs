@@ -14,7 +14,7 @@ use station::{
 };
 
 /// Two looks that are closer together count as one: somebody called the program by hand.
-const APART: Duration = Duration::from_secs(20);
+const APART: Duration = Duration::from_secs(10);
 
 /// What a daemon's keep-alive file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -250,7 +250,8 @@ mod tests {
     fn another_process_of_the_same_name_is_not_the_one_that_was_suspected() {
         let mut memory = Memory::default();
         let _ = judge(&beating(1_000), &mut memory, &at(1_200));
-        let other = Seen { running: Some(Identity { pid: 100, start_ticks: 9_000 }), ..beating(1_000) };
+        let other =
+            Seen { running: Some(Identity { pid: 100, start_ticks: 9_000 }), ..beating(1_000) };
         assert_eq!(judge(&other, &mut memory, &at(1_260)), Verdict::Suspect(seconds(260)));
     }
 
@@ -272,7 +273,10 @@ mod tests {
         for (now, wall) in [(1_000, i64::MAX), (1_500, 7), (2_000, i64::MAX), (2_100, i64::MAX)] {
             assert_eq!(judge(&touched(wall), &mut memory, &at(now)), Verdict::Well, "{now}");
         }
-        assert_eq!(judge(&touched(i64::MAX), &mut memory, &at(2_121)), Verdict::Suspect(seconds(121)));
+        assert_eq!(
+            judge(&touched(i64::MAX), &mut memory, &at(2_121)),
+            Verdict::Suspect(seconds(121))
+        );
     }
 
     #[test]

@@ -14,6 +14,7 @@ use station::{
     words::config::Config,
     world::{
         clock::{Clock, Monotonic, SystemClock},
+        keepalive::{BEAT, KeepAlive},
         process::{self, Launch, Process, Signal, Status},
         signals::{self, Stop},
         spool::Spool,
@@ -46,8 +47,8 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     let mut daemon = Daemon::begin("load-datad", &args.common)?;
     let mut well = true;
     let mut outage = Outage::default();
-    daemon.cycles(args.once, |config, moment, stop| {
-        let troubles = round(config, stop);
+    daemon.cycles(args.once, |config, moment, stop, keepalive| {
+        let troubles = round(config, stop, keepalive);
         well = troubles.is_empty();
         outage.note(moment.wall, if well { Ok(()) } else { Err(troubles.join("; ")) });
         let pause = if well { config.load_pause } else { config.load_pause * AFTER_TROUBLE };
@@ -57,7 +58,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
 }
 
 /// Calls all loaders that have something to do; says what went wrong.
-fn round(config: &Config, stop: &Stop) -> Vec<String> {
+fn round(config: &Config, stop: &Stop, keepalive: &mut KeepAlive) -> Vec<String> {
     let spool = match Spool::open(&config.paths.data) {
         Ok(spool) => spool,
         Err(error) => {
@@ -69,19 +70,29 @@ fn round(config: &Config, stop: &Stop) -> Vec<String> {
         match spool.waiting(Some(tool.as_str())).and_then(|mut files| files.next().transpose()) {
             Ok(None) => {}
             Ok(Some(_)) => {
-                troubles.extend(call_unless_stopped(config, &own_loader(config, tool), stop));
+                troubles.extend(call_unless_stopped(
+                    config,
+                    &own_loader(config, tool),
+                    stop,
+                    keepalive,
+                ));
             }
             Err(error) => troubles.push(format!("looking for files of {tool}: {error}")),
         }
     }
     for loader in &config.loaders {
-        troubles.extend(call_unless_stopped(config, &[loader.to_string()], stop));
+        troubles.extend(call_unless_stopped(config, &[loader.to_string()], stop, keepalive));
     }
     troubles
 }
 
-fn call_unless_stopped(config: &Config, words: &[String], stop: &Stop) -> Option<String> {
-    if stop.asked() { None } else { call(config, words, stop).err() }
+fn call_unless_stopped(
+    config: &Config,
+    words: &[String],
+    stop: &Stop,
+    keepalive: &mut KeepAlive,
+) -> Option<String> {
+    if stop.asked() { None } else { call(config, words, stop, keepalive).err() }
 }
 
 fn own_loader(config: &Config, tool: &ToolName) -> Vec<String> {
@@ -96,15 +107,23 @@ fn path(path: &std::path::Path) -> String {
 }
 
 /// Runs a loader to its end, or ends it: when it hangs, and when the daemon is asked to end.
-fn call(config: &Config, words: &[String], stop: &Stop) -> Result<(), String> {
+fn call(
+    config: &Config,
+    words: &[String],
+    stop: &Stop,
+    keepalive: &mut KeepAlive,
+) -> Result<(), String> {
     let name = words.iter().take(2).cloned().collect::<Vec<_>>().join(" ");
     let process = start(config, words).map_err(|error| format!("cannot start {name}: {error}"))?;
     let begun = SystemClock.moment().monotonic;
     let mut insistence = Insistence { until: begun + LIMIT, asked: false };
     loop {
-        let now = SystemClock.moment().monotonic;
+        let moment = SystemClock.moment();
+        let now = moment.monotonic;
+        // A loader has its limit; the daemon that waits for it does not hang.
+        keepalive.beat(&moment, format!("waiting for {name}"));
         let fds = if insistence.asked { vec![process.fd()] } else { vec![process.fd(), stop.fd()] };
-        signals::wait_for(&fds, now.until(insistence.until));
+        signals::wait_for(&fds, now.until(insistence.until).min(BEAT));
         if let Some(status) =
             process.reap().map_err(|error| format!("cannot wait for {name}: {error}"))?
         {

@@ -88,7 +88,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     let mut before = None;
     let mut missing = false;
     let mut failed = None;
-    daemon.cycles(args.once, |config, moment, _| {
+    daemon.cycles(args.once, |config, moment, _, _| {
         let result = cycle(&mut store, config, moment, before.as_ref());
         failed = result.as_ref().err().cloned();
         let Some(tally) = outage.note(moment.wall, result) else {

@@ -48,14 +48,15 @@ impl Daemon {
     }
 
     /// Does cycles until a stop is asked for, or just one. A cycle says what the daemon is about and
-    /// how long it may rest.
+    /// how long it may rest; one that takes long beats by itself while it gets on.
     pub fn cycles(
         &mut self,
         once: bool,
-        mut cycle: impl FnMut(&Config, &Moment, &Stop) -> (String, Duration),
+        mut cycle: impl FnMut(&Config, &Moment, &Stop, &mut KeepAlive) -> (String, Duration),
     ) {
         loop {
-            let (doing, rest) = cycle(&self.config, &self.clock.moment(), &self.stop);
+            let moment = self.clock.moment();
+            let (doing, rest) = cycle(&self.config, &moment, &self.stop, &mut self.keepalive);
             self.keepalive.beat(&self.clock.moment(), doing.clone());
             if once || self.stop.asked() {
                 break;

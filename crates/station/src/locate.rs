@@ -47,6 +47,46 @@ impl Common {
         read(&path, &home)
     }
 
+    /// As [`Self::load`], for watchdogs, which must go on when somebody has broken the configuration:
+    /// then it is the last good one, and what is wrong now.
+    ///
+    /// # Errors
+    /// As [`Self::load`], when there never was a good one.
+    pub fn load_or_last_good(&self) -> Result<(Config, Option<Failure>), Failure> {
+        let failure = match self.load() {
+            Ok(config) => {
+                if let Err(error) = remember(&config) {
+                    log::warn!("cannot keep a copy of the configuration: {error}");
+                }
+                return Ok((config, None));
+            }
+            Err(failure) => failure,
+        };
+        match self.last_good() {
+            Some(config) => Ok((config, Some(failure))),
+            None => Err(failure),
+        }
+    }
+
+    /// The copy of the last good configuration, from where the broken one, or none, says that it is.
+    fn last_good(&self) -> Option<Config> {
+        let (path, home) = self.place().unwrap_or_else(|_| {
+            let home = self.home();
+            (home.join("iepm.toml"), home)
+        });
+        let broken = fs::read_to_string(&path).unwrap_or_default();
+        let keepalives = config::parse(&broken, &home).0.paths.keepalives;
+        let text = fs::read_to_string(keepalives.join(LAST_GOOD)).ok()?;
+        let (config, mistakes) = config::parse(&text, &home);
+        if mistakes.is_empty() { complete(config, &path).ok() } else { None }
+    }
+
+    /// The station's home, if no file names it.
+    fn home(&self) -> PathBuf {
+        let home = self.home.clone().or_else(|| from_env("IEPM_HOME"));
+        home.or_else(home_of_program).unwrap_or_else(|| PathBuf::from(USUAL_HOME))
+    }
+
     /// Where the configuration is, unread, and the station's home if the file does not name one.
     ///
     /// # Errors
@@ -62,8 +102,7 @@ impl Common {
         if let Some(path) = self.config.clone().or_else(|| from_env("IEPM_CONFIG")) {
             return Ok((path, self.home.clone()));
         }
-        let home = self.home.clone().or_else(|| from_env("IEPM_HOME"));
-        let home = home.or_else(home_of_program).unwrap_or_else(|| PathBuf::from(USUAL_HOME));
+        let home = self.home();
         let (own, shared) = (home.join("iepm.toml"), PathBuf::from(SYSTEM_WIDE));
         if own.try_exists().unwrap_or(true) {
             Ok((own, Some(home)))
@@ -78,6 +117,19 @@ impl Common {
     }
 }
 
+/// The copy of the last good configuration, in the directory of the keep-alive files.
+const LAST_GOOD: &str = "iepm.toml.good";
+
+/// Keeps a copy of a good configuration, if there is none of it yet.
+fn remember(config: &Config) -> std::io::Result<()> {
+    let (text, copy) = (fs::read(&config.paths.file)?, config.paths.keepalives.join(LAST_GOOD));
+    if fs::read(&copy).is_ok_and(|old| old == text) {
+        return Ok(());
+    }
+    files::make_directory(&config.paths.keepalives)?;
+    files::replace(&copy, &text, files::Durable::AgainstPowerLoss)
+}
+
 fn from_env(name: &str) -> Option<PathBuf> {
     env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
@@ -86,7 +138,9 @@ fn from_env(name: &str) -> Option<PathBuf> {
 fn home_of_program() -> Option<PathBuf> {
     let program = env::current_exe().ok()?;
     let home = program.parent()?.parent()?;
-    home.join("iepm.toml").exists().then(|| home.to_path_buf())
+    // A station whose configuration was removed is still the one that is meant.
+    let is_station = ["iepm.toml", "keepalives"].iter().any(|name| home.join(name).exists());
+    is_station.then(|| home.to_path_buf())
 }
 
 fn directory_of(path: &Path) -> PathBuf {
@@ -106,12 +160,9 @@ pub(crate) fn read(path: &Path, home: &Path) -> Result<Config, Failure> {
     }
     let text = fs::read_to_string(path).map_err(|error| reading().because(error))?;
     let home = std::path::absolute(home).map_err(|error| reading().because(error))?;
-    let (mut config, mistakes) = config::parse(&text, &home);
+    let (config, mistakes) = config::parse(&text, &home);
     if mistakes.is_empty() {
-        // One way to write it: processes are known by it.
-        config.paths.home = config.paths.home.canonicalize().unwrap_or(config.paths.home);
-        config.paths.file = std::path::absolute(path).map_err(|error| reading().because(error))?;
-        return Ok(config);
+        return complete(config, path).map_err(|error| reading().because(error));
     }
     let cited = cite_all(&shown.to_string(), &text, &mistakes);
     let count = if mistakes.len() == 1 {
@@ -120,4 +171,12 @@ pub(crate) fn read(path: &Path, home: &Path) -> Result<Config, Failure> {
         format!("{} mistakes", mistakes.len())
     };
     Err(Failure::new(Exit::Config, format!("the configuration has {count}\n{cited}")))
+}
+
+/// Adds to a configuration where it was read from.
+fn complete(mut config: Config, path: &Path) -> std::io::Result<Config> {
+    // One way to write it: processes are known by it.
+    config.paths.home = config.paths.home.canonicalize().unwrap_or(config.paths.home);
+    config.paths.file = std::path::absolute(path)?;
+    Ok(config)
 }

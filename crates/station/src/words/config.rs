@@ -32,8 +32,19 @@ pub struct Config {
     pub loaders: Vec<ProgramName>,
     /// How long `load-datad` rests between rounds.
     pub load_pause: Duration,
+    /// What `keep-em-alive` looks after.
+    pub watch: Watch,
     /// What `iepm prune` keeps.
     pub retention: Retention,
+}
+
+/// What `keep-em-alive` looks after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watch {
+    /// The daemons; nothing: those of the suite that are installed.
+    pub daemons: Option<Vec<ProgramName>>,
+    /// A daemon that has not come round for so long hangs.
+    pub stale_after: Duration,
 }
 
 /// Where the database is.
@@ -100,6 +111,7 @@ pub fn parse(content: &str, home: &Path) -> (Config, Vec<Mistake>) {
         probetypes: settings.get("load", "probetypes", default_probetypes(), list(str::parse)),
         loaders: settings.get("load", "loaders", Vec::new(), list(str::parse)),
         load_pause: length(&mut settings, ("load", "pause"), 5 * SECOND, (SECOND, DAY / 24)),
+        watch: watch(&mut settings),
         retention: retention(&mut settings),
         paths,
     };
@@ -125,6 +137,14 @@ fn paths(settings: &mut Settings<'_>, home: PathBuf) -> Paths {
         data: path("data"),
         log: path("log"),
         home,
+    }
+}
+
+fn watch(settings: &mut Settings<'_>) -> Watch {
+    Watch {
+        daemons: settings.get("watch", "daemons", None, |value| list(str::parse)(value).map(Some)),
+        // Daemons come round every 10 seconds; one whose ledger hangs stops doing so after 120.
+        stale_after: length(settings, ("watch", "stale-after"), 120 * SECOND, (15 * SECOND, DAY)),
     }
 }
 

@@ -55,8 +55,9 @@ impl Restarts {
     /// stands for what it reads, and changes when that does.
     #[must_use]
     pub fn verdict(&self, boot: Duration, boot_id: &str, configuration: &str) -> Verdict {
-        if self.wrong.as_deref() == Some(configuration) {
-            return Verdict::Wrong;
+        if let Some(wrong) = &self.wrong {
+            // What ended for its configuration has nothing to do with crashing.
+            return if wrong == configuration { Verdict::Wrong } else { Verdict::Now };
         }
         if self.boot_id != boot_id || self.in_a_row == 0 {
             return Verdict::Now;
@@ -83,6 +84,11 @@ impl Restarts {
         self.in_a_row == LOOP
     }
 
+    /// Notes that the last start came too early, for reasons that will pass: it does not count.
+    pub fn not_now(&mut self) {
+        self.in_a_row = self.in_a_row.saturating_sub(1);
+    }
+
     /// Notes that it is up; says whether that ends a crash loop: it has been up long enough.
     pub fn up(&mut self, boot: Duration) -> bool {
         let since = boot.saturating_sub(Duration::from_micros(self.last_us));
@@ -99,6 +105,12 @@ impl Restarts {
         let new = self.wrong.as_deref() != Some(configuration);
         self.wrong = Some(configuration.to_owned());
         new
+    }
+
+    /// Whether it ended for a wrong configuration.
+    #[must_use]
+    pub fn is_wrong(&self) -> bool {
+        self.wrong.is_some()
     }
 
     /// Starts in a row that did not stay up.

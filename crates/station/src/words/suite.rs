@@ -6,6 +6,10 @@ use super::toolspec::TestType;
 pub const BUILT: [&str; 6] =
     ["load-datad", "load-scheduled", "pingd", "traced", "owpingd", "pathchirpd"];
 
+/// All daemons of the suite, as the original had them. Those that are not installed are not missed.
+pub const DAEMONS: [&str; 7] =
+    ["bw-synchd", "load-datad", "load-scheduled", "owpingd", "pathchirpd", "pingd", "traced"];
+
 /// The programs that start probes, as the kernel names them (15 characters at most).
 pub const PROGRAMS: [&str; 6] = ["pingd", "traced", "owpingd", "pathchirpd", "bw-synchd", "iepm"];
 

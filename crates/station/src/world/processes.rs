@@ -226,6 +226,18 @@ fn parse_stat(content: &[u8]) -> Option<Stat> {
     })
 }
 
+impl Glimpse<'_> {
+    /// Whether it is a program of this name, or a script of this name that an interpreter runs: by its
+    /// file, or by what it was called (the first argument, or, for a script, the second).
+    #[must_use]
+    pub fn is_called(&self, name: &str) -> bool {
+        let base = |word: &[u8]| word.rsplit(|byte| *byte == b'/').next() == Some(name.as_bytes());
+        let by_file = self.program.is_some_and(|path| base(path.as_os_str().as_bytes()));
+        let mut words = words(self.arguments);
+        by_file || words.next().is_some_and(base) || words.next().is_some_and(base)
+    }
+}
+
 impl Process {
     /// Its arguments, the name it was started by first.
     pub fn words(&self) -> impl Iterator<Item = &[u8]> {
