@@ -1,6 +1,7 @@
 //! The machine: each part small, and the only place where its system calls are made.
 
 pub mod clock;
+pub mod detached;
 pub mod files;
 pub mod hold;
 pub mod inbox;

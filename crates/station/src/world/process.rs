@@ -166,7 +166,7 @@ impl Process {
 }
 
 impl Status {
-    fn of(status: &WaitIdStatus) -> Self {
+    pub(super) fn of(status: &WaitIdStatus) -> Self {
         match status.terminating_signal() {
             Some(signal) => Self::Signalled(signal),
             None => Self::Exited(status.exit_status().unwrap_or(-1)),
