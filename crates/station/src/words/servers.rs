@@ -4,7 +4,12 @@
 //! off. Without a directory a server is looked for as tools are, in the station's `bin` and then in
 //! PATH; a relative directory lies below the station's home. The parameters are those of [`super::shell`].
 
-use std::path::{Component, Path, PathBuf};
+use std::{
+    fmt,
+    path::{Component, Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 use crate::text::{Mistake, ProgramName, Span, word_fault};
 
@@ -25,6 +30,77 @@ pub struct Server {
     pub line: String,
     /// Where its name stands.
     pub span: Span,
+}
+
+/// What `iepm.toml` demands of a server beyond that it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Demand {
+    /// The server's name.
+    pub name: ProgramName,
+    /// The ports that it must listen on.
+    pub listens: Vec<Port>,
+    /// The words of a command that ends well if the server answers; empty: none.
+    pub test: Vec<String>,
+    /// How long that command may take.
+    pub test_limit: Duration,
+    /// Where the name stands.
+    pub span: Span,
+}
+
+/// How a port is listened on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// TCP: a socket listens.
+    Tcp,
+    /// UDP: a socket is bound.
+    Udp,
+}
+
+/// A port of this machine, as it is written: `tcp:5000`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Port {
+    /// Of which protocol.
+    pub protocol: Protocol,
+    /// Its number.
+    pub number: u16,
+}
+
+impl FromStr for Port {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("expected tcp:PORT or udp:PORT, found \"{text}\"");
+        let (protocol, number) = text.split_once(':').ok_or_else(wrong)?;
+        let protocol = match protocol {
+            "tcp" => Protocol::Tcp,
+            "udp" => Protocol::Udp,
+            _ => return Err(wrong()),
+        };
+        let number = number.parse().ok().filter(|number| *number > 0).ok_or_else(wrong)?;
+        Ok(Self { protocol, number })
+    }
+}
+
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let protocol = match self.protocol {
+            Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
+        };
+        write!(f, "{protocol}:{}", self.number)
+    }
+}
+
+/// The words of a demand's test.
+///
+/// # Errors
+/// What a shell would act on, or a program that is named by a relative path.
+pub(super) fn test(text: &str) -> Result<Vec<String>, String> {
+    let words = shell::command(text)?;
+    let program = words.first().map_or("", String::as_str);
+    if program.contains('/') && !program.starts_with('/') {
+        return Err(format!("expected an absolute path or a bare name, found \"{program}\""));
+    }
+    Ok(words)
 }
 
 /// Reads the file: all right lines, all mistakes.

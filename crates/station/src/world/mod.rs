@@ -10,6 +10,8 @@ pub mod lock;
 pub mod probe;
 pub mod process;
 pub mod processes;
+pub mod servers;
 pub mod signals;
+pub mod sockets;
 pub mod spool;
 pub mod store;
