@@ -34,10 +34,10 @@ const WITH_WORD: [&str; 4] = ["-o", "+o", "-I", "-W"];
 /// The program of a server.
 ///
 /// # Errors
-/// Says that it is not installed, and where it was looked for.
+/// Says, in words that follow on its name, that it is not installed, and where it was looked for.
 pub fn program(server: &Server, paths: &Paths) -> Result<PathBuf, String> {
     let name = server.name.as_str();
-    let missing = |place: String| format!("{name} is not installed: {place}");
+    let missing = |place: String| format!("is not installed: {place}");
     if server.directory.as_os_str().is_empty() {
         let bin = paths.bin.display();
         return process::find(name, &paths.bin)
@@ -182,13 +182,10 @@ mod tests {
         assert_eq!(found("thrulayd,,"), Ok(home.path().join("bin/thrulayd")));
         assert_eq!(found("sh,/bin,"), Ok("/bin/sh".into()));
         assert!(found("sh,,").is_ok());
-        assert!(found("sh,bin,").is_err_and(|told| told.starts_with("sh is not installed: /")));
+        assert!(found("sh,bin,").is_err_and(|told| told.starts_with("is not installed: /")));
         let told = found("no-such-server,,").expect_err("not there");
         let bin = home.path().join("bin");
-        let expected = format!(
-            "no-such-server is not installed: it is neither in {} nor in PATH",
-            bin.display()
-        );
+        let expected = format!("is not installed: it is neither in {} nor in PATH", bin.display());
         assert_eq!(told, expected);
     }
 
