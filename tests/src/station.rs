@@ -18,8 +18,9 @@ use crate::{
 };
 
 /// The programs of the suite that a story may call.
-const PROGRAMS: [&str; 10] = [
+const PROGRAMS: [&str; 11] = [
     "iepm",
+    "keep-servers-alive",
     "load-scheduled",
     "pingd",
     "traced",
