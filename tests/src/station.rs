@@ -19,9 +19,10 @@ use crate::{
 };
 
 /// The programs of the suite that a story may call.
-const PROGRAMS: [&str; 11] = [
+const PROGRAMS: [&str; 12] = [
     "iepm",
     "keep-em-alive",
+    "keep-servers-alive",
     "load-scheduled",
     "pingd",
     "traced",

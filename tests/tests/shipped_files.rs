@@ -12,9 +12,10 @@ use stories::{
 };
 
 /// The programs that a user is given.
-const PROGRAMS: [&str; 10] = [
+const PROGRAMS: [&str; 11] = [
     "fetch-toolspecs",
     "iepm",
+    "keep-servers-alive",
     "load-datad",
     "load-scheduled",
     "load-test-data",
@@ -38,7 +39,7 @@ fn the_sample_configuration_has_no_mistakes() {
     let config = project().join("config");
     // A checkout may be group-writable; the suite refuses such a file.
     let copy = tempfile::tempdir().expect("a folder");
-    for file in ["iepm.toml", "nodes.csv", "toolspecs.csv", "cleanup-list"] {
+    for file in ["iepm.toml", "nodes.csv", "toolspecs.csv", "cleanup-list", "servers.alive"] {
         fs::copy(config.join(file), copy.path().join(file)).expect(file);
         succeed(command("chmod").arg("640").arg(copy.path().join(file)));
     }

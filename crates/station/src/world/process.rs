@@ -70,7 +70,9 @@ pub fn find(name: &str, bin: &Path) -> Option<PathBuf> {
     all.map(|folder| folder.join(name)).find(|path| is_executable(path))
 }
 
-fn is_executable(path: &Path) -> bool {
+/// Whether there is a program at `path` that we may run.
+#[must_use]
+pub fn is_executable(path: &Path) -> bool {
     path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
 }
 
