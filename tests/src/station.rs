@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The programs of the suite that a story may call.
-const PROGRAMS: [&str; 12] = [
+const PROGRAMS: [&str; 14] = [
     "iepm",
     "keep-em-alive",
     "keep-servers-alive",
@@ -32,6 +32,8 @@ const PROGRAMS: [&str; 12] = [
     "load-datad",
     "show-probe-commands",
     "fetch-toolspecs",
+    "kill-all-servers",
+    "restart-all-servers",
 ];
 
 const SPEC_COLUMNS: &str =

@@ -102,6 +102,13 @@ pub struct Circumstances {
     pub configuration: String,
 }
 
+impl Memory {
+    /// It was stopped on purpose: neither is its start any news, nor does it count.
+    pub fn stopped_on_purpose(&mut self) {
+        *self = Self::default();
+    }
+}
+
 /// Judges a daemon, and notes in its memory what the next look has to know.
 pub fn judge(seen: &Seen, memory: &mut Memory, at: &Circumstances) -> Verdict {
     let Some(identity) = seen.running else {

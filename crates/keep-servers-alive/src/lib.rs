@@ -75,7 +75,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         return Ok(Exit::Well);
     }
     let now = Now { boot: moment.boot, boot_id: boot_id() };
-    let mut round = Round::begin(&config, now)?;
+    let mut round = Round::begin(&config, now, acts && taken(&config)?)?;
     let reports = if acts { round.act(&config)? } else { round.foretell() };
     report::print(&reports, args.json, args.dry_run)?;
     Ok(round.exit())
@@ -112,6 +112,14 @@ fn held(config: &Config, moment: &Moment) -> Result<bool, Failure> {
     }
 }
 
+/// Whether all servers were stopped on purpose since the last run.
+fn taken(config: &Config) -> Result<bool, Failure> {
+    let folder = &config.paths.keepalives;
+    hold::take_stopped(folder, NAME).map_err(|error| {
+        Failure::new(Exit::TryLater, format!("looking into {}", folder.display())).because(error)
+    })
+}
+
 /// One run: what there is to be, what is seen of it, and what is done about it.
 struct Round {
     now: Now,
@@ -124,10 +132,14 @@ struct Round {
 }
 
 impl Round {
-    fn begin(config: &Config, now: Now) -> Result<Self, Failure> {
+    /// `stopped`: all servers were stopped on purpose.
+    fn begin(config: &Config, now: Now, stopped: bool) -> Result<Self, Failure> {
         let before = State::read(&config.paths.keepalives);
         let mut state = before.clone();
         state.begin(&now.boot_id);
+        if stopped {
+            state.stopped_on_purpose();
+        }
         let servers = list::read(&config.paths.config.join("servers.alive"), &mut state);
         state.keep(&servers);
         let looking =

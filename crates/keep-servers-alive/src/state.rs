@@ -75,6 +75,11 @@ impl State {
         }
     }
 
+    /// All were stopped on purpose: what is down did not die, and its start does not count.
+    pub(crate) fn stopped_on_purpose(&mut self) {
+        self.servers.clear();
+    }
+
     /// Forgets servers that are not among these.
     pub(crate) fn keep(&mut self, servers: &[Server]) {
         self.servers.retain(|name, _| servers.iter().any(|server| server.name.as_str() == name));

@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use crate::{
     app::{Common, Exit, Failure},
     text::{Timestamp, human_duration},
-    words::config::Config,
+    words::{config::Config, suite},
     world::{
         clock::{Clock, Moment, SystemClock},
         files,
@@ -99,6 +99,17 @@ fn alone(name: &str, folder: &Path) -> Result<Lock, Failure> {
         }
         Err(error) => Err(locking().because(error)),
     }
+}
+
+/// The daemons that a station looks after: those that its configuration names, or those of the suite
+/// that are installed in its `bin`.
+#[must_use]
+pub fn watched(config: &Config) -> Vec<String> {
+    if let Some(daemons) = &config.watch.daemons {
+        return daemons.iter().map(ToString::to_string).collect();
+    }
+    let installed = suite::DAEMONS.iter().filter(|name| config.paths.bin.join(name).exists());
+    installed.map(|name| (*name).to_owned()).collect()
 }
 
 /// Something that is away for a while, told when it begins and when it is over, and not in between.

@@ -35,6 +35,8 @@ pub struct Config {
     pub loaders: Vec<ProgramName>,
     /// How long `load-datad` rests between rounds.
     pub load_pause: Duration,
+    /// How many old logs of each kind are kept.
+    pub keep_logs: usize,
     /// What `keep-em-alive` looks after.
     pub watch: Watch,
     /// What `iepm prune` keeps.
@@ -116,6 +118,7 @@ pub fn parse(content: &str, home: &Path) -> (Config, Vec<Mistake>) {
         probetypes: settings.get("load", "probetypes", default_probetypes(), list(str::parse)),
         loaders: settings.get("load", "loaders", Vec::new(), list(str::parse)),
         load_pause: length(&mut settings, ("load", "pause"), 5 * SECOND, (SECOND, DAY / 24)),
+        keep_logs: count(&mut settings, ("log", "keep"), 14, 0..1_000),
         watch: watch(&mut settings),
         retention: retention(&mut settings),
         servers: demands(&mut settings),
