@@ -56,7 +56,7 @@ pub struct Memory {
 struct Sight {
     pid: i32,
     start_ticks: u64,
-    /// The beat, or the time of the file; 0 for none.
+    /// The beat, or the time of the file; -1 for none.
     stamp: i64,
     /// Microseconds of `CLOCK_MONOTONIC`.
     since_us: u64,
@@ -151,7 +151,7 @@ fn note_sight(memory: &mut Memory, identity: Identity, pulse: &Pulse, now_us: u6
     let stamp = match pulse {
         Pulse::Beat(beat_us) => i64::try_from(*beat_us).unwrap_or(i64::MAX),
         Pulse::Touched(Timestamp(time)) => *time,
-        Pulse::Silent(_) => 0,
+        Pulse::Silent(_) => -1,
     };
     let Identity { pid, start_ticks } = identity;
     let new = Sight { pid, start_ticks, stamp, since_us: now_us };

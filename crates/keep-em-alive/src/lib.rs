@@ -19,7 +19,7 @@ use clap::Parser;
 use station::{
     app::{Common, Exit, Failure},
     daemon,
-    words::config::Config,
+    words::{config::Config, suite},
     world::{
         clock::{Clock, Moment, SystemClock},
         ending::{self, End},
@@ -31,7 +31,7 @@ use station::{
 
 use crate::{
     judge::{Circumstances, Memory, Verdict, judge},
-    look::Look,
+    look::{Foreign, Look},
     memory::Memories,
     start::Outcome,
     tell::Teller,
@@ -123,9 +123,16 @@ fn judge_all(config: &Config, memories: &mut Memories, now: &Moment) -> Vec<Case
     };
     let names = daemon::watched(config);
     memories.daemons.retain(|name, _| names.contains(name));
+    let foreign = look::foreign(&names, config).map_err(|error| error.to_string());
+    let (mut foreign, unseen) =
+        foreign.map_or_else(|why| (Foreign::new(), Some(why)), |f| (f, None));
     let case = |name: String| {
         let memory = memories.daemons.entry(name.clone()).or_default();
-        let found = look::look(&name, config, now, &at.boot_id).map_err(|error| error.to_string());
+        let found = match &unseen {
+            Some(why) if !suite::DAEMONS.contains(&name.as_str()) => Err(why.clone()),
+            _ => look::look(&name, config, &mut foreign, (now, &at.boot_id))
+                .map_err(|error| error.to_string()),
+        };
         // Of one that cannot be looked at nothing is concluded.
         let verdict = found.as_ref().map_or(Verdict::Well, |look| judge(&look.seen, memory, &at));
         Case { name, found, verdict }

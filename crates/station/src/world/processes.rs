@@ -239,6 +239,16 @@ impl Glimpse<'_> {
 }
 
 impl Process {
+    /// What it is known by.
+    #[must_use]
+    pub fn glimpse(&self) -> Glimpse<'_> {
+        Glimpse {
+            pid: self.identity.pid,
+            arguments: &self.arguments,
+            program: self.program.as_deref(),
+        }
+    }
+
     /// Its arguments, the name it was started by first.
     pub fn words(&self) -> impl Iterator<Item = &[u8]> {
         words(&self.arguments)
