@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The programs of the suite that a story may call.
-const PROGRAMS: [&str; 10] = [
+const PROGRAMS: [&str; 11] = [
     "iepm",
     "load-scheduled",
     "pingd",
@@ -27,6 +27,7 @@ const PROGRAMS: [&str; 10] = [
     "pathchirpd",
     "load-test-data",
     "load-datad",
+    "bw-cleanup",
     "show-probe-commands",
     "fetch-toolspecs",
 ];

@@ -12,7 +12,8 @@ use stories::{
 };
 
 /// The programs that a user is given.
-const PROGRAMS: [&str; 10] = [
+const PROGRAMS: [&str; 11] = [
+    "bw-cleanup",
     "fetch-toolspecs",
     "iepm",
     "load-datad",
