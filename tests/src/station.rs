@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The programs of the suite that a story may call.
-const PROGRAMS: [&str; 14] = [
+const PROGRAMS: [&str; 15] = [
     "iepm",
     "keep-em-alive",
     "keep-servers-alive",
@@ -30,6 +30,7 @@ const PROGRAMS: [&str; 14] = [
     "pathchirpd",
     "load-test-data",
     "load-datad",
+    "bw-cleanup",
     "show-probe-commands",
     "fetch-toolspecs",
     "kill-all-servers",

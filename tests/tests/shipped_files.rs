@@ -12,19 +12,10 @@ use stories::{
 };
 
 /// The programs that a user is given.
-const PROGRAMS: [&str; 11] = [
-    "fetch-toolspecs",
-    "iepm",
-    "keep-servers-alive",
-    "load-datad",
-    "load-scheduled",
-    "load-test-data",
-    "owpingd",
-    "pathchirpd",
-    "pingd",
-    "show-probe-commands",
-    "traced",
-];
+fn programs() -> Vec<String> {
+    let list = succeed(&mut command(project().join("scripts/programs")));
+    list.lines().map(str::to_owned).collect()
+}
 
 fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the project").to_path_buf()
@@ -70,9 +61,9 @@ fn every_line_of_the_sample_crontab_runs_a_program_of_the_suite() {
         let call = command_of(line);
         let mut words = call.split(" >>").next().unwrap_or_default().split(' ');
         let program = words.next().expect("a program");
-        assert!(PROGRAMS.contains(&program), "{line}");
+        assert!(programs().iter().any(|name| name == program), "{line}");
         // --help after the arguments: they are parsed, and nothing is done.
-        succeed(command(binaries().join(program)).args(words).arg("--help"));
+        succeed(command(binaries().join(&program)).args(words).arg("--help"));
         if let Some((_, log)) = call.split_once(" >>") {
             assert_eq!(log, format!("/home/iepm/log/{program}.log 2>&1"), "{line}");
         }
@@ -101,7 +92,7 @@ fn command_of(line: &str) -> String {
 
 #[test]
 fn every_program_has_a_page_that_names_its_exit_statuses() {
-    for program in PROGRAMS {
+    for program in programs() {
         let page = read(&format!("docs/{program}.md"));
         assert!(page.starts_with(&format!("# {program}\n")), "{program}");
         for heading in ["## Exit status", "## Files", "## Where it differs from the original"] {
@@ -118,8 +109,8 @@ fn every_program_has_a_page_that_names_its_exit_statuses() {
 
 #[test]
 fn every_program_tells_its_version_its_help_and_its_man_page() {
-    for program in PROGRAMS {
-        let run = |arguments: &[&str]| succeed(command(binaries().join(program)).args(arguments));
+    for program in programs() {
+        let run = |arguments: &[&str]| succeed(command(binaries().join(&program)).args(arguments));
         assert_eq!(run(&["--version"]), format!("{program} {}\n", env!("CARGO_PKG_VERSION")));
         assert!(run(&["--help"]).contains("--config"), "{program}");
         assert!(run(&["--generate", "man"]).contains(&format!(".TH {program}")), "{program}");
@@ -132,7 +123,7 @@ fn every_program_tells_its_version_its_help_and_its_man_page() {
             assert!(run(&["--generate", shell]).contains(program), "{program} {shell}");
         }
         let output =
-            command(binaries().join(program)).arg("--no-such-option").output().expect("it starts");
+            command(binaries().join(&program)).arg("--no-such-option").output().expect("it starts");
         assert_eq!(output.status.code(), Some(2), "{program}: {}", said(&output));
     }
 }

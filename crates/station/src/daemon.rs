@@ -83,7 +83,11 @@ impl Daemon {
     }
 }
 
-fn alone(name: &str, folder: &Path) -> Result<Lock, Failure> {
+/// Makes sure that the program `name` runs once on the station whose keep-alive files are in `folder`.
+///
+/// # Errors
+/// [`Exit::TryLater`] when it runs already, or cannot be locked.
+pub fn alone(name: &str, folder: &Path) -> Result<Lock, Failure> {
     let locking =
         || Failure::new(Exit::TryLater, format!("locking {}/{name}.lock", folder.display()));
     files::make_directory(folder).map_err(|error| locking().because(error))?;

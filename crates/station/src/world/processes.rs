@@ -5,8 +5,9 @@
 //! (`pidfd_send_signal(2)` takes such a directory for a pidfd).
 //!
 //! Whose a process is comes first: on a machine of 5,000 processes a look at the owner takes a tenth of
-//! reading what each of them is. A program with capabilities (`ping`) belongs to root in `/proc`; its
-//! real user is asked for only when it is of interest by its arguments, which everybody may read.
+//! reading what each of them is. A set-user-ID program (`ping`, on some machines) belongs to root in
+//! `/proc`, whoever runs it; its real user is asked for only when it is of interest by its arguments,
+//! which everybody may read.
 
 use std::{
     ffi::OsStr,
@@ -86,8 +87,8 @@ pub fn ours(wanted: impl Fn(&Glimpse<'_>) -> bool) -> io::Result<Vec<Process>> {
         }
         // What ends meanwhile is not there any more: that is no fault.
         let Ok(directory) = openat(&proc, name, DIRECTORY, Mode::empty()) else { continue };
-        let hidden = owner.st_uid != user;
-        let process = look(directory, pid, (hidden, user), &mut arguments, &wanted);
+        let owners = Owners { shown: owner.st_uid, user };
+        let process = look(directory, pid, owners, &mut arguments, &wanted);
         found.extend(process.ok().flatten());
     }
     if seen {
@@ -117,10 +118,17 @@ pub fn of(pid: i32) -> io::Result<Option<Process>> {
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
+/// Whose a process is by its directory, and who we are.
+#[derive(Clone, Copy)]
+struct Owners {
+    shown: u32,
+    user: u32,
+}
+
 fn look(
     directory: OwnedFd,
     pid: i32,
-    (hidden, user): (bool, u32),
+    owners: Owners,
     arguments: &mut Vec<u8>,
     wanted: &impl Fn(&Glimpse<'_>) -> bool,
 ) -> io::Result<Option<Process>> {
@@ -128,11 +136,12 @@ fn look(
     if arguments.is_empty() {
         return Ok(None);
     }
-    let program = if hidden { None } else { program_of(&directory) };
+    let program = if owners.shown == owners.user { program_of(&directory) } else { None };
     if !wanted(&Glimpse { pid, arguments, program: program.as_deref() }) {
         return Ok(None);
     }
-    if hidden && real_user(&directory)? != Some(user) {
+    // Also when we are root, to whom a set-user-ID program of somebody else seems to belong.
+    if owners.shown == 0 && real_user(&directory)? != Some(owners.user) {
         return Ok(None);
     }
     whole(directory, pid, arguments.clone(), program)
