@@ -7,6 +7,7 @@
 
 mod apply;
 mod check;
+mod crontab;
 mod hold;
 mod init;
 mod invariants;
@@ -70,6 +71,8 @@ enum Command {
     Hold(hold::Args),
     /// End a hold
     Release,
+    /// The station's own lines in the crontab of its user
+    Crontab(crontab::Args),
     /// Delete what is older than the configuration keeps; for cron
     Prune(prune::Args),
 }
@@ -90,6 +93,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         Command::Migrate(args) => migrate::run(args, common),
         Command::Hold(args) => hold::hold(args, common),
         Command::Release => hold::release(common),
+        Command::Crontab(args) => crontab::run(args, common),
         Command::Prune(args) => prune::run(args, common),
     }
 }

@@ -43,6 +43,9 @@ pub struct Config {
     pub retention: Retention,
     /// What `keep-servers-alive` demands of servers.
     pub servers: Vec<Demand>,
+    /// The command by which `iepm doctor --alert` tells what is wrong, word by word; nothing: `mail` to
+    /// the station's user; no words: nobody is told.
+    pub alert: Option<Vec<String>>,
 }
 
 /// What `keep-em-alive` looks after.
@@ -122,6 +125,7 @@ pub fn parse(content: &str, home: &Path) -> (Config, Vec<Mistake>) {
         watch: watch(&mut settings),
         retention: retention(&mut settings),
         servers: demands(&mut settings),
+        alert: settings.get("alert", "command", None, text(words)),
         paths,
     };
     (config, settings.finish())
@@ -221,6 +225,14 @@ fn absolute(text: &str) -> Result<PathBuf, String> {
     }
 }
 
+/// Words separated by blanks; no shell is there to take quotes off.
+fn words(command: &str) -> Result<Option<Vec<String>>, String> {
+    match command.chars().find(|c| "'\"`$|&;<>".contains(*c) || c.is_control()) {
+        Some(c) => Err(format!("there is no shell to read {c:?}; a script of yours may have one")),
+        None => Ok(Some(command.split_ascii_whitespace().map(str::to_owned).collect())),
+    }
+}
+
 fn database(url: &str) -> Result<Database, String> {
     match url.strip_prefix("sqlite://") {
         Some(path) => absolute(path).map(Database::Sqlite),
@@ -251,6 +263,17 @@ mod tests {
         assert_eq!(mistakes, []);
         assert_eq!(config.paths.data, Path::new("/srv/x/data"));
         assert_eq!(config.database, Database::Sqlite("/srv/x/db/iepm.db".into()));
+    }
+
+    #[test]
+    fn an_alert_is_words_and_no_shells_business() {
+        let alert = |line: &str| parse(&format!("[alert]\n{line}\n"), Path::new("/x")).0.alert;
+        assert_eq!(alert(""), None);
+        assert_eq!(alert("command = ''"), Some(vec![]));
+        let words = ["mail", "-s", "%subject", "ann@a.example"].map(str::to_owned).to_vec();
+        assert_eq!(alert("command = 'mail -s %subject  ann@a.example'"), Some(words));
+        let told = mistakes("[alert]\ncommand = 'mail ann | cat'\n");
+        assert!(told[0].contains("command: there is no shell to read '|'"), "{}", told[0]);
     }
 
     #[test]

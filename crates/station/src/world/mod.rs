@@ -3,14 +3,17 @@
 pub mod clock;
 pub mod detached;
 pub mod ending;
+pub mod errand;
 pub mod files;
 pub mod hold;
 pub mod inbox;
 pub mod keepalive;
 pub mod lock;
+pub mod privilege;
 pub mod probe;
 pub mod process;
 pub mod processes;
+pub mod room;
 pub mod servers;
 pub mod signals;
 pub mod sockets;

@@ -70,7 +70,13 @@ pub fn find(name: &str, bin: &Path) -> Option<PathBuf> {
     all.map(|folder| folder.join(name)).find(|path| is_executable(path))
 }
 
-/// Whether there is a program at `path` that we may run.
+/// The number of the user that we act for.
+#[must_use]
+pub fn user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// Whether we may execute the file.
 #[must_use]
 pub fn is_executable(path: &Path) -> bool {
     path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()

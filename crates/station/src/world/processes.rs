@@ -116,6 +116,26 @@ pub fn of(pid: i32) -> io::Result<Option<Process>> {
     whole(directory, pid, arguments, program)
 }
 
+/// Whether some process, whoever's, has one of these names (`proc_pid_comm(5)`); `None` when the processes
+/// of others are not to be seen (`hidepid`).
+///
+/// # Errors
+/// `/proc` cannot be read.
+pub fn is_there(names: &[&str]) -> io::Result<Option<bool>> {
+    let mut first_seen = false;
+    for entry in std::fs::read_dir("/proc")? {
+        let entry = entry?;
+        let pid = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok());
+        // What ends meanwhile is not there any more: that is no fault.
+        let Ok(comm) = std::fs::read_to_string(entry.path().join("comm")) else { continue };
+        first_seen |= pid == Some(1);
+        if pid.is_some() && names.contains(&comm.trim_end()) {
+            return Ok(Some(true));
+        }
+    }
+    Ok(first_seen.then_some(false))
+}
+
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// Whose a process is by its directory, and who we are.
@@ -397,6 +417,17 @@ mod tests {
         let age = SystemClock.moment().boot.saturating_sub(sleep.started());
         assert!(age < Duration::from_secs(60), "{age:?}");
         assert_eq!(of(child.pid()).expect("a look").expect("there").identity, sleep.identity);
+    }
+
+    #[test]
+    fn a_name_is_there_or_is_not() {
+        let child = launched(&["sleep", "654323"]);
+        // Not before it is what it was started as.
+        while is_there(&["sleep"]).expect("a look") != Some(true) {
+            clock::pause(Duration::from_millis(1));
+        }
+        assert_ne!(is_there(&["no-such-name"]).expect("a look"), Some(true));
+        drop(child);
     }
 
     #[test]
