@@ -1,7 +1,8 @@
 //! `bench` measures the suite's speed and size, each figure as a ratio to its yardstick from the same
 //! run: what the machine does at that moment falls on both.
 //!
-//! - [`scheduling`], [`runs`], [`lateness`], [`hung`], [`loading`] and [`idle`] measure one thing each.
+//! - [`scheduling`], [`runs`], [`lateness`], [`hung`], [`loading`], [`idle`] and [`cleanup`]
+//!   measure one thing each.
 //! - [`bed`] is what they stand on: stations in a temporary directory, and programs that end with it.
 //! - [`rows`] fills databases and is the yardstick for inserts; [`machine`] tells time and memory.
 //! - [`table`] holds the figures and prints them.
@@ -9,6 +10,7 @@
 //! Nothing here is installed. A figure that misses its reach is a line of the table and no failure.
 
 pub mod bed;
+pub mod cleanup;
 pub mod hung;
 pub mod idle;
 pub mod lateness;
@@ -62,6 +64,8 @@ pub enum Name {
     Idle,
     /// What it takes to look after twenty daemons
     Watch,
+    /// A run of bw-cleanup among thousands of processes
+    Cleanup,
 }
 
 impl Name {
@@ -74,6 +78,7 @@ impl Name {
             Self::Loading => loading::measure(bed),
             Self::Idle => idle::measure(bed),
             Self::Watch => watch::measure(bed),
+            Self::Cleanup => cleanup::measure(bed),
         }
     }
 }

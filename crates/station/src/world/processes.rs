@@ -67,20 +67,21 @@ pub struct Process {
 }
 
 /// The processes of our user for which `wanted` is true. Threads of the kernel and processes that have
-/// ended and were not reaped have no arguments and are left out.
+/// ended and were not reaped have no arguments and are left out, and so is, for an instant, a process
+/// that is becoming another program.
 ///
 /// # Errors
 /// `/proc` cannot be read, or shows not even this process (`hidepid`, another namespace): then nothing
 /// may be concluded from what it does not show.
 pub fn ours(wanted: impl Fn(&Glimpse<'_>) -> bool) -> io::Result<Vec<Process>> {
     let proc = openat(CWD, "/proc", DIRECTORY, Mode::empty())?;
-    let user = rustix::process::geteuid().as_raw();
+    let (own, user) = (std::process::id(), rustix::process::geteuid().as_raw());
     let (mut found, mut arguments, mut seen) = (Vec::new(), Vec::new(), false);
     for entry in Dir::read_from(&proc)? {
         let entry = entry?;
         let name = OsStr::from_bytes(entry.file_name().to_bytes());
         let Some(pid) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
-        seen |= i64::from(pid) == i64::from(std::process::id());
+        seen |= i64::from(pid) == i64::from(own);
         let Ok(owner) = statat(&proc, name, AtFlags::empty()) else { continue };
         if owner.st_uid != user && owner.st_uid != 0 {
             continue;
@@ -393,7 +394,14 @@ mod tests {
         let file = || tempfile::tempfile().expect("a file");
         let (stdout, stderr): (File, File) = (file(), file());
         let launch = Launch { argv: &argv, bin: Path::new("/"), tag: "/t:test:7", stdout, stderr };
-        Child(process::start(launch).expect("starts"))
+        let child = Child(process::start(launch).expect("starts"));
+        // While it becomes its program it has, for an instant, no arguments.
+        let shown = argv.join("\0") + "\0";
+        let is_there = |seen: Process| seen.arguments.ends_with(&shown.as_bytes()[argv[0].len()..]);
+        while !of(child.0.pid()).expect("a look").is_some_and(is_there) {
+            clock::pause(Duration::from_millis(1));
+        }
+        child
     }
 
     fn end(process: &process::Process) {
