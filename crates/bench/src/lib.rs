@@ -1,7 +1,7 @@
 //! `bench` measures the suite's speed and size, each figure as a ratio to its yardstick from the same
 //! run: what the machine does at that moment falls on both.
 //!
-//! - [`scheduling`], [`runs`], [`lateness`], [`hung`], [`loading`] and [`idle`] measure one thing each.
+//! - [`scheduling`], [`runs`], [`lateness`], [`hung`], [`loading`], [`idle`] and [`servers`] measure one thing each.
 //! - [`bed`] is what they stand on: stations in a temporary directory, and programs that end with it.
 //! - [`rows`] fills databases and is the yardstick for inserts; [`machine`] tells time and memory.
 //! - [`table`] holds the figures and prints them.
@@ -17,6 +17,7 @@ pub mod machine;
 pub mod rows;
 pub mod runs;
 pub mod scheduling;
+pub mod servers;
 pub mod table;
 
 use std::path::PathBuf;
@@ -59,6 +60,8 @@ pub enum Name {
     Loading,
     /// What daemons take that have nothing to do
     Idle,
+    /// A run of keep-servers-alive among many processes
+    Servers,
 }
 
 impl Name {
@@ -70,6 +73,7 @@ impl Name {
             Self::Hung => hung::measure(bed),
             Self::Loading => loading::measure(bed),
             Self::Idle => idle::measure(bed),
+            Self::Servers => servers::measure(bed),
         }
     }
 }
