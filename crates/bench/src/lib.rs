@@ -1,8 +1,8 @@
 //! `bench` measures the suite's speed and size, each figure as a ratio to its yardstick from the same
 //! run: what the machine does at that moment falls on both.
 //!
-//! - [`scheduling`], [`runs`], [`lateness`], [`hung`], [`loading`], [`idle`] and [`cleanup`]
-//!   measure one thing each.
+//! - [`scheduling`], [`runs`], [`lateness`], [`hung`], [`loading`], [`idle`], [`watch`], [`servers`] and
+//!   [`cleanup`] measure one thing each.
 //! - [`bed`] is what they stand on: stations in a temporary directory, and programs that end with it.
 //! - [`rows`] fills databases and is the yardstick for inserts; [`machine`] tells time and memory.
 //! - [`table`] holds the figures and prints them.
@@ -19,6 +19,7 @@ pub mod machine;
 pub mod rows;
 pub mod runs;
 pub mod scheduling;
+pub mod servers;
 pub mod table;
 pub mod watch;
 
@@ -66,6 +67,8 @@ pub enum Name {
     Watch,
     /// A run of bw-cleanup among thousands of processes
     Cleanup,
+    /// A run of keep-servers-alive among many processes
+    Servers,
 }
 
 impl Name {
@@ -79,6 +82,7 @@ impl Name {
             Self::Idle => idle::measure(bed),
             Self::Watch => watch::measure(bed),
             Self::Cleanup => cleanup::measure(bed),
+            Self::Servers => servers::measure(bed),
         }
     }
 }
