@@ -4,6 +4,7 @@
 //! - [`scheduling`], [`runs`], [`lateness`], [`hung`], [`loading`], [`idle`], [`watch`], [`servers`] and
 //!   [`cleanup`] measure one thing each.
 //! - [`bed`] is what they stand on: stations in a temporary directory, and programs that end with it.
+//! - [`crowd`] is thousands of processes that do nothing.
 //! - [`rows`] fills databases and is the yardstick for inserts; [`machine`] tells time and memory.
 //! - [`table`] holds the figures and prints them.
 //!
@@ -11,6 +12,7 @@
 
 pub mod bed;
 pub mod cleanup;
+pub mod crowd;
 pub mod hung;
 pub mod idle;
 pub mod lateness;

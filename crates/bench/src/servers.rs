@@ -6,16 +6,11 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Child, ExitStatus, Stdio},
-    thread,
+    process::{ExitStatus, Stdio},
     time::Duration,
 };
 
-use anyhow::{Context, Result, anyhow, ensure};
-use rustix::{
-    process::geteuid,
-    thread::{UnshareFlags, unshare_unsafe},
-};
+use anyhow::{Context, Result, ensure};
 use station::world::{
     files::{self, Durable},
     process, processes,
@@ -23,6 +18,7 @@ use station::world::{
 
 use crate::{
     bed::{Bed, Station, nowhere},
+    crowd::{Crowd, Whose},
     machine::{median, timed},
     table::{Line, Quantity, Reach},
 };
@@ -42,23 +38,11 @@ const LIFE: &str = "1000";
 /// # Errors
 /// Something does not run, or a server is not found up.
 pub fn measure(bed: &Bed) -> Result<Vec<Line>> {
-    let sizes = [1_000, bed.size(5_000, 2_000)];
-    // A thread of its own: what it does to its namespaces ends with it.
-    let lines = |count| {
-        let measured = thread::scope(|scope| scope.spawn(|| among(bed, count)).join());
-        measured.map_err(|_| anyhow!("the measurement panicked"))?
-    };
-    sizes.into_iter().map(lines).collect()
+    [1_000, bed.size(5_000, 2_000)].into_iter().map(|count| among(bed, count)).collect()
 }
 
 fn among(bed: &Bed, count: u32) -> Result<Line> {
-    let mut crowd = Crowd(Vec::new());
-    if geteuid().is_root() {
-        crowd.0.push(first_process()?);
-    }
-    for _ in 0..count {
-        crowd.0.push(start("/bin/sleep".as_ref(), &[LIFE])?);
-    }
+    let crowd = Crowd::gather(bed, count, Whose::Ours)?;
     let station = station(bed)?;
     let home = station.config.paths.home.display().to_string();
     let _servers = Servers(station.config.paths.bin.canonicalize()?);
@@ -66,9 +50,9 @@ fn among(bed: &Bed, count: u32) -> Result<Line> {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for round in 0..=ROUNDS {
         bed.rest(Duration::ZERO)?;
-        let (took, status) = timed(|| to_its_end(&program, &["--home", &home]))?;
+        let (took, status) = timed(|| to_its_end(&crowd, &program, &["--home", &home]))?;
         ensure!(status.success(), "keep-servers-alive ended with {status}");
-        let (pgrep_took, status) = timed(|| to_its_end(pgrep, &["-f", NOBODY]))?;
+        let (pgrep_took, status) = timed(|| to_its_end(&crowd, pgrep, &["-f", NOBODY]))?;
         ensure!(status.code() == Some(1), "pgrep ended with {status}");
         // The first round starts the servers, and fills caches.
         if round > 0 {
@@ -94,40 +78,12 @@ fn station(bed: &Bed) -> Result<Station> {
     Ok(station)
 }
 
-/// Makes namespaces for processes and mounts, for this thread's children; gives their first process, with
-/// which all others end.
-fn first_process() -> Result<Child> {
-    let flags = UnshareFlags::NEWPID | UnshareFlags::NEWNS;
-    #[expect(unsafe_code, reason = "there is no safe unshare(2)")]
-    // SAFETY: no memory and no descriptors are unshared, and this thread is ours alone.
-    unsafe { unshare_unsafe(flags) }.context("making a process namespace")?;
-    let script = "mount --make-rprivate / && mount -t proc proc /proc && exec sleep 1000";
-    let first = start("/bin/sh".as_ref(), &["-c", script])?;
-    let seen = || to_its_end("/bin/sh".as_ref(), &["-c", "[ \"$(cat /proc/1/comm)\" = sleep ]"]);
-    for _ in 0..1_000 {
-        if seen()?.success() {
-            return Ok(first);
-        }
-    }
-    let _only_to_end_it = Crowd(vec![first]);
-    Err(anyhow!("cannot mount a /proc of its own"))
-}
-
-fn command(program: &Path, arguments: &[&str]) -> Result<std::process::Command> {
-    let mut command = process::command(program, arguments);
-    command.env_remove("IEPM_CONFIG").stdin(Stdio::null());
+/// A command that is run to its end among a crowd.
+fn to_its_end(crowd: &Crowd, program: &Path, arguments: &[&str]) -> Result<ExitStatus> {
+    let mut command = crowd.command(program);
+    command.args(arguments).env_remove("IEPM_CONFIG").stdin(Stdio::null());
     command.stdout(nowhere()?).stderr(nowhere()?);
-    Ok(command)
-}
-
-fn start(program: &Path, arguments: &[&str]) -> Result<Child> {
-    let started = command(program, arguments)?.spawn();
-    started.with_context(|| format!("starting {}", program.display()))
-}
-
-fn to_its_end(program: &Path, arguments: &[&str]) -> Result<ExitStatus> {
-    let status = command(program, arguments)?.status();
-    status.with_context(|| format!("running {}", program.display()))
+    command.status().with_context(|| format!("running {}", program.display()))
 }
 
 /// The servers, which are nobody's children: their programs lie in this directory.
@@ -142,22 +98,6 @@ impl Drop for Servers {
         for server in found {
             // It may have ended by itself.
             let _ = server.signal(process::Signal::KILL);
-        }
-    }
-}
-
-/// Processes that end with the measurement.
-struct Crowd(Vec<Child>);
-
-impl Drop for Crowd {
-    fn drop(&mut self) {
-        for child in &mut self.0 {
-            // It may have ended by itself.
-            let _ = child.kill();
-        }
-        // The first process of a namespace is gone only when all others are, and have been waited for.
-        for child in self.0.iter_mut().rev() {
-            let _ = child.wait();
         }
     }
 }
