@@ -78,9 +78,13 @@ fn every_line_of_the_sample_crontab_runs_a_program_of_the_suite() {
         }
         programs.insert(program.to_owned());
     }
-    assert!(programs.is_superset(
-        &["load-scheduled", "pingd", "traced", "load-datad", "iepm"].map(str::to_owned).into()
-    ));
+    assert!(
+        programs.is_superset(
+            &["load-scheduled", "pingd", "traced", "load-datad", "bw-cleanup", "iepm"]
+                .map(str::to_owned)
+                .into()
+        )
+    );
 }
 
 /// What a line of a crontab runs: behind `@reboot` or five fields of times.
