@@ -71,8 +71,8 @@ pub struct Process {
 /// that is becoming another program.
 ///
 /// # Errors
-/// `/proc` cannot be read, or shows not even this process (`hidepid`, another namespace): then nothing
-/// may be concluded from what it does not show.
+/// `/proc` cannot be read, there are no descriptors left to hold the processes by, or it shows not even
+/// this process (`hidepid`, another namespace): then nothing may be concluded from what is not seen.
 pub fn ours(wanted: impl Fn(&Glimpse<'_>) -> bool) -> io::Result<Vec<Process>> {
     let proc = openat(CWD, "/proc", DIRECTORY, Mode::empty())?;
     let (own, user) = (std::process::id(), rustix::process::geteuid().as_raw());
@@ -86,11 +86,16 @@ pub fn ours(wanted: impl Fn(&Glimpse<'_>) -> bool) -> io::Result<Vec<Process>> {
         if owner.st_uid != user && owner.st_uid != 0 {
             continue;
         }
-        // What ends meanwhile is not there any more: that is no fault.
-        let Ok(directory) = openat(&proc, name, DIRECTORY, Mode::empty()) else { continue };
         let owners = Owners { shown: owner.st_uid, user };
-        let process = look(directory, pid, owners, &mut arguments, &wanted);
-        found.extend(process.ok().flatten());
+        let process = openat(&proc, name, DIRECTORY, Mode::empty())
+            .map_err(io::Error::from)
+            .and_then(|directory| look(directory, pid, owners, &mut arguments, &wanted));
+        match process {
+            Ok(process) => found.extend(process),
+            Err(error) if is_want(&error) => return Err(error),
+            // What ends meanwhile is not there any more: that is no fault.
+            Err(_) => {}
+        }
     }
     if seen {
         Ok(found)
@@ -199,6 +204,11 @@ fn read_at(directory: &OwnedFd, name: &str, content: &mut Vec<u8>) -> io::Result
             length => content.extend_from_slice(&part[..length]),
         }
     }
+}
+
+/// Whether it is this program that lacks something, and not the process that is not there.
+fn is_want(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM))
 }
 
 fn is_gone(error: &io::Error) -> bool {
