@@ -11,10 +11,9 @@ use station::{
     daemon,
     words::{config::Config, servers, suite},
     world::{
-        ending::{self, End},
+        ending::{Outcome, Scope, end_all},
         lock,
         processes::{self, Process},
-        servers::is_server,
     },
 };
 
@@ -123,7 +122,7 @@ fn found(name: &str, by_lock: bool, config: &Config) -> io::Result<Vec<Process>>
     if by_lock && suite::DAEMONS.contains(&name) {
         return Ok(Vec::new());
     }
-    processes::ours(|glimpse| is_server(name, glimpse))
+    processes::ours(|glimpse| glimpse.is_called(name))
 }
 
 /// Ends a stage; gives the names of those that are still there.
@@ -140,23 +139,29 @@ fn end(stage: &Stage, config: &Config) -> Vec<String> {
         }
     }
     let processes: Vec<&Process> = doomed.iter().map(|(_, process)| process).collect();
-    for ((name, process), end) in doomed.iter().zip(ending::end_all(&processes, stage.grace)) {
-        let pid = process.identity.pid;
-        match end {
-            End::Asked => log::info!("{name} ({pid}) has ended"),
-            End::Killed => log::warn!(
-                "{name} ({pid}) did not end within {}s and was killed",
-                stage.grace.as_secs()
-            ),
-            End::Stuck => {
-                log::error!(
-                    "{name} ({pid}) cannot be ended: the kernel holds it, or it is not ours"
-                );
-                left.push((*name).clone());
-            }
+    let outcomes = end_all(&processes, stage.grace, Scope::WithItsGroup);
+    for ((name, process), outcome) in doomed.iter().zip(outcomes) {
+        if !tell(name, process.identity.pid, &outcome, stage.grace) {
+            left.push((*name).clone());
         }
     }
     left
+}
+
+/// Tells how one ended; says whether it did.
+fn tell(name: &str, pid: i32, outcome: &Outcome, grace: Duration) -> bool {
+    match outcome {
+        Outcome::Gone | Outcome::Terminated => log::info!("{name} ({pid}) has ended"),
+        Outcome::Killed => {
+            let seconds = grace.as_secs();
+            log::warn!("{name} ({pid}) did not end within {seconds}s and was killed");
+        }
+        Outcome::Stuck(place) => {
+            log::error!("{name} ({pid}) cannot be ended: the kernel holds it ({place})");
+        }
+        Outcome::Refused(why) => log::error!("{name} ({pid}) may not be ended: {why}"),
+    }
+    !matches!(outcome, Outcome::Stuck(_) | Outcome::Refused(_))
 }
 
 #[cfg(test)]

@@ -23,14 +23,12 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use station::{
-    words::cleanup::Entry,
+    words::{cleanup::Entry, names},
     world::{
         clock::{Moment, Monotonic},
         processes::Identity,
     },
 };
-
-use crate::names;
 
 /// The least running time between two scans that both find a process too old.
 pub const BETWEEN: Duration = Duration::from_secs(50);
@@ -116,7 +114,7 @@ pub fn decide<'a>(known: &Known<'a>, table: &[Seen]) -> Vec<Verdict<'a>> {
 }
 
 fn verdict<'a>(known: &Known<'a>, index: usize, seen: &Seen) -> Option<Verdict<'a>> {
-    let (entry, name) = names::entry(known.list, seen.program.as_deref(), &seen.arguments)?;
+    let (entry, name) = entry(known.list, seen.program.as_deref(), &seen.arguments)?;
     if is_spared(known, seen) {
         return None;
     }
@@ -199,6 +197,18 @@ pub fn lineage(pid: i32, parent_of: impl Fn(i32) -> Option<i32>) -> Vec<i32> {
         next = parent_of(parent);
     }
     lineage
+}
+
+/// The entry that decides about a process, the strictest of those that name it, and the name.
+pub(crate) fn entry<'list, 'name>(
+    list: &'list [Entry],
+    program: Option<&'name Path>,
+    arguments: &'name [u8],
+) -> Option<(&'list Entry, &'name [u8])> {
+    let named = names::of(program, arguments).flat_map(|name| {
+        list.iter().filter(move |entry| entry.names(name)).map(move |entry| (entry, name))
+    });
+    named.min_by_key(|(entry, _)| entry.age)
 }
 
 #[cfg(test)]
@@ -370,5 +380,14 @@ mod tests {
                 prop_assert!(pid != 1 && verdict.age >= verdict.entry.age);
             }
         }
+    }
+
+    #[test]
+    fn the_strictest_entry_decides() {
+        let (list, _) = cleanup::parse("ping,9 /bin/ping,3 /usr/bin/ping,5 gnuplot,1");
+        let arguments = b"ping\0-c\x001\0gnuplot\0";
+        let (entry, name) =
+            entry(&list, Some(Path::new("/usr/bin/ping")), arguments).expect("named");
+        assert_eq!((entry.to_string(), name), ("/bin/ping,3".to_owned(), &b"/usr/bin/ping"[..]));
     }
 }

@@ -3,17 +3,14 @@
 //!
 //! A program of cron: it looks once, ends what is to be ended, and leaves a note for the next run.
 //! - [`decide`] says whom to end, from what was seen; it explains whose a process is, and how old.
-//! - `names` says what a process is called.
-//! - [`sweep`] looks and acts, [`end`] ends.
+//! - [`sweep`] looks and acts.
 //! - [`list`] is the list, [`memory`] what one run leaves for the next.
 //!
 //! While somebody holds the station it does nothing: who works on it decides what goes on there.
 
 pub mod decide;
-pub mod end;
 pub mod list;
 pub mod memory;
-mod names;
 mod report;
 pub mod sweep;
 

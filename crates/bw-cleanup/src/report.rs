@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use log::Level;
 use serde::Serialize;
-use station::text::{Align, Columns, human_duration};
+use station::{
+    text::{Align, Columns, human_duration},
+    world::ending::Outcome,
+};
 
-use crate::{decide::Fate, end::Outcome, sweep::Told};
+use crate::{decide::Fate, sweep::Told};
 
 /// A longer command line is cut where it stands in a log.
 const MOST_SHOWN: usize = 200;

@@ -6,16 +6,18 @@ use station::{
     words::cleanup::Entry,
     world::{
         clock::Clock,
+        ending::{Outcome, Scope, end_all},
         processes::{self, Process},
     },
 };
 
 use crate::{
     decide::{self, Fate, Known, Seen, Sighting, Verdict},
-    end::{self, Outcome},
     memory::Memory,
-    names,
 };
+
+/// How long those that were asked to end may take, all together.
+pub const GRACE: Duration = Duration::from_secs(5);
 
 /// A process that is too old, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,14 +59,14 @@ pub fn sweep(
     clock: &impl Clock,
 ) -> io::Result<Vec<Told>> {
     let found = processes::ours(|glimpse| {
-        names::entry(list, glimpse.program, glimpse.arguments).is_some()
+        decide::entry(list, glimpse.program, glimpse.arguments).is_some()
     })?;
     let table: Vec<Seen> = found.iter().map(seen).collect();
     let lineage = own_lineage()?;
     let (now, sightings) = (clock.moment(), std::mem::take(&mut memory.sightings));
     let known = Known { list, home, now: &now, lineage: &lineage, sightings: &sightings };
     let verdicts = decide::decide(&known, &table);
-    let told = carry_out(&verdicts, &found, act, clock);
+    let told = carry_out(&verdicts, &found, act);
     let noted = |(verdict, told): (&Verdict<'_>, &Told)| Sighting {
         stays: told.stays(),
         ..verdict.sighting
@@ -74,15 +76,10 @@ pub fn sweep(
     Ok(told)
 }
 
-fn carry_out(
-    verdicts: &[Verdict<'_>],
-    found: &[Process],
-    act: bool,
-    clock: &impl Clock,
-) -> Vec<Told> {
+fn carry_out(verdicts: &[Verdict<'_>], found: &[Process], act: bool) -> Vec<Told> {
     let is_doomed = |verdict: &&Verdict<'_>| act && verdict.fate == Fate::End;
     let doomed = verdicts.iter().filter(is_doomed).map(|verdict| &found[verdict.index]);
-    let mut outcomes = end::end(&doomed.collect::<Vec<_>>(), clock).into_iter();
+    let mut outcomes = end_all(&doomed.collect::<Vec<_>>(), GRACE, Scope::Alone).into_iter();
     let mut told = |verdict: &Verdict<'_>| Told {
         pid: found[verdict.index].identity.pid,
         name: verdict.name.clone(),

@@ -6,12 +6,13 @@ mod common;
 
 use std::fs;
 
-use bw_cleanup::end::{GRACE, Outcome};
+use bw_cleanup::sweep::GRACE;
 use common::{HOUR, Home, Process, command, later, named, pids};
 use station::{
     app::Exit,
     world::{
         clock::{Clock, SystemClock},
+        ending::{Outcome, Scope, end_all},
         processes,
     },
 };
@@ -120,7 +121,7 @@ fn a_number_that_was_given_anew_is_not_hit() {
         fs::write("/proc/sys/kernel/ns_last_pid", (victim.pid() - 1).to_string()).expect("root");
         let mut innocent = home.sleeper(&home.name);
         assert_eq!(innocent.pid(), victim.pid(), "the number was given anew");
-        let outcomes = bw_cleanup::end::end(&[&held], &SystemClock);
+        let outcomes = end_all(&[&held], GRACE, Scope::Alone);
         assert_eq!(outcomes, [Outcome::Gone]);
         innocent.assert_goes_on();
         let again = processes::of(innocent.pid()).expect("a look").expect("there");

@@ -4,15 +4,13 @@ mod common;
 
 use std::{collections::BTreeMap, fs, sync::Barrier, thread, time::Duration};
 
-use bw_cleanup::{
-    decide::Fate,
-    end::{GRACE, Outcome},
-};
+use bw_cleanup::{decide::Fate, sweep::GRACE};
 use common::{HOUR, Home, Later, Process, command, later, named, pids, touch};
 use station::{
     app::Exit,
     world::{
         clock::{Clock, SystemClock},
+        ending::{Outcome, Scope, end_all},
         hold::{self, Hold},
         keepalive::boot_id,
         process::TAG,
@@ -225,7 +223,7 @@ fn what_has_ended_meanwhile_is_no_trouble() {
     let mut processes: Vec<Process> = (0..3).map(|_| home.sleeper(&home.name)).collect();
     let held: Vec<_> = processes.iter().map(Process::held).collect();
     processes[0].kill();
-    let outcomes = bw_cleanup::end::end(&held.iter().collect::<Vec<_>>(), &SystemClock);
+    let outcomes = end_all(&held.iter().collect::<Vec<_>>(), GRACE, Scope::Alone);
     assert_eq!(outcomes, [Outcome::Gone, Outcome::Terminated, Outcome::Terminated]);
     // Not yet reaped, they are there for the kernel and for nobody else.
     assert_eq!(home.sweep(&later(HOUR)), []);

@@ -22,7 +22,7 @@ use station::{
     words::{config::Config, suite},
     world::{
         clock::{Clock, Moment, SystemClock},
-        ending::{self, End},
+        ending::{Outcome as End, Scope, end_all},
         hold, keepalive, lock,
         processes::Process,
         store::{Kind, Store},
@@ -196,7 +196,8 @@ fn end_hung(cases: &[Case], config: &Config) -> Vec<String> {
         Teller::hangs(case, look, process);
     }
     let processes: Vec<_> = hung.iter().map(|(.., process)| *process).collect();
-    let ends = ending::end_all(&processes, config.drain + GRACE);
-    let stuck = hung.iter().zip(ends).filter(|(_, end)| *end == End::Stuck);
+    let ends = end_all(&processes, config.drain + GRACE, Scope::WithItsGroup);
+    let left = |end: &End| matches!(end, End::Stuck(_) | End::Refused(_));
+    let stuck = hung.iter().zip(ends).filter(|(_, end)| left(end));
     stuck.map(|((case, ..), _)| case.name.clone()).collect()
 }

@@ -8,7 +8,7 @@ use station::{
         clock::{self, Clock, Monotonic, SystemClock},
         detached::{self, Detached},
         process::{Signal, Status},
-        processes::{self, Glimpse, Process},
+        processes::{self, Process},
         servers,
     },
 };
@@ -118,8 +118,7 @@ fn end(servers: &[&Server]) -> io::Result<Vec<(String, String)>> {
 }
 
 fn is(name: &str, process: &Process) -> bool {
-    let (pid, program) = (process.identity.pid, process.program.as_deref());
-    servers::is_server(name, &Glimpse { pid, arguments: &process.arguments, program })
+    process.glimpse().is_called(name)
 }
 
 fn signal(processes: &[(String, &Process)], signals: &[Signal]) {
@@ -188,7 +187,6 @@ fn watch(server: &Server, started: &Detached, until: Monotonic, config: &Config)
 /// A process of a server that went into the background.
 fn daemon(server: &Server) -> io::Result<Option<i32>> {
     let name = server.name.as_str();
-    let found =
-        processes::ours(|glimpse| is_other(glimpse.pid) && servers::is_server(name, glimpse));
+    let found = processes::ours(|glimpse| is_other(glimpse.pid) && glimpse.is_called(name));
     Ok(found?.first().map(|process| process.identity.pid))
 }

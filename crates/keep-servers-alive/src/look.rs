@@ -77,7 +77,7 @@ fn processes_of(servers: &[Server]) -> io::Result<Vec<Vec<Process>>> {
 }
 
 fn is(server: &Server, glimpse: &Glimpse<'_>) -> bool {
-    servers::is_server(server.name.as_str(), glimpse)
+    glimpse.is_called(server.name.as_str())
 }
 
 /// Whether a process is not this one, whatever name that has.

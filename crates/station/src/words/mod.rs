@@ -4,6 +4,7 @@ pub mod cleanup;
 pub mod command;
 pub mod config;
 pub mod grid;
+pub mod names;
 pub mod node;
 mod quotes;
 pub mod restarts;

@@ -1,92 +1,112 @@
-//! How processes that are not our children are ended: asked first, then made to.
+//! How processes that are not our children are ended: all are asked, then all are waited for, then those
+//! that are left are killed.
 //!
-//! All of them are asked at once, and waited for together: a hundred that hang take no longer than one.
-//! CONT follows TERM, for a stopped process hears nothing else. One that leads its process group is
-//! killed with it, so that nothing of it goes on.
+//! A hundred that hang take no longer than one. CONT follows TERM, for a stopped process hears nothing
+//! else. Every signal goes through the handle that was held when the process was looked at: one that got
+//! its number meanwhile is never hit.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{
-    clock::{Clock, Monotonic, SystemClock, pause},
+    clock::{Clock, SystemClock, pause},
     processes::Process,
 };
 
-/// How long a killed process may take to be gone; one that takes longer is held by the kernel.
-const STUCK: Duration = Duration::from_secs(5);
-/// How often it is looked whether processes are gone, at first; it becomes less often.
+/// How long the kernel may take to end those that were killed.
+const DYING: Duration = Duration::from_secs(5);
+/// How often it is looked whether they have ended, at first; it becomes less often.
 const GLANCE: Duration = Duration::from_millis(2);
-const LONGEST_GLANCE: Duration = Duration::from_millis(100);
+const LONGEST_GLANCE: Duration = Duration::from_millis(50);
 
-/// How a process ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// When it was asked to, or by itself.
-    Asked,
+/// How it went with a process that was to end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It had ended by itself.
+    Gone,
+    /// It ended when asked.
+    Terminated,
     /// It was killed.
     Killed,
-    /// Not at all: the kernel holds it, or we may not signal it.
-    Stuck,
+    /// It was killed and is still there: the kernel holds it, there if that is told.
+    Stuck(String),
+    /// It may not be ended.
+    Refused(String),
 }
 
-/// Ends processes; those that are still there `grace` after they were asked are killed.
+/// What is killed of a process that did not end when it was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// It alone.
+    Alone,
+    /// With it the process group that it leads, if it leads one: nothing of it goes on.
+    WithItsGroup,
+}
+
+/// Ends all of them; those that have not ended `grace` after they were asked are killed. Says for each
+/// how it went.
 #[must_use]
-pub fn end_all(processes: &[&Process], grace: Duration) -> Vec<End> {
-    for process in processes {
-        tell(process, Signal::TERM);
-        tell(process, Signal::CONT);
+pub fn end_all(doomed: &[&Process], grace: Duration, scope: Scope) -> Vec<Outcome> {
+    let mut outcomes: Vec<Option<Outcome>> = doomed.iter().map(|process| ask(process)).collect();
+    wait(doomed, &mut outcomes, &Outcome::Terminated, grace);
+    for (process, outcome) in doomed.iter().zip(&mut outcomes).filter(|(_, it)| it.is_none()) {
+        *outcome = kill(process, scope);
     }
-    let asked = wait(processes, grace);
-    for (process, _) in processes.iter().zip(&asked).filter(|(_, gone)| !**gone) {
-        kill(process);
-    }
-    let gone = wait(processes, STUCK);
-    let end = |(asked, gone): (&bool, &bool)| match (asked, gone) {
-        (true, _) => End::Asked,
-        (false, true) => End::Killed,
-        (false, false) => End::Stuck,
-    };
-    asked.iter().zip(&gone).map(end).collect()
+    wait(doomed, &mut outcomes, &Outcome::Killed, DYING);
+    let stuck = |process: &Process| Outcome::Stuck(process.waits_in());
+    let all = outcomes.into_iter().zip(doomed);
+    all.map(|(it, process)| it.unwrap_or_else(|| stuck(process))).collect()
 }
 
-fn tell(process: &Process, signal: Signal) {
-    if let Err(error) = process.signal(signal) {
-        log::error!("cannot signal process {}: {error}", process.identity.pid);
-    }
+/// Asks a process to end; its outcome if that is certain already.
+fn ask(process: &Process) -> Option<Outcome> {
+    let answer = process.signal(Signal::TERM);
+    // One that was stopped takes the first signal when it goes on.
+    let _ = process.signal(Signal::CONT);
+    certain(answer, Outcome::Gone)
 }
 
-/// Kills a process, with its group if it leads one: while it is there, the group can be nobody else's.
-fn kill(process: &Process) {
+fn kill(process: &Process, scope: Scope) -> Option<Outcome> {
     let pid = process.identity.pid;
-    if process.group == pid
+    // While it is there, the group that it leads can be nobody else's.
+    if scope == Scope::WithItsGroup
+        && process.group == pid
         && process.state_now().is_ok_and(|state| state.is_some())
         && let Some(group) = Pid::from_raw(pid)
     {
         // A group that may not be signalled as a whole has a leader that is signalled below.
         let _ = kill_process_group(group, Signal::KILL);
     }
-    tell(process, Signal::KILL);
+    certain(process.signal(Signal::KILL), Outcome::Terminated)
 }
 
-/// Waits until all are gone, at most `length`; says of each whether it is.
-fn wait(processes: &[&Process], length: Duration) -> Vec<bool> {
-    let until: Monotonic = SystemClock.moment().monotonic + length;
+fn certain(answer: io::Result<bool>, gone: Outcome) -> Option<Outcome> {
+    match answer {
+        Ok(true) => None,
+        Ok(false) => Some(gone),
+        Err(error) => Some(Outcome::Refused(error.to_string())),
+    }
+}
+
+/// Waits until all have ended whose outcome is open, at most `limit`; theirs is `outcome` then.
+fn wait(doomed: &[&Process], outcomes: &mut [Option<Outcome>], outcome: &Outcome, limit: Duration) {
+    let until = SystemClock.moment().monotonic + limit;
     let mut glance = GLANCE;
     loop {
-        let gone: Vec<bool> = processes.iter().map(|process| is_gone(process)).collect();
+        for (process, open) in doomed.iter().zip(&mut *outcomes).filter(|(_, it)| it.is_none()) {
+            // One that cannot be looked at is still there.
+            if matches!(process.state_now(), Ok(None)) {
+                *open = Some(outcome.clone());
+            }
+        }
         let left = SystemClock.moment().monotonic.until(until);
-        if gone.iter().all(|gone| *gone) || left.is_zero() {
-            return gone;
+        if outcomes.iter().all(Option::is_some) || left.is_zero() {
+            return;
         }
         pause(glance.min(left));
         glance = (2 * glance).min(LONGEST_GLANCE);
     }
-}
-
-/// One that cannot be looked at is not known to be gone.
-fn is_gone(process: &Process) -> bool {
-    process.state_now().is_ok_and(|state| state.is_none())
 }
 
 #[cfg(test)]
@@ -152,12 +172,19 @@ mod tests {
             Shell::running("trap '' TERM; sleep 600 & echo $!; while :; do sleep 600; done");
         let mut stopped = Shell::running("sleep 600 & echo $!; kill -STOP $$; sleep 600");
         let all = [&good, &deaf, &stopped].map(Shell::seen);
-        let ends = end_all(&[&all[0], &all[1], &all[2]], Duration::from_millis(300));
-        assert_eq!(ends, [End::Asked, End::Killed, End::Asked]);
+        let grace = Duration::from_millis(300);
+        let ends = end_all(&[&all[0], &all[1], &all[2]], grace, Scope::WithItsGroup);
+        assert_eq!(ends, [Outcome::Terminated, Outcome::Killed, Outcome::Terminated]);
+        let again = end_all(&[&all[0]], grace, Scope::Alone);
+        assert_eq!(again, [Outcome::Gone]);
         let child: i32 = deaf.said().trim().parse().expect("a pid");
         // Its group went with it; it may be reaped already.
         let child = processes::of(child).expect("a look");
-        assert!(child.is_none_or(|child| wait(&[&child], STUCK) == [true]));
+        assert!(child.is_none_or(|child| {
+            let mut outcome = [None];
+            wait(&[&child], &mut outcome, &Outcome::Gone, DYING);
+            outcome == [Some(Outcome::Gone)]
+        }));
         // The child of one that ends when asked is its own business.
         let left: i32 = stopped.said().trim().parse().expect("a pid");
         let left = processes::of(left).expect("a look");
@@ -166,6 +193,6 @@ mod tests {
 
     #[test]
     fn nothing_to_end_takes_no_time() {
-        assert_eq!(end_all(&[], Duration::from_secs(600)), []);
+        assert_eq!(end_all(&[], Duration::from_secs(600), Scope::Alone), []);
     }
 }

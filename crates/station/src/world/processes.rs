@@ -25,6 +25,9 @@ use rustix::{
 };
 
 use super::process::TAG;
+use crate::words::names;
+
+pub use crate::words::names::words;
 
 /// The name of a process that no other ever has: its number, and when it was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -267,14 +270,10 @@ fn parse_stat(content: &[u8]) -> Option<Stat> {
 }
 
 impl Glimpse<'_> {
-    /// Whether it is a program of this name, or a script of this name that an interpreter runs: by its
-    /// file, or by what it was called (the first argument, or, for a script, the second).
+    /// Whether it is called `name`, by [`names`](crate::words::names).
     #[must_use]
     pub fn is_called(&self, name: &str) -> bool {
-        let base = |word: &[u8]| word.rsplit(|byte| *byte == b'/').next() == Some(name.as_bytes());
-        let by_file = self.program.is_some_and(|path| base(path.as_os_str().as_bytes()));
-        let mut words = words(self.arguments);
-        by_file || words.next().is_some_and(base) || words.next().is_some_and(base)
+        names::is_called(self.program, self.arguments, name)
     }
 }
 
@@ -373,12 +372,6 @@ fn socket_inode(link: &[u8]) -> Option<u64> {
     inode.strip_suffix(']')?.parse().ok()
 }
 
-/// The arguments in `arguments`, each ended by a NUL.
-pub fn words(arguments: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let whole = arguments.strip_suffix(&[0]).unwrap_or(arguments);
-    whole.split(|byte| *byte == 0)
-}
-
 #[cfg(test)]
 mod tests {
     use std::{fs::File, path::Path};
@@ -467,12 +460,5 @@ mod tests {
         assert_eq!((stat.state, stat.parent, stat.group, stat.session), ('S', 3, 4, 5));
         assert_eq!(stat.start_ticks, 777);
         assert!(parse_stat(b"12 (x").is_none() && parse_stat(b"").is_none());
-    }
-
-    #[test]
-    fn arguments_are_split_at_each_nul() {
-        let split = |arguments| words(arguments).map(<[u8]>::to_vec).collect::<Vec<_>>();
-        assert_eq!(split(b"a\0\0b\0"), [b"a".to_vec(), b"".to_vec(), b"b".to_vec()]);
-        assert_eq!(split(b"title without end"), [b"title without end".to_vec()]);
     }
 }

@@ -1,17 +1,14 @@
 //! What a line of `config/servers.alive` means on this machine: its program, its log, its processes.
 
 use std::{
-    ffi::OsStr,
     fs::{self, File},
     io,
-    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
 
 use super::{
     files::{self, Links},
     process,
-    processes::{self, Glimpse},
 };
 use crate::words::{
     config::Paths,
@@ -21,15 +18,6 @@ use crate::words::{
 /// A log that is longer when its server is started is put aside, so that a server that never stays up
 /// does not fill the disk.
 const LONG_LOG: u64 = 16 << 20;
-/// Programs that run scripts, by the beginning of their names: `python3.11`.
-const INTERPRETERS: [&str; 14] = [
-    "sh", "bash", "dash", "ksh", "zsh", "busybox", "perl", "python", "ruby", "tclsh", "awk",
-    "gawk", "php", "lua",
-];
-/// Options of interpreters whose next word is no script: a script in place, or a module.
-const NO_SCRIPT: [&str; 4] = ["-c", "-e", "-E", "-m"];
-/// Options of interpreters that have a word of their own.
-const WITH_WORD: [&str; 4] = ["-o", "+o", "-I", "-W"];
 
 /// The program of a server.
 ///
@@ -96,47 +84,6 @@ fn opened(path: &Path, output: &Output) -> io::Result<File> {
     }
 }
 
-/// Whether a process is the server `name`: by the name that it was started by, by that of its program, or
-/// by that of the script that its program runs.
-#[must_use]
-pub fn is_server(name: &str, process: &Glimpse<'_>) -> bool {
-    let mut words = processes::words(process.arguments);
-    let first = words.next().map_or(OsStr::new(""), base);
-    let program = process.program.and_then(Path::file_name);
-    let name = OsStr::new(name);
-    if first == name || program == Some(name) {
-        return true;
-    }
-    let interprets = is_interpreter(first) || program.is_some_and(is_interpreter);
-    interprets && script(words).is_some_and(|script| base(script) == name)
-}
-
-fn base(word: &[u8]) -> &OsStr {
-    OsStr::from_bytes(word.rsplit(|byte| *byte == b'/').next().unwrap_or(word))
-}
-
-fn is_interpreter(name: &OsStr) -> bool {
-    // A shell that somebody logged in to is called `-bash`.
-    let name = name.to_str().unwrap_or_default();
-    let name = name.strip_prefix('-').unwrap_or(name);
-    INTERPRETERS.contains(&name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.'))
-}
-
-/// The script among the arguments of an interpreter.
-fn script<'a>(mut words: impl Iterator<Item = &'a [u8]>) -> Option<&'a [u8]> {
-    let is = |word: &[u8], list: &[&str]| list.iter().any(|option| option.as_bytes() == word);
-    loop {
-        let word = words.next()?;
-        if is(word, &NO_SCRIPT) {
-            return None;
-        } else if is(word, &WITH_WORD) {
-            words.next()?;
-        } else if !word.starts_with(b"-") {
-            return Some(word);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,29 +93,6 @@ mod tests {
         let (mut servers, mistakes) = servers::parse(line);
         assert_eq!(mistakes, []);
         servers.remove(0)
-    }
-
-    #[test]
-    fn a_server_is_known_by_its_name_its_program_or_its_script() {
-        let is = |program: Option<&str>, words: &[&str]| {
-            let arguments: Vec<u8> =
-                words.iter().flat_map(|w| [w.as_bytes(), b"\0"].concat()).collect();
-            let program = program.map(Path::new);
-            is_server("owampd", &Glimpse { pid: 1, arguments: &arguments, program })
-        };
-        assert!(is(Some("/usr/sbin/owampd"), &["anything"]));
-        assert!(is(Some("/usr/bin/iperf"), &["/home/iepm/bin/owampd", "-s"]));
-        assert!(is(None, &["owampd"]));
-        assert!(is(Some("/usr/bin/dash"), &["/bin/sh", "/home/iepm/bin/owampd", "-x"]));
-        assert!(is(Some("/usr/bin/perl"), &["/usr/bin/perl", "-w", "bin/owampd"]));
-        assert!(is(Some("/usr/bin/python3.11"), &["python3", "-W", "ignore", "/x/owampd"]));
-        assert!(!is(Some("/usr/bin/vi"), &["vi", "owampd"]));
-        assert!(!is(Some("/usr/bin/tail"), &["tail", "-f", "/tmp/owampd.log"]));
-        assert!(!is(Some("/usr/bin/bash"), &["bash", "-c", "owampd"]));
-        assert!(!is(Some("/usr/bin/bash"), &["bash", "/x/start", "owampd"]));
-        assert!(!is(Some("/usr/bin/perl"), &["perl", "-e", "owampd"]));
-        assert!(!is(Some("/usr/bin/dash"), &["sh"]));
-        assert!(!is(None, &["owampd.old"]) && !is(None, &["my-owampd"]) && !is(None, &[]));
     }
 
     #[test]

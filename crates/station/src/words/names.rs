@@ -7,8 +7,6 @@
 
 use std::{os::unix::ffi::OsStrExt, path::Path};
 
-use station::{words::cleanup::Entry, world::processes::words};
-
 /// How an interpreter's command line tells the script that it runs.
 struct Language {
     /// The interpreters, without the version that may follow.
@@ -68,10 +66,7 @@ const LANGUAGES: [Language; 7] = [
 ];
 
 /// All that a process may be called by, as paths or bare names.
-pub(crate) fn of<'a>(
-    program: Option<&'a Path>,
-    arguments: &'a [u8],
-) -> impl Iterator<Item = &'a [u8]> {
+pub fn of<'a>(program: Option<&'a Path>, arguments: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
     let program = program.map(|path| path.as_os_str().as_bytes());
     // A process that shows a title in place of its arguments is not called by the last word of that.
     let first = words(arguments).next().filter(|word| !word.contains(&b' '));
@@ -80,16 +75,16 @@ pub(crate) fn of<'a>(
     [program, first, script].into_iter().flatten().filter(|name| !name.is_empty())
 }
 
-/// The entry that decides about a process, the strictest of those that name it, and the name.
-pub(crate) fn entry<'list, 'name>(
-    list: &'list [Entry],
-    program: Option<&'name Path>,
-    arguments: &'name [u8],
-) -> Option<(&'list Entry, &'name [u8])> {
-    let named = of(program, arguments).flat_map(|name| {
-        list.iter().filter(move |entry| entry.names(name)).map(move |entry| (entry, name))
-    });
-    named.min_by_key(|(entry, _)| entry.age)
+/// Whether one of these names is `name`: as a path it ends so, or is so called.
+#[must_use]
+pub fn is_called(program: Option<&Path>, arguments: &[u8], name: &str) -> bool {
+    of(program, arguments).any(|called| base(called) == name.as_bytes())
+}
+
+/// The arguments in `arguments`, each ended by a NUL.
+pub fn words(arguments: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let whole = arguments.strip_suffix(&[0]).unwrap_or(arguments);
+    whole.split(|byte| *byte == 0)
 }
 
 /// The language whose interpreter the program is.
@@ -160,8 +155,6 @@ fn option<'a>(language: &Language, letters: &'a [u8]) -> Then<'a> {
 
 #[cfg(test)]
 mod tests {
-    use station::words::cleanup;
-
     use super::*;
 
     /// What a process with this program and these words is called.
@@ -235,11 +228,29 @@ mod tests {
     }
 
     #[test]
-    fn the_strictest_entry_decides() {
-        let (list, _) = cleanup::parse("ping,9 /bin/ping,3 /usr/bin/ping,5 gnuplot,1");
-        let arguments = b"ping\0-c\x001\0gnuplot\0";
-        let (entry, name) =
-            entry(&list, Some(Path::new("/usr/bin/ping")), arguments).expect("named");
-        assert_eq!((entry.to_string(), name), ("/bin/ping,3".to_owned(), &b"/usr/bin/ping"[..]));
+    fn arguments_are_split_at_each_nul() {
+        let split = |arguments| words(arguments).map(<[u8]>::to_vec).collect::<Vec<_>>();
+        assert_eq!(split(b"a\0\0b\0"), [b"a".to_vec(), b"".to_vec(), b"b".to_vec()]);
+        assert_eq!(split(b"title without end"), [b"title without end".to_vec()]);
+    }
+
+    #[test]
+    fn a_server_is_known_by_its_name_its_program_or_its_script() {
+        let is = |program: Option<&str>, words: &[&str]| {
+            is_called(program.map(Path::new), (words.join("\0") + "\0").as_bytes(), "owampd")
+        };
+        assert!(is(Some("/usr/sbin/owampd"), &["anything"]));
+        assert!(is(Some("/usr/bin/iperf"), &["/home/iepm/bin/owampd", "-s"]));
+        assert!(is(None, &["owampd"]));
+        assert!(is(Some("/usr/bin/dash"), &["/bin/sh", "/home/iepm/bin/owampd", "-x"]));
+        assert!(is(Some("/usr/bin/perl"), &["/usr/bin/perl", "-w", "bin/owampd"]));
+        assert!(is(Some("/usr/bin/python3.11"), &["python3", "-W", "ignore", "/x/owampd"]));
+        assert!(!is(Some("/usr/bin/vi"), &["vi", "owampd"]));
+        assert!(!is(Some("/usr/bin/tail"), &["tail", "-f", "/tmp/owampd.log"]));
+        assert!(!is(Some("/usr/bin/bash"), &["bash", "-c", "owampd"]));
+        assert!(!is(Some("/usr/bin/bash"), &["bash", "/x/start", "owampd"]));
+        assert!(!is(Some("/usr/bin/perl"), &["perl", "-e", "owampd"]));
+        assert!(!is(Some("/usr/bin/dash"), &["sh"]));
+        assert!(!is(None, &["owampd.old"]) && !is(None, &["my-owampd"]) && !is(None, &[""]));
     }
 }
