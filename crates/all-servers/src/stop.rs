@@ -14,6 +14,7 @@ use station::{
         ending::{Outcome, Scope, end_all},
         lock,
         processes::{self, Process},
+        servers::family,
     },
 };
 
@@ -122,7 +123,13 @@ fn found(name: &str, by_lock: bool, config: &Config) -> io::Result<Vec<Process>>
     if by_lock && suite::DAEMONS.contains(&name) {
         return Ok(Vec::new());
     }
-    processes::ours(|glimpse| glimpse.is_called(name))
+    let all = processes::ours(|glimpse| !is_own(glimpse.pid))?;
+    let pids: Vec<i32> = family(name, &all).iter().map(|process| process.identity.pid).collect();
+    Ok(all.into_iter().filter(|process| pids.contains(&process.identity.pid)).collect())
+}
+
+fn is_own(pid: i32) -> bool {
+    i64::from(pid) == i64::from(std::process::id())
 }
 
 /// Ends a stage; gives the names of those that are still there.

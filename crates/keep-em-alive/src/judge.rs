@@ -298,7 +298,7 @@ mod tests {
         for _ in 0..2 {
             let _ = memory.restarts.started(seconds(1_000), "boot");
         }
-        assert_eq!(judge(&DOWN, &mut memory, &at(1_060)), Verdict::Wait(seconds(240), 2));
+        assert_eq!(judge(&DOWN, &mut memory, &at(1_020)), Verdict::Wait(seconds(40), 2));
         let _ = memory.restarts.wrong("v1");
         assert_eq!(judge(&DOWN, &mut memory, &at(9_000)), Verdict::Wrong);
         let changed = Circumstances { configuration: "v2".to_owned(), ..at(9_000) };
@@ -312,7 +312,7 @@ mod tests {
             let _ = memory.restarts.started(seconds(1_000), "boot");
         }
         let _ = judge(&beating(1_001), &mut memory, &at(1_130));
-        assert_eq!(judge(&beating(1_001), &mut memory, &at(1_190)), Verdict::Wait(seconds(710), 3));
+        assert_eq!(judge(&beating(1_001), &mut memory, &at(1_190)), Verdict::Wait(seconds(110), 3));
     }
 
     #[test]

@@ -7,25 +7,22 @@ use station::{
     world::{
         clock::{self, Clock, Monotonic, SystemClock},
         detached::{self, Detached},
-        process::{Signal, Status},
+        ending::{Outcome, Scope, end_all},
+        process::Status,
         processes::{self, Process},
         servers,
     },
 };
 
 use crate::{
-    look::{Seen, is_other, leads, shown},
+    look::{Seen, is_other, shown},
     plan::Step,
 };
 
 /// How long a server that is asked to end may take.
 const GRACE: Duration = Duration::from_secs(5);
-/// A killed process is gone by then, or hangs in the kernel.
-const LAST_WAIT: Duration = Duration::from_secs(2);
 /// One that ends within this time did not stay up.
 const STAYS: Duration = Duration::from_secs(1);
-/// How often it is looked whether a process has ended that is not our child.
-const GLANCE: Duration = Duration::from_millis(10);
 /// The exit status of a program whose configuration is wrong.
 const WRONG: i32 = 78;
 
@@ -102,51 +99,30 @@ fn not_left(server: &Server, left: &io::Result<Vec<(String, String)>>) -> Result
 /// why.
 fn end(servers: &[&Server]) -> io::Result<Vec<(String, String)>> {
     let all = processes::ours(|glimpse| is_other(glimpse.pid))?;
-    let mut doomed: Vec<(String, &Process)> = Vec::new();
-    for server in servers {
+    let family = |server: &&Server| {
         let name = server.name.to_string();
-        let own: Vec<&Process> = all.iter().filter(|process| is(&name, process)).collect();
-        let belongs =
-            |process: &&Process| is(&name, process) || own.iter().any(|own| leads(own, process));
-        doomed.extend(all.iter().filter(belongs).map(|process| (name.clone(), process)));
+        servers::family(&name, &all).into_iter().map(move |process| (name.clone(), process))
+    };
+    let doomed: Vec<(String, &Process)> = servers.iter().flat_map(family).collect();
+    let processes: Vec<&Process> = doomed.iter().map(|(_, process)| *process).collect();
+    // Each by itself: what belongs to them has been found.
+    let outcomes = end_all(&processes, GRACE, Scope::Alone);
+    let left = doomed
+        .into_iter()
+        .zip(outcomes)
+        .filter_map(|((name, process), outcome)| Some((name, still_there(process, &outcome)?)));
+    Ok(left.collect())
+}
+
+/// Why a process is still there, if it is.
+fn still_there(process: &Process, outcome: &Outcome) -> Option<String> {
+    let what = format!("process {} ({})", process.identity.pid, process.command());
+    match outcome {
+        Outcome::Gone | Outcome::Terminated | Outcome::Killed => None,
+        Outcome::Stuck(place) if place.is_empty() => Some(format!("{what} outlives a KILL")),
+        Outcome::Stuck(place) => Some(format!("{what} outlives a KILL, it waits in {place}")),
+        Outcome::Refused(why) => Some(format!("{what} may not be ended: {why}")),
     }
-    signal(&doomed, &[Signal::TERM, Signal::CONT]);
-    wait_for_end(&mut doomed, GRACE);
-    signal(&doomed, &[Signal::KILL]);
-    wait_for_end(&mut doomed, LAST_WAIT);
-    Ok(doomed.into_iter().map(|(name, process)| (name, still_there(process))).collect())
-}
-
-fn is(name: &str, process: &Process) -> bool {
-    process.glimpse().is_called(name)
-}
-
-fn signal(processes: &[(String, &Process)], signals: &[Signal]) {
-    for (name, process) in processes {
-        for signal in signals {
-            if let Err(error) = process.signal(*signal) {
-                log::info!("cannot signal process {} of {name}: {error}", process.identity.pid);
-            }
-        }
-    }
-}
-
-/// Waits until they have ended, at most `length`; leaves those that have not.
-fn wait_for_end(processes: &mut Vec<(String, &Process)>, length: Duration) {
-    let until = SystemClock.moment().monotonic + length;
-    loop {
-        processes.retain(|(_, process)| !matches!(process.state_now(), Ok(None)));
-        if processes.is_empty() || SystemClock.moment().monotonic >= until {
-            return;
-        }
-        clock::pause(GLANCE);
-    }
-}
-
-fn still_there(process: &Process) -> String {
-    let (pid, place) = (process.identity.pid, process.waits_in());
-    let place = if place.is_empty() { String::new() } else { format!(", it waits in {place}") };
-    format!("process {pid} ({}) outlives a KILL{place}", process.command())
 }
 
 fn start(server: &Server, seen: &Seen, config: &Config) -> Result<Detached, Trouble> {

@@ -130,7 +130,7 @@ fn silent_on(port: Port, processes: &[Process]) -> Option<String> {
     }
     let mut own = Vec::new();
     for process in processes {
-        match process.sockets() {
+        match sockets::of(process) {
             Ok(sockets) => own.extend(sockets),
             // One that has ended meanwhile has none; one that we may not look into is believed.
             Err(_) if process.state_now().is_ok_and(|state| state.is_none()) => {}
@@ -145,15 +145,8 @@ fn silent_on(port: Port, processes: &[Process]) -> Option<String> {
 /// The sockets of what a server has started: a script, for instance, listens through another program.
 fn sockets_of_helpers(processes: &[Process]) -> Vec<u64> {
     let all = processes::ours(|glimpse| is_other(glimpse.pid)).unwrap_or_default();
-    let helps = |helper: &&Process| processes.iter().any(|process| leads(process, helper));
-    all.iter().filter(helps).filter_map(|helper| helper.sockets().ok()).flatten().collect()
-}
-
-/// Whether a server leads the group or the session of another process: those of a server that was started
-/// by hand may be led by a person's shell.
-pub(crate) fn leads(server: &Process, other: &Process) -> bool {
-    let pid = server.identity.pid;
-    other.group == pid || other.session == pid
+    let helps = |helper: &&Process| processes.iter().any(|process| servers::leads(process, helper));
+    all.iter().filter(helps).filter_map(|helper| sockets::of(helper).ok()).flatten().collect()
 }
 
 impl Test {

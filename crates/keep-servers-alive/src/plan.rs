@@ -265,9 +265,9 @@ mod tests {
         let (starts, told) = life(200, |_, _| {
             (seen(&[], None), Err(Trouble::Ended("exit status 3".to_owned(), "x.log".into())))
         });
-        assert_eq!(starts, [0, 1, 6, 21, 51, 111, 171]);
+        assert_eq!(starts, [0, 1, 2, 7, 22, 52, 112, 172]);
         let minutes: Vec<u64> = told.iter().map(|(minute, _)| *minute).collect();
-        assert_eq!(minutes, [0, 6], "{told:#?}");
+        assert_eq!(minutes, [0, 2], "{told:#?}");
         assert!(told[1].1.starts_with("was started 3 times and never ran for 1m30s"), "{told:#?}");
     }
 

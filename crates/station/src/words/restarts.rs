@@ -2,7 +2,7 @@
 //! a watchdog.
 //!
 //! The first start comes at once. Each start that follows on one that did not stay up waits longer, 0,
-//! 5, 15, 30 and then 60 minutes; what has been well for a minute and a half begins again at the front. A
+//! 1, 5, 15, 30 and then 60 minutes; what has been well for a minute and a half begins again at the front. A
 //! program that ends with status 78 (its configuration is wrong) is not started until that has changed.
 //!
 //! Times are of `CLOCK_BOOTTIME`, and worthless in another boot: a machine that was started anew has
@@ -13,8 +13,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// How long a start waits that follows on so many that did not stay up.
-const WAITS: [Duration; 5] = [
+const WAITS: [Duration; 6] = [
     Duration::ZERO,
+    Duration::from_secs(60),
     Duration::from_secs(5 * 60),
     Duration::from_secs(15 * 60),
     Duration::from_secs(30 * 60),
@@ -142,29 +143,29 @@ mod tests {
                 }
             }
         }
-        assert_eq!(starts, [0, 1, 6, 21, 51, 111, 171]);
-        assert_eq!(told, [6]);
+        assert_eq!(starts, [0, 1, 2, 7, 22, 52, 112, 172]);
+        assert_eq!(told, [2]);
     }
 
     #[test]
     fn what_has_been_up_for_long_begins_anew() {
         let mut restarts = Restarts::default();
-        for minute in [0, 1, 6] {
+        for minute in [0, 1, 2] {
             let _ = restarts.started(minutes(minute), "boot");
         }
-        assert!(!restarts.up(minutes(7)));
-        assert!(restarts.up(minutes(8)), "the end of a loop is told");
-        assert!(!restarts.up(minutes(9)));
+        assert!(!restarts.up(minutes(3)));
+        assert!(restarts.up(minutes(4)), "the end of a loop is told");
+        assert!(!restarts.up(minutes(5)));
         assert_eq!(restarts.verdict(minutes(10), "boot", ""), Verdict::Now);
     }
 
     #[test]
     fn another_boot_has_no_history() {
         let mut restarts = Restarts::default();
-        for minute in [900, 901, 906] {
+        for minute in [900, 901, 902] {
             let _ = restarts.started(minutes(minute), "boot");
         }
-        assert_eq!(restarts.verdict(minutes(907), "boot", ""), Verdict::Wait(minutes(14), 3));
+        assert_eq!(restarts.verdict(minutes(903), "boot", ""), Verdict::Wait(minutes(4), 3));
         assert_eq!(restarts.verdict(minutes(1), "another", ""), Verdict::Now);
         assert!(!restarts.started(minutes(1), "another"));
         assert_eq!(restarts.in_a_row(), 1);

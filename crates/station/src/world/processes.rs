@@ -318,19 +318,9 @@ impl Process {
         value.map(|value| String::from_utf8_lossy(value).into_owned())
     }
 
-    /// The inodes of its sockets, if we may know them.
-    ///
-    /// # Errors
-    /// As `open(2)`: the process has ended, or does not let us look (it has capabilities).
-    pub fn sockets(&self) -> io::Result<Vec<u64>> {
-        let folder = openat(&self.directory, "fd", DIRECTORY, Mode::empty())?;
-        let mut inodes = Vec::new();
-        for entry in Dir::read_from(&folder)? {
-            // A descriptor that is closed meanwhile is no fault.
-            let Ok(link) = readlinkat(&folder, entry?.file_name(), Vec::new()) else { continue };
-            inodes.extend(socket_inode(link.to_bytes()));
-        }
-        Ok(inodes)
+    /// The directory of its descriptors.
+    pub(super) fn descriptors(&self) -> io::Result<OwnedFd> {
+        Ok(openat(&self.directory, "fd", DIRECTORY, Mode::empty())?)
     }
 
     /// Where in the kernel it waits, for people; empty when it runs, or when that is not told.
@@ -364,12 +354,6 @@ impl Process {
             Err(error) => Err(error.into()),
         }
     }
-}
-
-/// `socket:[4711]`, as the link of a descriptor says it.
-fn socket_inode(link: &[u8]) -> Option<u64> {
-    let inode = std::str::from_utf8(link).ok()?.strip_prefix("socket:[")?;
-    inode.strip_suffix(']')?.parse().ok()
 }
 
 #[cfg(test)]

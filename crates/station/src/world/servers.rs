@@ -9,6 +9,7 @@ use std::{
 use super::{
     files::{self, Links},
     process,
+    processes::Process,
 };
 use crate::words::{
     config::Paths,
@@ -82,6 +83,24 @@ fn opened(path: &Path, output: &Output) -> io::Result<File> {
         }
         Output::File { append, .. } => files::append(path, !append, Links::OnTheWay),
     }
+}
+
+/// The processes among `all` that are the server `name`, and what it has started in the groups and the
+/// sessions that it leads. Those of one that was started by hand may be led by a person's shell.
+#[must_use]
+pub fn family<'a>(name: &str, all: &'a [Process]) -> Vec<&'a Process> {
+    let is = |process: &&Process| process.glimpse().is_called(name);
+    let own: Vec<&Process> = all.iter().filter(is).collect();
+    let belongs =
+        |process: &&Process| is(process) || own.iter().any(|server| leads(server, process));
+    all.iter().filter(belongs).collect()
+}
+
+/// Whether a process leads the group or the session of another.
+#[must_use]
+pub fn leads(server: &Process, other: &Process) -> bool {
+    let pid = server.identity.pid;
+    other.group == pid || other.session == pid
 }
 
 #[cfg(test)]

@@ -2,6 +2,9 @@
 
 use std::{fs, io};
 
+use rustix::fs::{Dir, readlinkat};
+
+use super::processes::Process;
 use crate::words::servers::{Port, Protocol};
 
 /// `TCP_LISTEN`, in hexadecimal.
@@ -26,6 +29,27 @@ pub fn listeners(port: Port) -> io::Result<Vec<u64>> {
         }
     }
     Ok(found)
+}
+
+/// The inodes of a process's sockets, if we may know them.
+///
+/// # Errors
+/// As `open(2)`: the process has ended, or does not let us look (it has capabilities).
+pub fn of(process: &Process) -> io::Result<Vec<u64>> {
+    let folder = process.descriptors()?;
+    let mut inodes = Vec::new();
+    for entry in Dir::read_from(&folder)? {
+        // A descriptor that is closed meanwhile is no fault.
+        let Ok(link) = readlinkat(&folder, entry?.file_name(), Vec::new()) else { continue };
+        inodes.extend(inode(link.to_bytes()));
+    }
+    Ok(inodes)
+}
+
+/// `socket:[4711]`, as the link of a descriptor says it.
+fn inode(link: &[u8]) -> Option<u64> {
+    let inode = std::str::from_utf8(link).ok()?.strip_prefix("socket:[")?;
+    inode.strip_suffix(']')?.parse().ok()
 }
 
 /// The inode in a line of such a table, if its socket listens on `port` (`proc_net(5)`).
@@ -53,7 +77,8 @@ mod tests {
     #[test]
     fn a_listener_is_found_and_is_ours() {
         let own = i32::try_from(std::process::id()).expect("a pid");
-        let sockets = || processes::of(own).expect("a look").expect("us").sockets().expect("ours");
+        let us = processes::of(own).expect("a look").expect("us");
+        let sockets = || of(&us).expect("ours");
         for address in ["127.0.0.1:0", "[::1]:0"] {
             // A machine may have no IPv6.
             let Ok(listener) = TcpListener::bind(address) else { continue };
