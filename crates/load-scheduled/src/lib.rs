@@ -5,12 +5,13 @@
 //! - [`plan`](mod@plan) decides for one specification: a value in, a value out.
 //! - [`away`] names what happened between two cycles: outages, suspends, steps of the clock.
 //! - [`cycle`] does one transaction: it takes the specifications whose time has come, carries out
-//!   their plans, and closes rows that nobody started in time.
+//!   their plans, and has rows closed (`close`) that nobody started in time.
 //!
 //! A cycle that fails changes nothing, and the next one does its work too: nothing is remembered
 //! between cycles that the database does not hold.
 
 pub mod away;
+mod close;
 pub mod plan;
 
 use std::time::Duration;
@@ -24,13 +25,11 @@ use station::{
         command,
         config::Config,
         grid::{Grid, Slot},
-        run::{self, State},
-        suite,
+        run::State,
         toolspec::ToolSpec,
     },
     world::{
         clock::Moment,
-        lock,
         store::{self, DueSpec, Error, Gap, NewRun, Session, Store},
     },
 };
@@ -61,10 +60,6 @@ const PATIENCE: Duration = Duration::from_secs(6);
 const BATCH: usize = 10_000;
 /// A specification that is none has no interval; its failure is on record this often.
 const RETRY_BROKEN: Duration = Duration::from_secs(600);
-/// A result that was not loaded for so long, and whose file is not there, is lost.
-const RESULT_GONE: Duration = Duration::from_secs(86_400);
-/// The foreground program whose abandoned runs are closed here.
-const BY_HAND: &str = "iepm";
 
 /// What a cycle did.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -137,7 +132,7 @@ pub fn cycle(
             look_ahead: config.look_ahead,
             away: away.reason.clone(),
         };
-        let mut tally = Tally { missed: close(session, config, &at)?, ..Tally::default() };
+        let mut tally = Tally { missed: close::close(session, config, &at)?, ..Tally::default() };
         if away.set_back {
             set_back(session, config, &at, &mut tally)?;
         }
@@ -145,76 +140,6 @@ pub fn cycle(
         note_cycle(session, moment, noted, &away)?;
         Ok(tally)
     })
-}
-
-/// Closes rows that are open and should not be.
-fn close(session: &mut dyn Session, config: &Config, at: &Circumstances) -> Result<u64, Error> {
-    let station = config.node.as_str();
-    store::cancel_switched_off(session, station)?;
-    // Also long after the clock was set back: a daemon may have held them until now.
-    store::cancel_too_far_ahead(session, station, at.horizon() + plan::TOLERANCE)?;
-    close_abandoned(session, config, at)?;
-    close_without_result(session, config, at)?;
-    let reason = |tool: &str, testtype: &str| {
-        at.away.clone().unwrap_or_else(|| nobody(config, tool, testtype))
-    };
-    store::expire(session, station, at.now, &reason)
-}
-
-/// Closes runs by hand that died, unless their result waits to be loaded.
-fn close_abandoned(
-    session: &mut dyn Session,
-    config: &Config,
-    at: &Circumstances,
-) -> Result<(), Error> {
-    let before = at.now - Duration::from_secs(60);
-    for (run, tool) in store::abandoned(session, config.node.as_str(), BY_HAND, before)? {
-        if !config.paths.data.join(run::file_name(run, &tool)).exists() {
-            store::lose(
-                session,
-                run,
-                &format!("{BY_HAND} run died before its result was written"),
-            )?;
-        }
-    }
-    Ok(())
-}
-
-/// Closes runs whose result files are gone: somebody removed them, or put a copy of the database back
-/// that is older than they are. A day is time enough for a disk that is away to come back.
-fn close_without_result(
-    session: &mut dyn Session,
-    config: &Config,
-    at: &Circumstances,
-) -> Result<(), Error> {
-    let data = &config.paths.data;
-    let station = config.node.as_str();
-    let waiting = store::finished_long_ago(session, station, at.now - RESULT_GONE)?;
-    // A data directory that is not there says nothing about what is in it.
-    if waiting.is_empty() || !data.join("tmp").exists() {
-        return Ok(());
-    }
-    for (run, tool) in waiting {
-        let name = run::file_name(run, &tool);
-        if !data.join(&name).exists() {
-            let reason = format!("its result file {name} is gone from {}", data.display());
-            store::lose_result(session, run, &reason)?;
-        }
-    }
-    Ok(())
-}
-
-/// Why nobody started a run within its window.
-fn nobody(config: &Config, tool: &str, testtype: &str) -> String {
-    let Some(daemon) = testtype.parse().ok().and_then(|testtype| suite::daemon_of(tool, testtype))
-    else {
-        return format!("no program of this station runs {tool} as {testtype}");
-    };
-    match lock::is_held(&config.paths.keepalives, daemon) {
-        Ok(false) => format!("{daemon} was not running"),
-        Ok(true) => format!("{daemon} was running but did not start it within its window"),
-        Err(error) => format!("{daemon} did not start it within its window ({error})"),
-    }
 }
 
 /// Puts specifications back on the grid that were scheduled for times which are now far ahead.
