@@ -50,6 +50,25 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
     report(&checked, &database, folder, args.strict)
 }
 
+/// What is wrong with the station's files, in short.
+pub(crate) struct Verdict {
+    pub(crate) mistakes: usize,
+    pub(crate) warnings: usize,
+    /// The first of them.
+    pub(crate) first: String,
+}
+
+/// Looks for mistakes in the station's files, and in what they say together.
+pub(crate) fn look(config: &Config) -> Verdict {
+    let (folder, now) = (&config.paths.config, SystemClock.now());
+    let find = |name: &str| process::find(name, &config.paths.bin);
+    let configuration = Source::read(&config.paths.file);
+    let list = Source::read(&folder.join("cleanup-list"));
+    let checked = check(config, configuration, Tables::read(folder), list, &find, now);
+    let first = checked.cited().lines().next().unwrap_or_default().to_owned();
+    Verdict { mistakes: checked.mistakes(), warnings: checked.warnings(), first }
+}
+
 fn read_config(source: &mut Source, home: &Path) -> Result<Config, Failure> {
     let home = std::path::absolute(home).map_err(|error| {
         Failure::new(Exit::Config, format!("finding {}", home.display())).because(error)

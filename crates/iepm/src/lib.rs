@@ -8,6 +8,7 @@
 mod apply;
 mod check;
 mod crontab;
+mod doctor;
 mod hold;
 mod init;
 mod invariants;
@@ -63,6 +64,8 @@ enum Command {
     Schedule(schedule::Args),
     /// Show the last reading and the health of every specification, and the daemons
     Status(status::Args),
+    /// Say what is wrong with the station, the worst first, and what to do about it
+    Doctor(doctor::Args),
     /// Do one run now, in the foreground, as the daemons do it
     Run(run::Args),
     /// Bring the database's schema to this version
@@ -89,6 +92,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         Command::Check(args) => check::run(args, common),
         Command::Schedule(args) => schedule::run(args, common),
         Command::Status(args) => status::run(args, common),
+        Command::Doctor(args) => doctor::run(args, common),
         Command::Run(args) => run::run(args, common),
         Command::Migrate(args) => migrate::run(args, common),
         Command::Hold(args) => hold::hold(args, common),

@@ -12,21 +12,28 @@ use station::{
 
 /// Runs that ended alike, for alike reasons.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Outcome {
+pub(crate) struct Outcome {
     /// Their state.
-    pub(super) state: State,
+    pub(crate) state: State,
     /// Why; empty for what needs none.
-    pub(super) reason: String,
+    pub(crate) reason: String,
     /// How many slots of the grid they stand for: a missed row may stand for many.
-    pub(super) slots: i64,
+    pub(crate) slots: i64,
     /// How many rows of SCHEDULE.
     pub(super) rows: i64,
+}
+
+impl Outcome {
+    /// Whether there is no reading where there should be one.
+    pub(crate) fn left_no_reading(&self) -> bool {
+        matches!(self.state, State::Failed | State::Rejected | State::Missed | State::Lost)
+    }
 }
 
 /// The outcomes of what was due since `since`.
 ///
 /// The index of SCHEDULE begins with state, station and tool: each combination is one look there.
-pub(super) fn outcomes(
+pub(crate) fn outcomes(
     session: &mut dyn Session,
     station: &str,
     since: Timestamp,
@@ -72,7 +79,7 @@ fn groups(
 }
 
 /// A reason without the number of the run that it names: else each would stand alone.
-fn alike(reason: &str) -> String {
+pub(crate) fn alike(reason: &str) -> String {
     let word = |word: &str| {
         let number = word.trim_end_matches(',');
         let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());

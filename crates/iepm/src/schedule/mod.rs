@@ -20,7 +20,9 @@ use station::{
 
 use crate::load::Load;
 
-use self::{day::Outcome, next::Next};
+use self::next::Next;
+
+pub(crate) use day::{Outcome, alike, outcomes};
 
 /// What "the last day" is.
 const DAY: Duration = Duration::from_secs(86_400);
@@ -91,7 +93,10 @@ fn overview(
 }
 
 /// The specifications that this station carries out, with their keys.
-fn active(session: &mut dyn Session, config: &Config) -> Result<Vec<(i64, ToolSpec)>, Error> {
+pub(crate) fn active(
+    session: &mut dyn Session,
+    config: &Config,
+) -> Result<Vec<(i64, ToolSpec)>, Error> {
     let right = |stored: store::StoredSpec| {
         let spec = stored.spec.ok().filter(|_| !stored.retired)?;
         (spec.on && spec.key.src == config.node).then_some((stored.id, spec))
