@@ -9,12 +9,14 @@
 pub mod lab;
 pub mod program;
 pub mod station;
+pub mod watched;
 
 use std::time::Duration;
 
 pub use lab::{Host, Lab};
 pub use program::Program;
 pub use station::Station;
+pub use watched::{DAEMONS, Watched};
 
 /// The longest that a condition may take on a machine that is busy with other things.
 pub const PATIENCE: Duration = Duration::from_secs(60);

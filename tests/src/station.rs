@@ -19,9 +19,10 @@ use crate::{
 };
 
 /// The programs of the suite that a story may call.
-const PROGRAMS: [&str; 11] = [
+const PROGRAMS: [&str; 15] = [
     "iepm",
     "keep-em-alive",
+    "keep-servers-alive",
     "load-scheduled",
     "pingd",
     "traced",
@@ -29,8 +30,11 @@ const PROGRAMS: [&str; 11] = [
     "pathchirpd",
     "load-test-data",
     "load-datad",
+    "bw-cleanup",
     "show-probe-commands",
     "fetch-toolspecs",
+    "kill-all-servers",
+    "restart-all-servers",
 ];
 
 const SPEC_COLUMNS: &str =

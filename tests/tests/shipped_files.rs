@@ -12,18 +12,10 @@ use stories::{
 };
 
 /// The programs that a user is given.
-const PROGRAMS: [&str; 10] = [
-    "fetch-toolspecs",
-    "iepm",
-    "load-datad",
-    "load-scheduled",
-    "load-test-data",
-    "owpingd",
-    "pathchirpd",
-    "pingd",
-    "show-probe-commands",
-    "traced",
-];
+fn programs() -> Vec<String> {
+    let list = succeed(&mut command(project().join("scripts/programs")));
+    list.lines().map(str::to_owned).collect()
+}
 
 fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the project").to_path_buf()
@@ -38,7 +30,7 @@ fn the_sample_configuration_has_no_mistakes() {
     let config = project().join("config");
     // A checkout may be group-writable; the suite refuses such a file.
     let copy = tempfile::tempdir().expect("a folder");
-    for file in ["iepm.toml", "nodes.csv", "toolspecs.csv", "cleanup-list"] {
+    for file in ["iepm.toml", "nodes.csv", "toolspecs.csv", "cleanup-list", "servers.alive"] {
         fs::copy(config.join(file), copy.path().join(file)).expect(file);
         succeed(command("chmod").arg("640").arg(copy.path().join(file)));
     }
@@ -53,9 +45,6 @@ fn the_sample_configuration_has_no_mistakes() {
     assert!(output.status.success(), "{}", said(&output));
 }
 
-/// Programs that the crontab and the units call and that are not in every build yet.
-const COMING: [&str; 3] = ["keep-servers-alive", "bw-cleanup", "restart-all-servers"];
-
 /// Checks a command line of a shipped file: a program of the suite, with arguments that it takes. Gives the
 /// program's name.
 fn parses(line: &str) -> String {
@@ -63,12 +52,9 @@ fn parses(line: &str) -> String {
     let path = Path::new(words.next().expect("a program"));
     assert_eq!(path.parent(), Some(Path::new("/home/iepm/bin")), "{line}");
     let program = path.file_name().expect("a name").to_string_lossy().into_owned();
-    let known = PROGRAMS.contains(&program.as_str());
-    assert!(known || program == "keep-em-alive" || COMING.contains(&program.as_str()), "{line}");
-    if !COMING.contains(&program.as_str()) {
-        // --help after the arguments: they are parsed, and nothing is done.
-        succeed(command(binaries().join(&program)).args(words).arg("--help"));
-    }
+    assert!(programs().contains(&program), "{line}");
+    // --help after the arguments: they are parsed, and nothing is done.
+    succeed(command(binaries().join(&program)).args(words).arg("--help"));
     program
 }
 
@@ -76,9 +62,9 @@ fn parses(line: &str) -> String {
 fn every_line_of_the_sample_crontab_runs_a_program_of_the_suite() {
     let crontab = read("crontab.example");
     let lines = crontab.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let programs: BTreeSet<String> = lines.map(|line| parses(&command_of(line))).collect();
+    let called: BTreeSet<String> = lines.map(|line| parses(&command_of(line))).collect();
     let all = ["keep-em-alive", "keep-servers-alive", "bw-cleanup", "restart-all-servers", "iepm"];
-    assert_eq!(programs, all.map(str::to_owned).into());
+    assert_eq!(called, all.map(str::to_owned).into());
     assert!(!crontab.contains('%'), "cron takes it for the end of the command");
 }
 
@@ -103,7 +89,7 @@ fn command_of(line: &str) -> String {
 
 #[test]
 fn every_program_has_a_page_that_names_its_exit_statuses() {
-    for program in PROGRAMS {
+    for program in programs() {
         let page = read(&format!("docs/{program}.md"));
         assert!(page.starts_with(&format!("# {program}\n")), "{program}");
         for heading in ["## Exit status", "## Files", "## Where it differs from the original"] {
@@ -120,8 +106,8 @@ fn every_program_has_a_page_that_names_its_exit_statuses() {
 
 #[test]
 fn every_program_tells_its_version_its_help_and_its_man_page() {
-    for program in PROGRAMS {
-        let run = |arguments: &[&str]| succeed(command(binaries().join(program)).args(arguments));
+    for program in programs() {
+        let run = |arguments: &[&str]| succeed(command(binaries().join(&program)).args(arguments));
         assert_eq!(run(&["--version"]), format!("{program} {}\n", env!("CARGO_PKG_VERSION")));
         assert!(run(&["--help"]).contains("--config"), "{program}");
         assert!(run(&["--generate", "man"]).contains(&format!(".TH {program}")), "{program}");
@@ -131,10 +117,10 @@ fn every_program_tells_its_version_its_help_and_its_man_page() {
             assert!(page.contains("config"), "the options of all commands are on it: {page}");
         }
         for shell in ["bash", "zsh", "fish"] {
-            assert!(run(&["--generate", shell]).contains(program), "{program} {shell}");
+            assert!(run(&["--generate", shell]).contains(&program), "{program} {shell}");
         }
         let output =
-            command(binaries().join(program)).arg("--no-such-option").output().expect("it starts");
+            command(binaries().join(&program)).arg("--no-such-option").output().expect("it starts");
         assert_eq!(output.status.code(), Some(2), "{program}: {}", said(&output));
     }
 }

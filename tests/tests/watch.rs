@@ -1,74 +1,15 @@
 //! Daemons that die, hang, loop and are misconfigured, with `keep-em-alive` called as cron does it.
 
-use std::{
-    collections::BTreeSet, fs, os::unix::fs::PermissionsExt, process::Output, time::Duration,
-};
+use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt, time::Duration};
 
-use rustix::process::{Pid, Signal, kill_process};
-use stories::{Station, program::said, until, until_within};
-
-/// A station whose daemons are looked after; all that it started ends with the story.
-struct Watched(Station);
-
-impl Watched {
-    fn station(settings: &str) -> Self {
-        let station = Station::new();
-        station.configure(settings);
-        station.measures(&["a,127.0.0.1"], &["a,ping,,-n -c 1 -w 1,1,2,0"]);
-        Self(station)
-    }
-
-    fn look(&self) -> Output {
-        self.0.command("keep-em-alive").output().expect("it starts")
-    }
-
-    /// What the watchdog says when it is called once.
-    fn told(&self) -> String {
-        let output = self.look();
-        assert!(output.stdout.is_empty(), "{}", said(&output));
-        String::from_utf8_lossy(&output.stderr).into_owned()
-    }
-
-    /// The pid of a daemon that holds its lock.
-    fn pid(&self, daemon: &str) -> Option<i32> {
-        self.0.holder_of(daemon)
-    }
-
-    fn signal(&self, daemon: &str, signal: Signal) -> i32 {
-        let pid = self.pid(daemon).expect("it runs");
-        kill_process(Pid::from_raw(pid).expect("positive"), signal).expect("ours");
-        pid
-    }
-
-    fn daemons(&self) -> BTreeSet<&'static str> {
-        ALL.into_iter().filter(|daemon| self.pid(daemon).is_some()).collect()
-    }
-}
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        for signal in [Signal::TERM, Signal::CONT, Signal::KILL] {
-            let left = || ALL.iter().filter_map(|d| self.pid(d));
-            for pid in left().filter_map(Pid::from_raw) {
-                let _ = kill_process(pid, signal);
-            }
-            for _ in 0..100 {
-                if left().next().is_none() {
-                    break;
-                }
-                stories::pause(Duration::from_millis(20));
-            }
-        }
-    }
-}
-
-const ALL: [&str; 6] = ["load-datad", "load-scheduled", "owpingd", "pathchirpd", "pingd", "traced"];
+use rustix::process::Signal;
+use stories::{DAEMONS, Watched, program::said, until, until_within};
 
 #[test]
 fn all_daemons_are_started_and_those_that_die_are_back_after_one_look() {
     let watched = Watched::station("");
     assert_eq!(watched.told(), "", "the first start of all is no news");
-    until("all run", || (watched.daemons() == ALL.into()).then_some(()));
+    until("all run", || (watched.daemons() == DAEMONS.into()).then_some(()));
     assert_eq!(watched.told(), "", "nothing is to be done");
     let before = ["pingd", "load-scheduled"].map(|daemon| watched.signal(daemon, Signal::KILL));
     until("they are dead", || (watched.daemons().len() == 4).then_some(()));
@@ -76,7 +17,7 @@ fn all_daemons_are_started_and_those_that_die_are_back_after_one_look() {
     for daemon in ["pingd", "load-scheduled"] {
         assert!(told.contains(&format!("{daemon} had ended and was started again")), "{told}");
     }
-    until("all run again", || (watched.daemons() == ALL.into()).then_some(()));
+    until("all run again", || (watched.daemons() == DAEMONS.into()).then_some(()));
     assert!(watched.pid("pingd") != Some(before[0]));
     let loaded = || watched.0.count("PINGDATA") > 2;
     until("the station measures", || loaded().then_some(()));
@@ -143,8 +84,8 @@ fn twenty_looks_at_once_start_each_daemon_once() {
         assert!(matches!(output.status.code(), Some(0 | 75)), "{}", said(&output));
         assert!(output.stderr.is_empty(), "{}", said(&output));
     }
-    until("all run", || (watched.daemons() == ALL.into()).then_some(()));
-    for daemon in ALL {
+    until("all run", || (watched.daemons() == DAEMONS.into()).then_some(()));
+    for daemon in DAEMONS {
         let log = fs::read_to_string(watched.0.path(&format!("log/{daemon}.log"))).expect("a log");
         assert_eq!(log.matches("started for the station").count(), 1, "{daemon}: {log}");
         assert!(!log.contains("runs already"), "{daemon}: {log}");
@@ -227,5 +168,5 @@ fn while_the_station_is_held_nothing_is_started() {
     let release = watched.0.run("iepm", &["release"]);
     assert_eq!(release.status.code(), Some(0), "{}", said(&release));
     watched.look();
-    until("all run", || (watched.daemons() == ALL.into()).then_some(()));
+    until("all run", || (watched.daemons() == DAEMONS.into()).then_some(()));
 }

@@ -18,6 +18,7 @@ pub mod rows;
 pub mod runs;
 pub mod scheduling;
 pub mod table;
+pub mod watch;
 
 use std::path::PathBuf;
 
@@ -59,6 +60,8 @@ pub enum Name {
     Loading,
     /// What daemons take that have nothing to do
     Idle,
+    /// What it takes to look after twenty daemons
+    Watch,
 }
 
 impl Name {
@@ -70,6 +73,7 @@ impl Name {
             Self::Hung => hung::measure(bed),
             Self::Loading => loading::measure(bed),
             Self::Idle => idle::measure(bed),
+            Self::Watch => watch::measure(bed),
         }
     }
 }

@@ -8,6 +8,7 @@ use station::{
     words::{
         cleanup,
         config::{self, Config},
+        servers,
         toolspec::{Placed, ToolSpec},
     },
     world::{
@@ -41,11 +42,16 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
     let folder = args.files.as_ref().unwrap_or(&config.paths.config);
     let find = |name: &str| process::find(name, &config.paths.bin);
     let now = SystemClock.now();
-    let list = Source::read(&folder.join("cleanup-list"));
-    let checked = check(&config, configuration, Tables::read(folder), list, &find, now);
+    let files = Files {
+        configuration,
+        tables: Tables::read(folder),
+        list: Source::read(&folder.join("cleanup-list")),
+        servers: Source::read(&folder.join("servers.alive")),
+    };
+    let checked = check(&config, files, &find, now);
     let database = match args.files {
         Some(_) => Database::NotAsked,
-        None => look_at_database(&config, &checked.tables),
+        None => look_at_database(&config, &checked.files.tables),
     };
     report(&checked, &database, folder, args.strict)
 }
@@ -82,27 +88,32 @@ fn read_config(source: &mut Source, home: &Path) -> Result<Config, Failure> {
     Ok(read.unwrap_or_else(|| Config::default_at(&home)))
 }
 
-/// All files, with all their mistakes.
-struct Checked {
+/// All files.
+struct Files {
     configuration: Source,
     tables: Tables,
     list: Source,
+    servers: Source,
+}
+
+/// All files, with all their mistakes.
+struct Checked {
+    files: Files,
     /// How many specifications the station carries out.
     own: usize,
     entries: usize,
+    servers: usize,
 }
 
 /// Checks what the files say, each by itself and together. Looks at nothing but through `find`.
-fn check(
-    config: &Config,
-    mut configuration: Source,
-    mut tables: Tables,
-    mut list: Source,
-    find: Find<'_>,
-    now: Timestamp,
-) -> Checked {
+fn check(config: &Config, mut files: Files, find: Find<'_>, now: Timestamp) -> Checked {
+    let Files { configuration, tables, list, servers: servers_file } = &mut files;
     let entries = list.parse(cleanup::parse);
-    invariants::results_are_read(&mut configuration, &config.probetypes);
+    let servers = servers_file.parse(servers::parse);
+    invariants::results_are_read(configuration, &config.probetypes);
+    invariants::demands_have_servers(configuration, &config.servers, servers_file, &servers);
+    invariants::servers_are_installed(servers_file, &servers, &config.paths.home, find);
+    invariants::servers_are_spared(servers_file, &servers, &entries);
     let station = &config.node;
     let is_own = |placed: &&Placed| placed.spec.on && placed.spec.key.src == *station;
     let own: Vec<&Placed> = tables.specs.iter().filter(is_own).collect();
@@ -112,13 +123,14 @@ fn check(
     invariants::runs_end_before_cleanup(file, &own, &entries, find);
     invariants::tools_are_installed(file, &own, find);
     invariants::the_station_is_not_full(file, &Load::of(&specs, now), config.side_by_side);
-    let (own, entries) = (own.len(), entries.len());
-    Checked { configuration, tables, list, own, entries }
+    let (own, entries, servers) = (own.len(), entries.len(), servers.len());
+    Checked { files, own, entries, servers }
 }
 
 impl Checked {
-    fn files(&self) -> [&Source; 4] {
-        [&self.configuration, &self.tables.nodes_file, &self.tables.specs_file, &self.list]
+    fn files(&self) -> [&Source; 5] {
+        let Files { configuration, tables, list, servers } = &self.files;
+        [configuration, &tables.nodes_file, &tables.specs_file, list, servers]
     }
 
     fn mistakes(&self) -> usize {
@@ -182,12 +194,13 @@ fn report(
 }
 
 fn summary(checked: &Checked, folder: &Path) -> String {
-    let Checked { tables, own, entries, .. } = checked;
+    let Checked { files: Files { tables, .. }, own, entries, servers } = checked;
     format!(
-        "{}: {}, {} ({own} carried out here), {entries} names in cleanup-list: no mistakes",
+        "{}: {}, {} ({own} carried out here), {entries} names in cleanup-list, {}: no mistakes",
         folder.display(),
         count(tables.nodes.len(), "node"),
         count(tables.specs.len(), "specification"),
+        count(*servers, "server"),
     )
 }
 
@@ -211,6 +224,7 @@ mod tests {
     use super::*;
 
     const NODES: [&str; 2] = ["s", "d"];
+    const SERVERS: &str = "cat,/bin,-u\n";
 
     fn checked(nodes: &[&str], rows: &str, list: &str, toml: &str) -> Checked {
         let home = Path::new("/nowhere");
@@ -222,7 +236,9 @@ mod tests {
             if name == "absent" { None } else { Some(PathBuf::from("/bin/sh")) }
         };
         let list = Source::of("cleanup-list", list);
-        check(&config, configuration, tables, list, &find, Timestamp::from_seconds(600_000))
+        let servers = Source::of("servers.alive", SERVERS);
+        let files = Files { configuration, tables, list, servers };
+        check(&config, files, &find, Timestamp::from_seconds(600_000))
     }
 
     fn cited(nodes: &[&str], rows: &str, list: &str, toml: &str) -> String {
@@ -300,6 +316,40 @@ mod tests {
         invariants::tools_are_installed(&mut tables.specs_file, &own, &|_| None);
         assert_eq!((tables.specs_file.mistakes(), tables.specs_file.warnings()), (0, 1));
         assert!(tables.specs_file.cited().contains("warning: ping is not installed"));
+    }
+
+    fn of_servers(servers: &str, list: &str, toml: &str) -> Source {
+        let mut configuration = Source::of("iepm.toml", toml);
+        let config = read_config(&mut configuration, Path::new("/nowhere")).expect("a home");
+        let tables = testing::tables(&NODES, "s,d,ping,background,15,600,,\n");
+        let (list, servers) =
+            (Source::of("cleanup-list", list), Source::of("servers.alive", servers));
+        let files = Files { configuration, tables, list, servers };
+        let find = |name: &str| Some(PathBuf::from(if name == "sh" { "/bin/sh" } else { name }));
+        let mut checked = check(&config, files, &find, Timestamp(0));
+        if checked.files.configuration.mistakes() > 0 {
+            return checked.files.configuration;
+        }
+        std::mem::take(&mut checked.files.servers)
+    }
+
+    #[test]
+    fn servers_are_checked_with_what_other_files_say_of_them() {
+        let (fine, none) = ("sh,/bin,\n", "");
+        assert_eq!(of_servers(fine, none, "[servers.sh]\nlistens = ['tcp:1']\n").cited(), none);
+        let mut warned = of_servers("thrulayd,bin,\n", none, none);
+        assert_eq!((warned.mistakes(), warned.warnings()), (0, 1));
+        assert!(
+            warned.cited().starts_with("servers.alive:1:1: warning: thrulayd is not installed")
+        );
+        warned = of_servers("sh,,|\n", none, none);
+        assert_eq!(warned.mistakes(), 1, "{}", warned.cited());
+        warned = of_servers(fine, "sh,3\n", none);
+        let told = "servers.alive:1:1: bw-cleanup would end it after 3m: \"sh\" is in cleanup-list";
+        assert!(warned.cited().starts_with(told), "{}", warned.cited());
+        warned = of_servers(fine, none, "[servers.s]\n");
+        let told = "iepm.toml:1:10: there is no server s in servers.alive";
+        assert!(warned.cited().starts_with(told), "{}", warned.cited());
     }
 
     #[test]

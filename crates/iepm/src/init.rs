@@ -20,10 +20,11 @@ use crate::migrate;
 
 /// The sample files, which are also those of the project.
 const CONFIGURATION: &str = include_str!("../../../config/iepm.toml");
-const SAMPLES: [(&str, &str); 3] = [
+const SAMPLES: [(&str, &str); 4] = [
     ("nodes.csv", include_str!("../../../config/nodes.csv")),
     ("toolspecs.csv", include_str!("../../../config/toolspecs.csv")),
     ("cleanup-list", include_str!("../../../config/cleanup-list")),
+    ("servers.alive", include_str!("../../../config/servers.alive")),
 ];
 
 #[derive(Debug, clap::Args)]
@@ -195,7 +196,7 @@ fn database(config: &Config, told: &mut Told) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use station::words::{cleanup, config, node, toolspec};
+    use station::words::{cleanup, config, node, servers, toolspec};
 
     use super::*;
 
@@ -228,7 +229,7 @@ mod tests {
 
     #[test]
     fn the_sample_files_have_no_mistakes_even_with_every_row_switched_on() {
-        let [nodes, specs, list] = SAMPLES.map(|(_, text)| text);
+        let [nodes, specs, list, servers] = SAMPLES.map(|(_, text)| text);
         let on = |text: &str, names: &[&str]| {
             let switched = |text: String, name: &&str| {
                 text.replace(&format!("##{name},"), &format!("{name},"))
@@ -241,6 +242,8 @@ mod tests {
         assert_eq!((specs.len(), mistakes), (11, vec![]));
         let (list, mistakes) = cleanup::parse(list);
         assert_eq!((list.len(), mistakes), (13, vec![]));
+        let (servers, mistakes) = servers::parse(servers);
+        assert_eq!((servers.len(), mistakes), (6, vec![]));
     }
 
     #[test]

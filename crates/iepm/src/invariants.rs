@@ -2,13 +2,18 @@
 //!
 //! Each function notes what does not hold at its place in `toolspecs.csv`, where it is put right.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use station::{
     text::{Span, ToolName, human_duration},
     words::{
         cleanup::Entry,
-        node, suite,
+        node,
+        servers::{Demand, Server},
+        suite,
         table::{self, Row},
         toolspec::{Placed, TestType, ToolSpec},
     },
@@ -124,6 +129,54 @@ pub(crate) fn tools_are_installed(specs_file: &mut Source, specs: &[&Placed], fi
         if !installed && told.insert(path) {
             let message = format!("{path} is not installed: no run can be started");
             specs_file.warning(placed.span("toolPath"), message);
+        }
+    }
+}
+
+/// Every server of which something is demanded is in the list; a line with a mistake may be the one.
+pub(crate) fn demands_have_servers(
+    configuration: &mut Source,
+    demands: &[Demand],
+    servers_file: &Source,
+    servers: &[Server],
+) {
+    let is_missing = |demand: &&Demand| servers.iter().all(|server| server.name != demand.name);
+    for demand in demands.iter().filter(is_missing).filter(|_| servers_file.mistakes() == 0) {
+        let message = format!("there is no server {} in servers.alive", demand.name);
+        configuration.mistake(demand.span, message);
+    }
+}
+
+/// The program of every server is on this machine.
+pub(crate) fn servers_are_installed(
+    servers_file: &mut Source,
+    servers: &[Server],
+    home: &Path,
+    find: Find<'_>,
+) {
+    for server in servers {
+        let name = server.name.as_str();
+        let path = home.join(&server.directory).join(name).display().to_string();
+        let named = if server.directory.as_os_str().is_empty() { name } else { &path };
+        if !find(named).is_some_and(|path| path.is_file()) {
+            let place = if named == name { "bin and PATH" } else { named };
+            let message = format!("{name} is not installed: it cannot be started ({place})");
+            servers_file.warning(server.span, message);
+        }
+    }
+}
+
+/// What is to run for ever is not ended for its age.
+pub(crate) fn servers_are_spared(servers_file: &mut Source, servers: &[Server], entries: &[Entry]) {
+    for server in servers {
+        let path = server.directory.join(server.name.as_str()).display().to_string();
+        if let Some(entry) = entries.iter().find(|entry| entry.names(&path)) {
+            let message = format!(
+                "bw-cleanup would end it after {}: \"{}\" is in cleanup-list",
+                human_duration(entry.age),
+                entry.name
+            );
+            servers_file.mistake(server.span, message);
         }
     }
 }

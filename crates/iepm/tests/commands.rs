@@ -72,7 +72,7 @@ fn others_cannot_look_into_a_new_station() {
     {
         assert_eq!(mode(directory), 0o750, "{directory}");
     }
-    for file in ["iepm.toml", "config/nodes.csv", "config/cleanup-list", "db/iepm.db"] {
+    for file in ["iepm.toml", "config/nodes.csv", "config/servers.alive", "db/iepm.db"] {
         assert_eq!(mode(file), 0o640, "{file}");
     }
 }
@@ -112,14 +112,14 @@ fn the_files_of_the_project_have_no_mistakes() {
     // A checkout's own modes depend on who made it.
     let copy = folder.path().join("copy");
     fs::create_dir(&copy).expect("made");
-    for name in ["iepm.toml", "nodes.csv", "toolspecs.csv", "cleanup-list"] {
+    for name in ["iepm.toml", "nodes.csv", "toolspecs.csv", "cleanup-list", "servers.alive"] {
         fs::copy(project().join("config").join(name), copy.join(name)).expect(name);
         fs::set_permissions(copy.join(name), fs::Permissions::from_mode(0o644)).expect("mine");
     }
     let (config, files) = (copy.join("iepm.toml"), copy.display().to_string());
     let arguments = ["check", "--config", &config.display().to_string(), "--files", &files];
     let said = told(&iepm(&copy, &arguments), 0);
-    assert!(said.contains("13 names in cleanup-list: no mistakes"), "{said}");
+    assert!(said.contains("13 names in cleanup-list, 6 servers: no mistakes"), "{said}");
 }
 
 #[test]

@@ -56,7 +56,7 @@ pub struct Memory {
 struct Sight {
     pid: i32,
     start_ticks: u64,
-    /// The beat, or the time of the file; 0 for none.
+    /// The beat, or the time of the file; -1 for none.
     stamp: i64,
     /// Microseconds of `CLOCK_MONOTONIC`.
     since_us: u64,
@@ -102,6 +102,13 @@ pub struct Circumstances {
     pub configuration: String,
 }
 
+impl Memory {
+    /// It was stopped on purpose: neither is its start any news, nor does it count.
+    pub fn stopped_on_purpose(&mut self) {
+        *self = Self::default();
+    }
+}
+
 /// Judges a daemon, and notes in its memory what the next look has to know.
 pub fn judge(seen: &Seen, memory: &mut Memory, at: &Circumstances) -> Verdict {
     let Some(identity) = seen.running else {
@@ -144,7 +151,7 @@ fn note_sight(memory: &mut Memory, identity: Identity, pulse: &Pulse, now_us: u6
     let stamp = match pulse {
         Pulse::Beat(beat_us) => i64::try_from(*beat_us).unwrap_or(i64::MAX),
         Pulse::Touched(Timestamp(time)) => *time,
-        Pulse::Silent(_) => 0,
+        Pulse::Silent(_) => -1,
     };
     let Identity { pid, start_ticks } = identity;
     let new = Sight { pid, start_ticks, stamp, since_us: now_us };

@@ -18,6 +18,7 @@ use std::{fs, os::unix::fs::MetadataExt, path::Path, time::Duration};
 use clap::Parser;
 use station::{
     app::{Common, Exit, Failure},
+    daemon,
     words::{config::Config, suite},
     world::{
         clock::{Clock, Moment, SystemClock},
@@ -29,8 +30,8 @@ use station::{
 };
 
 use crate::{
-    judge::{Circumstances, Verdict, judge},
-    look::Look,
+    judge::{Circumstances, Memory, Verdict, judge},
+    look::{Foreign, Look},
     memory::Memories,
     start::Outcome,
     tell::Teller,
@@ -98,21 +99,15 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         return Ok(Exit::Well);
     }
     let mut memories = Memories::read(folder);
-    let mut teller = Teller::default();
+    let stopped = hold::take_stopped(folder, NAME).map_err(|error| looking().because(error))?;
+    if stopped {
+        memories.daemons.values_mut().for_each(Memory::stopped_on_purpose);
+    }
+    let mut teller = Teller::new(stopped);
     Teller::configuration(broken.as_ref(), &mut memories);
     look_after(&config, &mut memories, &mut teller, clock);
     memories.write(folder).map_err(|error| looking().because(error))?;
     Ok(if broken.is_some() { Exit::Config } else { teller.exit() })
-}
-
-/// The daemons that are looked after: those that the configuration names, or those of the suite that are
-/// installed in the station's `bin`.
-fn daemons(config: &Config) -> Vec<String> {
-    if let Some(daemons) = &config.watch.daemons {
-        return daemons.iter().map(ToString::to_string).collect();
-    }
-    let installed = suite::DAEMONS.iter().filter(|name| config.paths.bin.join(name).exists());
-    installed.map(|name| (*name).to_owned()).collect()
 }
 
 fn judge_all(config: &Config, memories: &mut Memories, now: &Moment) -> Vec<Case> {
@@ -126,11 +121,18 @@ fn judge_all(config: &Config, memories: &mut Memories, now: &Moment) -> Vec<Case
             String::new()
         },
     };
-    let names = daemons(config);
+    let names = daemon::watched(config);
     memories.daemons.retain(|name, _| names.contains(name));
+    let foreign = look::foreign(&names, config).map_err(|error| error.to_string());
+    let (mut foreign, unseen) =
+        foreign.map_or_else(|why| (Foreign::new(), Some(why)), |f| (f, None));
     let case = |name: String| {
         let memory = memories.daemons.entry(name.clone()).or_default();
-        let found = look::look(&name, config, now, &at.boot_id).map_err(|error| error.to_string());
+        let found = match &unseen {
+            Some(why) if !suite::DAEMONS.contains(&name.as_str()) => Err(why.clone()),
+            _ => look::look(&name, config, &mut foreign, (now, &at.boot_id))
+                .map_err(|error| error.to_string()),
+        };
         // Of one that cannot be looked at nothing is concluded.
         let verdict = found.as_ref().map_or(Verdict::Well, |look| judge(&look.seen, memory, &at));
         Case { name, found, verdict }

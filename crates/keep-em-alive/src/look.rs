@@ -1,6 +1,6 @@
 //! What is to be seen of a daemon: its lock, its process, its keep-alive file.
 
-use std::io;
+use std::{collections::BTreeMap, io};
 
 use station::{
     words::{config::Config, suite},
@@ -8,7 +8,7 @@ use station::{
         clock::Moment,
         keepalive::{self, Alive},
         lock,
-        processes::{self, Process},
+        processes::{self, Glimpse, Process},
     },
 };
 
@@ -25,21 +25,56 @@ pub struct Look {
     pub doing: String,
 }
 
+/// The processes of foreign daemons, by their names: found in one look at all processes.
+pub type Foreign = BTreeMap<String, Process>;
+
+/// Finds the daemons that hold no lock of the suite's kind by their names. Where there are none, nothing
+/// is looked through.
+///
+/// # Errors
+/// The processes of the machine cannot be looked at.
+pub fn foreign(names: &[String], config: &Config) -> io::Result<Foreign> {
+    let is_foreign = |name: &&String| {
+        let lock = config.paths.keepalives.join(format!("{name}.lock"));
+        !suite::DAEMONS.contains(&name.as_str()) && !lock.exists()
+    };
+    let names: Vec<&String> = names.iter().filter(is_foreign).collect();
+    if names.is_empty() {
+        return Ok(Foreign::new());
+    }
+    let called = |glimpse: &Glimpse<'_>| names.iter().any(|name| glimpse.is_called(name));
+    let mut found = Foreign::new();
+    for process in processes::ours(called)? {
+        let name = names.iter().find(|name| process.glimpse().is_called(name));
+        if let Some(name) = name {
+            found.entry((*name).clone()).or_insert(process);
+        }
+    }
+    Ok(found)
+}
+
 /// Looks at a daemon.
 ///
 /// # Errors
 /// Its lock or its process cannot be looked at: nothing is known of it.
-pub fn look(name: &str, config: &Config, now: &Moment, boot_id: &str) -> io::Result<Look> {
+pub fn look(
+    name: &str,
+    config: &Config,
+    foreign: &mut Foreign,
+    (now, boot_id): (&Moment, &str),
+) -> io::Result<Look> {
     let folder = &config.paths.keepalives;
-    let process = running(name, config)?;
+    let process = match foreign.remove(name) {
+        Some(process) => Some(process),
+        None => running(name, config)?,
+    };
     let (pulse, alive) = pulse(name, keepalive::read(folder, name), now, boot_id);
     let running = process.as_ref().map(|process| process.identity);
     let doing = alive.map(|alive| alive.doing).unwrap_or_default();
     Ok(Look { seen: Seen { running, pulse }, process, doing })
 }
 
-/// The process of a daemon. Daemons of the suite hold a lock as long as they live; others, which have
-/// none, are known by their names.
+/// The process of a daemon that holds a lock as long as it lives.
 fn running(name: &str, config: &Config) -> io::Result<Option<Process>> {
     match lock::holder(&config.paths.keepalives, name)? {
         Some(pid) => {
@@ -51,8 +86,7 @@ fn running(name: &str, config: &Config) -> io::Result<Option<Process>> {
             };
             process.ok_or_else(hidden).map(Some)
         }
-        None if suite::DAEMONS.contains(&name) => Ok(None),
-        None => Ok(processes::ours(|glimpse| glimpse.is_called(name))?.into_iter().next()),
+        None => Ok(None),
     }
 }
 
@@ -107,7 +141,10 @@ mod tests {
         }
 
         fn look(&self, name: &str) -> Look {
-            look(name, &self.config, &SystemClock.moment(), &boot_id()).expect("a look")
+            let names = [name.to_owned()];
+            let mut foreign = foreign(&names, &self.config).expect("a look");
+            let now = (&SystemClock.moment(), &*boot_id());
+            look(name, &self.config, &mut foreign, now).expect("a look")
         }
 
         fn pulse(&self, name: &str, content: &str) -> Pulse {
@@ -160,5 +197,15 @@ mod tests {
             matches!(desk.pulse("own-daemon", ""), Pulse::Touched(Timestamp(time)) if time > 0)
         );
         assert!(desk.folder.path().exists());
+    }
+
+    #[test]
+    fn a_foreign_daemon_is_known_by_its_name() {
+        let desk = Desk::new();
+        let own = std::env::current_exe().expect("a test knows itself");
+        let name = own.file_name().expect("a name").to_string_lossy().into_owned();
+        // Other tests of this program may run beside this one.
+        assert!(desk.look(&name).seen.running.is_some());
+        assert_eq!(desk.look("nobody-is-called-so").seen.running, None);
     }
 }

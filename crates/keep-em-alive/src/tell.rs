@@ -15,12 +15,19 @@ use crate::{
 };
 
 /// Tells what begins and what ends, and counts what needs a person.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Teller {
     troubles: usize,
+    /// What is down was stopped on purpose.
+    on_purpose: bool,
 }
 
 impl Teller {
+    /// `on_purpose`: what is down was stopped, and did not die.
+    pub(crate) fn new(on_purpose: bool) -> Self {
+        Self { troubles: 0, on_purpose }
+    }
+
     /// 1 when some daemon needs a person, told now or before.
     pub(crate) fn exit(&self) -> Exit {
         if self.troubles == 0 { Exit::Well } else { Exit::NeedsPerson }
@@ -96,7 +103,10 @@ impl Teller {
             );
         } else if let Some(trouble) = trouble {
             self.trouble(name, word, &trouble, memory);
-        } else if matches!(case.verdict, Verdict::Start) && (case.was_up() || times > 1) {
+        } else if !self.on_purpose
+            && matches!(case.verdict, Verdict::Start)
+            && (case.was_up() || times > 1)
+        {
             log::warn!("{name} had ended and was started again");
         } else {
             log::info!("{name} was started");

@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use crate::{
     app::{Common, Exit, Failure},
     text::{Timestamp, human_duration},
-    words::config::Config,
+    words::{config::Config, suite},
     world::{
         clock::{Clock, Moment, SystemClock},
         files,
@@ -83,7 +83,11 @@ impl Daemon {
     }
 }
 
-fn alone(name: &str, folder: &Path) -> Result<Lock, Failure> {
+/// Makes sure that the program `name` runs once on the station whose keep-alive files are in `folder`.
+///
+/// # Errors
+/// [`Exit::TryLater`] when it runs already, or cannot be locked.
+pub fn alone(name: &str, folder: &Path) -> Result<Lock, Failure> {
     let locking =
         || Failure::new(Exit::TryLater, format!("locking {}/{name}.lock", folder.display()));
     files::make_directory(folder).map_err(|error| locking().because(error))?;
@@ -99,6 +103,17 @@ fn alone(name: &str, folder: &Path) -> Result<Lock, Failure> {
         }
         Err(error) => Err(locking().because(error)),
     }
+}
+
+/// The daemons that a station looks after: those that its configuration names, or those of the suite
+/// that are installed in its `bin`.
+#[must_use]
+pub fn watched(config: &Config) -> Vec<String> {
+    if let Some(daemons) = &config.watch.daemons {
+        return daemons.iter().map(ToString::to_string).collect();
+    }
+    let installed = suite::DAEMONS.iter().filter(|name| config.paths.bin.join(name).exists());
+    installed.map(|name| (*name).to_owned()).collect()
 }
 
 /// Something that is away for a while, told when it begins and when it is over, and not in between.

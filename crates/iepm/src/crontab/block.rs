@@ -19,7 +19,7 @@ const LINES: &str = "\
 @reboot keep-em-alive
 * * * * * keep-em-alive
 @reboot keep-servers-alive
-*/5 * * * * keep-servers-alive
+* * * * * keep-servers-alive
 * * * * * bw-cleanup
 
 # About midnight all servers and daemons are started anew, logs change, and what is kept long enough goes.

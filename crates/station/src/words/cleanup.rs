@@ -2,7 +2,7 @@
 //!
 //! Entries `string,minutes`, separated by blanks or line ends; `#` begins a comment.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use crate::text::{Mistake, Span};
 
@@ -16,14 +16,19 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Whether a program at `path` (or a bare name) is meant.
+    /// Whether a program at `path` (or a bare name) is meant: whole names between slashes are compared,
+    /// so `/bin/ping` is `/usr/bin/ping` and neither `/xbin/ping` nor `/opt/bin/ping-x`.
     #[must_use]
-    pub fn names(&self, path: &str) -> bool {
-        if self.name.contains('/') {
-            path.ends_with(&self.name)
-        } else {
-            path.rsplit('/').next() == Some(self.name.as_str())
-        }
+    pub fn names(&self, path: impl AsRef<[u8]>) -> bool {
+        let before = path.as_ref().strip_suffix(self.name.trim_start_matches('/').as_bytes());
+        before.is_some_and(|before| before.is_empty() || before.ends_with(b"/"))
+    }
+}
+
+impl fmt::Display for Entry {
+    /// As the list has it: `gnuplot,5`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{},{}", self.name, self.age.as_secs() / 60)
     }
 }
 
@@ -51,7 +56,12 @@ fn entry(word: &str) -> Result<Entry, String> {
     let wrong = || format!("expected a name and minutes, such as gnuplot,5, found \"{word}\"");
     let (name, minutes) = word.rsplit_once(',').ok_or_else(wrong)?;
     let minutes: u32 = minutes.parse().map_err(|_| wrong())?;
-    if name.is_empty() || name.ends_with('/') || minutes == 0 || minutes > 60 * 24 * 366 {
+    if name.is_empty()
+        || name.ends_with('/')
+        || name.contains("//")
+        || minutes == 0
+        || minutes > 60 * 24 * 366
+    {
         return Err(wrong());
     }
     Ok(Entry { name: name.to_owned(), age: Duration::from_secs(u64::from(minutes) * 60) })
@@ -71,6 +81,26 @@ mod tests {
         assert!(entries[6].names("/usr/bin/ping"));
         assert!(!entries[6].names("ping"));
         assert!(entries[1].names("/usr/bin/gnuplot") && entries[1].names("gnuplot"));
+    }
+
+    #[test]
+    fn whole_names_of_a_path_are_compared() {
+        let ping = entry("/bin/ping,3").expect("an entry");
+        for path in ["/bin/ping", "/usr/bin/ping", "bin/ping", "/home/iepm/bin/ping"] {
+            assert!(ping.names(path), "{path}");
+        }
+        for path in
+            ["ping", "/xbin/ping", "/opt/bin/ping-x", "/bin/ping/x", "/bin/", "", "xbin/ping"]
+        {
+            assert!(!ping.names(path), "{path}");
+        }
+        let gnuplot = entry("gnuplot,5").expect("an entry");
+        assert!(gnuplot.names(b"/\xff/gnuplot") && !gnuplot.names("/usr/bin/xgnuplot"));
+        assert!(!gnuplot.names("gnuplot/") && !gnuplot.names("gnuplot.txt"));
+        assert_eq!(
+            (ping.to_string(), gnuplot.to_string()),
+            ("/bin/ping,3".into(), "gnuplot,5".into())
+        );
     }
 
     #[test]

@@ -5,9 +5,12 @@ use std::{
     time::Duration,
 };
 
-use crate::text::{Mistake, NodeId, ProgramName, ToolName, parse_duration};
+use crate::text::{Mistake, NodeId, ProgramName, Span, ToolName, parse_duration};
 
-use super::settings::{Settings, list, text, whole};
+use super::{
+    servers::{self, Demand},
+    settings::{Settings, list, text, whole},
+};
 
 /// The configuration of a station, complete: what the file leaves out has its default.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,10 +35,14 @@ pub struct Config {
     pub loaders: Vec<ProgramName>,
     /// How long `load-datad` rests between rounds.
     pub load_pause: Duration,
+    /// How many old logs of each kind are kept.
+    pub keep_logs: usize,
     /// What `keep-em-alive` looks after.
     pub watch: Watch,
     /// What `iepm prune` keeps.
     pub retention: Retention,
+    /// What `keep-servers-alive` demands of servers.
+    pub servers: Vec<Demand>,
     /// The command by which `iepm doctor --alert` tells what is wrong, word by word; nothing: `mail` to
     /// the station's user; no words: nobody is told.
     pub alert: Option<Vec<String>>,
@@ -66,7 +73,7 @@ pub struct Paths {
     pub home: PathBuf,
     /// The suite, and tools that are found before those of the machine.
     pub bin: PathBuf,
-    /// `nodes.csv`, `toolspecs.csv`, `cleanup-list`.
+    /// `nodes.csv`, `toolspecs.csv`, `servers.alive`, `cleanup-list`.
     pub config: PathBuf,
     /// Keep-alive files and locks.
     pub keepalives: PathBuf,
@@ -114,8 +121,10 @@ pub fn parse(content: &str, home: &Path) -> (Config, Vec<Mistake>) {
         probetypes: settings.get("load", "probetypes", default_probetypes(), list(str::parse)),
         loaders: settings.get("load", "loaders", Vec::new(), list(str::parse)),
         load_pause: length(&mut settings, ("load", "pause"), 5 * SECOND, (SECOND, DAY / 24)),
+        keep_logs: count(&mut settings, ("log", "keep"), 14, 0..1_000),
         watch: watch(&mut settings),
         retention: retention(&mut settings),
+        servers: demands(&mut settings),
         alert: settings.get("alert", "command", None, text(words)),
         paths,
     };
@@ -163,21 +172,39 @@ fn retention(settings: &mut Settings<'_>) -> Retention {
     }
 }
 
+/// The tables `[servers.NAME]`.
+fn demands(settings: &mut Settings<'_>) -> Vec<Demand> {
+    settings.knows_in("servers", &["listens", "test", "test-limit"]);
+    let names = settings.names("servers", str::parse::<ProgramName>);
+    let demand = |(table, name, span): (String, ProgramName, Span)| {
+        let table = ("servers", table.as_str());
+        let limit = text(|text| bounded(text, (SECOND, DAY / 288)));
+        Demand {
+            name,
+            listens: settings.get_in(table, "listens", Vec::new(), list(str::parse)),
+            test: settings.get_in(table, "test", Vec::new(), text(servers::test)),
+            test_limit: settings.get_in(table, "test-limit", 10 * SECOND, limit),
+            span,
+        }
+    };
+    names.into_iter().map(demand).collect()
+}
+
 fn length(
     settings: &mut Settings<'_>,
     (table, key): (&'static str, &'static str),
     default: Duration,
-    (least, most): (Duration, Duration),
+    bounds: (Duration, Duration),
 ) -> Duration {
-    let bounded = |text: &str| {
-        let length = parse_duration(text)?;
-        let fits = (least..=most).contains(&length);
-        let bounds = || {
-            format!("expected {} to {} seconds, found \"{text}\"", least.as_secs(), most.as_secs())
-        };
-        fits.then_some(length).ok_or_else(bounds)
-    };
-    settings.get(table, key, default, text(bounded))
+    settings.get(table, key, default, text(|text| bounded(text, bounds)))
+}
+
+fn bounded(text: &str, (least, most): (Duration, Duration)) -> Result<Duration, String> {
+    let length = parse_duration(text)?;
+    let fits = (least..=most).contains(&length);
+    let bounds =
+        || format!("expected {} to {} seconds, found \"{text}\"", least.as_secs(), most.as_secs());
+    fits.then_some(length).ok_or_else(bounds)
 }
 
 fn count(
@@ -271,6 +298,42 @@ mod tests {
         );
         assert!(told[1].starts_with("iepm.toml:2:1: there is no setting \"speed\""), "{}", told[1]);
         assert!(told[2].ends_with("side-by-side = 0\n                 ^"), "{}", told[2]);
+    }
+
+    #[test]
+    fn servers_may_be_asked_for_more_than_to_run() {
+        let content = "[servers.owampd]\nlistens = ['tcp:861', 'udp:8365']\ntest = \"owping 'a b'\"\n\
+                       [servers.\"bw-iperf-server\"]\ntest-limit = '3s'\n";
+        let (config, mistakes) = parse(content, Path::new("/x"));
+        assert_eq!(mistakes, []);
+        let [iperf, owampd] = &config.servers[..] else { panic!("{:?}", config.servers) };
+        assert_eq!((owampd.name.as_str(), owampd.test.len()), ("owampd", 2));
+        assert_eq!(
+            owampd.listens.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["tcp:861", "udp:8365"]
+        );
+        assert_eq!((owampd.span.line, owampd.span.column), (1, 10));
+        assert_eq!((iperf.name.as_str(), iperf.test_limit), ("bw-iperf-server", 3 * SECOND));
+    }
+
+    #[test]
+    fn mistakes_in_demands_have_places() {
+        let content = "[servers.a]\nlisten = 1\nlistens = ['tcp:0']\ntest = \"x | y\"\ntest-limit = '1h'\n\
+                       [servers.\"-b\"]\n[servers]\nc = 1\n";
+        let told = mistakes(content);
+        assert_eq!(told.len(), 6, "{told:#?}");
+        assert!(
+            told[0].contains(":2:1: there is no setting \"listen\" here; there are listens, test")
+        );
+        assert!(told[1].contains(":3:11: listens: expected tcp:PORT or udp:PORT"), "{}", told[1]);
+        assert!(told[2].contains(":4:8: test: no shell reads this"), "{}", told[2]);
+        assert!(told[3].contains(":5:14: test-limit: expected 1 to 300 seconds"), "{}", told[3]);
+        assert!(
+            told[4].contains(":6:10: [servers.-b]: the name of a program begins"),
+            "{}",
+            told[4]
+        );
+        assert!(told[5].contains(":8:1: expected a table [servers.c]"), "{}", told[5]);
     }
 
     #[test]

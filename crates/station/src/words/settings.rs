@@ -1,8 +1,11 @@
 //! A TOML file read setting by setting, so that every mistake is told and not only the first.
 
-use std::{fmt, ops::Range};
+use std::{borrow::Cow, fmt, ops::Range};
 
-use toml::de::{DeTable, DeValue};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
 
 use crate::text::{Mistake, Span};
 
@@ -11,6 +14,8 @@ pub(super) struct Settings<'a> {
     text: &'a str,
     root: DeTable<'a>,
     asked: Vec<(&'static str, &'static str)>,
+    /// Tables that hold tables, whose names the user chose.
+    holders: Vec<&'static str>,
     /// What is no TOML; other mistakes on those lines would only follow from it.
     broken: Vec<Mistake>,
     mistakes: Vec<Mistake>,
@@ -24,8 +29,8 @@ impl<'a> Settings<'a> {
             let range = error.span().unwrap_or(0..0);
             Mistake::new(Span::of_bytes(text, range.start, range.end), error.message())
         });
-        let broken = broken.collect();
-        Self { text, root: root.into_inner(), asked: Vec::new(), broken, mistakes: Vec::new() }
+        let (root, broken, asked) = (root.into_inner(), broken.collect(), Vec::new());
+        Self { text, root, asked, holders: Vec::new(), broken, mistakes: Vec::new() }
     }
 
     fn mistake(&mut self, range: Range<usize>, message: String) {
@@ -45,14 +50,65 @@ impl<'a> Settings<'a> {
         let holder = if table.is_empty() { Some(&self.root) } else { self.table(table) };
         let Some(value) = holder.and_then(|holder| holder.get(key)) else { return default };
         let (range, value) = (value.span(), read(value.get_ref()));
+        self.value_or(key, default, range, value)
+    }
+
+    fn table(&self, name: &str) -> Option<&DeTable<'a>> {
+        self.root.get(name)?.get_ref().as_table()
+    }
+
+    /// The names of the tables `[holder.NAME]`, read by `read`, each with its place.
+    pub(super) fn names<T, E: fmt::Display>(
+        &mut self,
+        holder: &'static str,
+        read: impl Fn(&str) -> Result<T, E>,
+    ) -> Vec<(String, T, Span)> {
+        self.holders.push(holder);
+        let names = self.table(holder).into_iter().flat_map(DeTable::keys);
+        let names: Vec<_> = names.map(|key| (key.get_ref().to_string(), key.span())).collect();
+        let mut right = Vec::new();
+        for (name, range) in names {
+            match read(&name) {
+                Ok(value) => {
+                    let place = Span::of_bytes(self.text, range.start, range.end);
+                    right.push((name, value, place));
+                }
+                Err(fault) => self.mistake(range, format!("[{holder}.{name}]: {fault}")),
+            }
+        }
+        right
+    }
+
+    /// As [`Self::get`], in the table `[holder.name]`.
+    pub(super) fn get_in<T>(
+        &mut self,
+        (holder, name): (&'static str, &str),
+        key: &'static str,
+        default: T,
+        read: impl FnOnce(&DeValue<'_>) -> Result<T, String>,
+    ) -> T {
+        let table = self.table(holder).and_then(|table| table.get(name)?.get_ref().as_table());
+        let Some(value) = table.and_then(|table| table.get(key)) else { return default };
+        let (range, value) = (value.span(), read(value.get_ref()));
+        self.value_or(key, default, range, value)
+    }
+
+    fn value_or<T>(
+        &mut self,
+        key: &str,
+        default: T,
+        range: Range<usize>,
+        value: Result<T, String>,
+    ) -> T {
         value.unwrap_or_else(|fault| {
             self.mistake(range, format!("{key}: {fault}"));
             default
         })
     }
 
-    fn table(&self, name: &str) -> Option<&DeTable<'a>> {
-        self.root.get(name)?.get_ref().as_table()
+    /// What a table `[holder.NAME]` may hold.
+    pub(super) fn knows_in(&mut self, holder: &'static str, keys: &[&'static str]) {
+        self.asked.extend(keys.iter().map(|key| (holder, *key)));
     }
 
     /// All mistakes, those for settings that nobody asked for included.
@@ -72,6 +128,9 @@ impl<'a> Settings<'a> {
         for (name, value) in &self.root {
             let is_table = self.asked.iter().any(|(table, _)| *table == name.get_ref().as_ref());
             match value.get_ref().as_table() {
+                Some(table) if self.holders.contains(&name.get_ref().as_ref()) => {
+                    unknown.extend(self.unknown_below(name.get_ref(), table));
+                }
                 Some(table) if is_table => unknown.extend(self.unknown_in(name.get_ref(), table)),
                 _ if is_table => {
                     unknown.push((value.span(), format!("expected a table [{}]", name.get_ref())));
@@ -81,6 +140,17 @@ impl<'a> Settings<'a> {
             }
         }
         unknown
+    }
+
+    fn unknown_below(&self, holder: &str, tables: &DeTable<'_>) -> Vec<(Range<usize>, String)> {
+        let below = |(name, value): (&Spanned<Cow<'_, str>>, &Spanned<DeValue<'_>>)| {
+            let Some(table) = value.get_ref().as_table() else {
+                let expected = format!("expected a table [{holder}.{}]", name.get_ref());
+                return vec![(name.span(), expected)];
+            };
+            self.unknown_in(holder, table)
+        };
+        tables.iter().flat_map(below).collect()
     }
 
     fn unknown_in(&self, table: &str, content: &DeTable<'_>) -> Vec<(Range<usize>, String)> {

@@ -101,11 +101,37 @@ pub fn active(folder: &Path, moment: &Moment) -> io::Result<Option<Hold>> {
 /// # Errors
 /// As `unlink(2)`.
 pub fn release(folder: &Path) -> io::Result<bool> {
-    match fs::remove_file(path(folder)) {
+    remove(&path(folder))
+}
+
+/// Removes a file; says whether there was one.
+fn remove(path: &Path) -> io::Result<bool> {
+    match fs::remove_file(path) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+fn stopped(folder: &Path, watchdog: &str) -> PathBuf {
+    folder.join(format!("{watchdog}.stopped"))
+}
+
+/// Leaves word for a watchdog that all it looks after was stopped on purpose: what it finds down at its
+/// next look did not die.
+///
+/// # Errors
+/// As the system calls.
+pub fn note_stopped(folder: &Path, watchdog: &str) -> io::Result<()> {
+    files::replace(&stopped(folder, watchdog), &[], Durable::WithinThisBoot)
+}
+
+/// Whether such a word was left; it counts once.
+///
+/// # Errors
+/// As `unlink(2)`.
+pub fn take_stopped(folder: &Path, watchdog: &str) -> io::Result<bool> {
+    remove(&stopped(folder, watchdog))
 }
 
 #[cfg(test)]
@@ -151,5 +177,15 @@ mod tests {
         assert!(!release(folder.path()).expect("nothing there"));
         fs::write(path(folder.path()), "keep off").expect("room");
         assert!(active(folder.path(), &now).is_err());
+    }
+
+    #[test]
+    fn a_word_for_a_watchdog_counts_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let take = |watchdog| take_stopped(folder.path(), watchdog).expect("a look");
+        assert!(!take("keep-em-alive"));
+        note_stopped(folder.path(), "keep-em-alive").expect("room");
+        assert!(!take("keep-servers-alive"));
+        assert!(take("keep-em-alive") && !take("keep-em-alive"));
     }
 }

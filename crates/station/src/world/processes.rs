@@ -5,8 +5,9 @@
 //! (`pidfd_send_signal(2)` takes such a directory for a pidfd).
 //!
 //! Whose a process is comes first: on a machine of 5,000 processes a look at the owner takes a tenth of
-//! reading what each of them is. A program with capabilities (`ping`) belongs to root in `/proc`; its
-//! real user is asked for only when it is of interest by its arguments, which everybody may read.
+//! reading what each of them is. A set-user-ID program (`ping`, on some machines) belongs to root in
+//! `/proc`, whoever runs it; its real user is asked for only when it is of interest by its arguments,
+//! which everybody may read.
 
 use std::{
     ffi::OsStr,
@@ -86,8 +87,8 @@ pub fn ours(wanted: impl Fn(&Glimpse<'_>) -> bool) -> io::Result<Vec<Process>> {
         }
         // What ends meanwhile is not there any more: that is no fault.
         let Ok(directory) = openat(&proc, name, DIRECTORY, Mode::empty()) else { continue };
-        let hidden = owner.st_uid != user;
-        let process = look(directory, pid, (hidden, user), &mut arguments, &wanted);
+        let owners = Owners { shown: owner.st_uid, user };
+        let process = look(directory, pid, owners, &mut arguments, &wanted);
         found.extend(process.ok().flatten());
     }
     if seen {
@@ -137,10 +138,17 @@ pub fn is_there(names: &[&str]) -> io::Result<Option<bool>> {
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
+/// Whose a process is by its directory, and who we are.
+#[derive(Clone, Copy)]
+struct Owners {
+    shown: u32,
+    user: u32,
+}
+
 fn look(
     directory: OwnedFd,
     pid: i32,
-    (hidden, user): (bool, u32),
+    owners: Owners,
     arguments: &mut Vec<u8>,
     wanted: &impl Fn(&Glimpse<'_>) -> bool,
 ) -> io::Result<Option<Process>> {
@@ -148,11 +156,12 @@ fn look(
     if arguments.is_empty() {
         return Ok(None);
     }
-    let program = if hidden { None } else { program_of(&directory) };
+    let program = if owners.shown == owners.user { program_of(&directory) } else { None };
     if !wanted(&Glimpse { pid, arguments, program: program.as_deref() }) {
         return Ok(None);
     }
-    if hidden && real_user(&directory)? != Some(user) {
+    // Also when we are root, to whom a set-user-ID program of somebody else seems to belong.
+    if owners.shown == 0 && real_user(&directory)? != Some(owners.user) {
         return Ok(None);
     }
     whole(directory, pid, arguments.clone(), program)
@@ -259,6 +268,16 @@ impl Glimpse<'_> {
 }
 
 impl Process {
+    /// What it is known by.
+    #[must_use]
+    pub fn glimpse(&self) -> Glimpse<'_> {
+        Glimpse {
+            pid: self.identity.pid,
+            arguments: &self.arguments,
+            program: self.program.as_deref(),
+        }
+    }
+
     /// Its arguments, the name it was started by first.
     pub fn words(&self) -> impl Iterator<Item = &[u8]> {
         words(&self.arguments)
@@ -287,6 +306,21 @@ impl Process {
         let value =
             entries.find_map(|entry| entry.strip_prefix(TAG.as_bytes())?.strip_prefix(b"="));
         value.map(|value| String::from_utf8_lossy(value).into_owned())
+    }
+
+    /// The inodes of its sockets, if we may know them.
+    ///
+    /// # Errors
+    /// As `open(2)`: the process has ended, or does not let us look (it has capabilities).
+    pub fn sockets(&self) -> io::Result<Vec<u64>> {
+        let folder = openat(&self.directory, "fd", DIRECTORY, Mode::empty())?;
+        let mut inodes = Vec::new();
+        for entry in Dir::read_from(&folder)? {
+            // A descriptor that is closed meanwhile is no fault.
+            let Ok(link) = readlinkat(&folder, entry?.file_name(), Vec::new()) else { continue };
+            inodes.extend(socket_inode(link.to_bytes()));
+        }
+        Ok(inodes)
     }
 
     /// Where in the kernel it waits, for people; empty when it runs, or when that is not told.
@@ -320,6 +354,12 @@ impl Process {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// `socket:[4711]`, as the link of a descriptor says it.
+fn socket_inode(link: &[u8]) -> Option<u64> {
+    let inode = std::str::from_utf8(link).ok()?.strip_prefix("socket:[")?;
+    inode.strip_suffix(']')?.parse().ok()
 }
 
 /// The arguments in `arguments`, each ended by a NUL.

@@ -1,0 +1,182 @@
+//! `bw-cleanup` ends the processes of its own user that are named in `config/cleanup-list` and have grown
+//! older than their minutes there.
+//!
+//! A program of cron: it looks once, ends what is to be ended, and leaves a note for the next run.
+//! - [`decide`] says whom to end, from what was seen; it explains whose a process is, and how old.
+//! - `names` says what a process is called.
+//! - [`sweep`] looks and acts, [`end`] ends.
+//! - [`list`] is the list, [`memory`] what one run leaves for the next.
+//!
+//! While somebody holds the station it does nothing: who works on it decides what goes on there.
+
+pub mod decide;
+pub mod end;
+pub mod list;
+pub mod memory;
+mod names;
+mod report;
+pub mod sweep;
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use station::{
+    app::{self, Common, Exit, Failure},
+    daemon,
+    text::human_duration,
+    words::config::Config,
+    world::{
+        clock::{Clock, Moment, SystemClock},
+        hold,
+        keepalive::boot_id,
+    },
+};
+
+use crate::{list::List, memory::Memory, sweep::Told};
+
+const EXITS: &str = "Exit statuses:
+   0  all is well, whether something was ended or not
+   1  a process could not be ended, or processes cannot be seen
+   2  the command line made no sense
+  75  not now: it runs already
+  78  the configuration or the list is not right; the last list that was right is carried out";
+
+/// Ends processes that hang: those that are older than the list allows
+#[derive(Debug, Parser)]
+#[command(name = "bw-cleanup", version, after_help = EXITS)]
+pub struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// Another list than the station's config/cleanup-list
+    #[arg(long, value_name = "FILE")]
+    list: Option<PathBuf>,
+    /// Show what would be ended, and end nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print JSON: an object for each process that is too old
+    #[arg(long)]
+    json: bool,
+    /// Tell all mistakes of the list, and end nothing
+    #[arg(long, conflicts_with_all = ["dry_run", "json"])]
+    check: bool,
+}
+
+/// The program.
+///
+/// # Errors
+/// As the list of exit statuses says.
+pub fn run(args: &Args) -> Result<Exit, Failure> {
+    run_by(args, &SystemClock)
+}
+
+/// The program, told the time by `clock`.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_by(args: &Args, clock: &impl Clock) -> Result<Exit, Failure> {
+    let config = args.common.load()?;
+    if args.check {
+        return check(args, &config);
+    }
+    if is_held(args, &config, &clock.moment())? {
+        return Ok(Exit::Well);
+    }
+    let folder = &config.paths.keepalives;
+    let _lock = if args.dry_run { None } else { Some(daemon::alone("bw-cleanup", folder)?) };
+    let before = Memory::read(folder, &boot_id());
+    let mut memory = before.clone();
+    let (list, wrong) = list(args, &config, &mut memory)?;
+    let swept =
+        sweep::sweep((&list.entries, &config.paths.home), &mut memory, !args.dry_run, clock);
+    let told = swept.map_err(|error| {
+        Failure::new(Exit::NeedsPerson, "looking for processes that hang").because(error)
+    })?;
+    let mut trouble = report::log(&told);
+    if !args.dry_run && memory != before {
+        trouble |= !is_kept(&memory, &config);
+    }
+    say(args, &told, &memory)?;
+    match wrong {
+        Some(wrong) => Err(wrong),
+        None => Ok(if trouble { Exit::NeedsPerson } else { Exit::Well }),
+    }
+}
+
+/// Reads the list only.
+fn check(args: &Args, config: &Config) -> Result<Exit, Failure> {
+    let path = path_of_list(args, config);
+    let count = List::read(&path)?.entries.len();
+    app::print(&format!("{}: {count} entries, no mistakes\n", path.display()))?;
+    Ok(Exit::Well)
+}
+
+fn path_of_list(args: &Args, config: &Config) -> PathBuf {
+    args.list.clone().unwrap_or_else(|| config.paths.config.join("cleanup-list"))
+}
+
+/// Whether the station is held, and so nothing is to be ended.
+fn is_held(args: &Args, config: &Config, now: &Moment) -> Result<bool, Failure> {
+    let folder = &config.paths.keepalives;
+    let hold = hold::active(folder, now).map_err(|error| {
+        let doing = format!("reading the hold {}/hold", folder.display());
+        Failure::new(Exit::NeedsPerson, doing).because(error)
+    })?;
+    let Some(hold) = hold else { return Ok(false) };
+    let left = human_duration(hold.left(now, &boot_id()).unwrap_or_default());
+    let nothing =
+        format!("{} holds the station for {left} ({}): nothing is ended", hold.by, hold.reason);
+    if args.dry_run {
+        log::warn!("{nothing}; without the hold this would be");
+    } else {
+        log::info!("{nothing}");
+    }
+    Ok(!args.dry_run)
+}
+
+/// The list that is carried out, and what is wrong with the one that should be.
+///
+/// The station's list is remembered while it is right. One that is named is somebody's at this moment:
+/// if it is wrong, nothing else is meant.
+fn list(
+    args: &Args,
+    config: &Config,
+    memory: &mut Memory,
+) -> Result<(List, Option<Failure>), Failure> {
+    let read = List::read(&path_of_list(args, config));
+    if args.list.is_some() {
+        return read.map(|list| (list, None));
+    }
+    let wrong = match read {
+        Ok(list) => {
+            memory.list = Some(list.text.clone());
+            return Ok((list, None));
+        }
+        Err(wrong) => wrong,
+    };
+    let Some(list) = List::remembered(memory.list.as_ref()) else {
+        log::error!("no list without mistakes is known: nothing is ended");
+        return Err(wrong);
+    };
+    log::error!("the last list without mistakes is carried out, entries: {}", list.entries.len());
+    Ok((list, Some(wrong)))
+}
+
+/// Keeps what the next run needs. Without it processes are ended nevertheless, perhaps later.
+fn is_kept(memory: &Memory, config: &Config) -> bool {
+    let folder = &config.paths.keepalives;
+    let kept = memory.keep(folder).inspect_err(|error| {
+        log::error!("cannot write {}/bw-cleanup.state: {error}", folder.display());
+    });
+    kept.is_ok()
+}
+
+fn say(args: &Args, told: &[Told], memory: &Memory) -> Result<(), Failure> {
+    log::info!("ended so far: {}", report::totals(&memory.ended));
+    if args.json {
+        app::print(&report::json(told, &memory.ended))
+    } else if args.dry_run {
+        app::print(&report::text(told))
+    } else {
+        Ok(())
+    }
+}

@@ -1,0 +1,190 @@
+//! Ending and starting servers.
+
+use std::{fmt, io, path::PathBuf, time::Duration};
+
+use station::{
+    words::{config::Config, servers::Server},
+    world::{
+        clock::{self, Clock, SystemClock},
+        detached::{self, Detached},
+        process::{Signal, Status},
+        processes::{self, Glimpse, Process},
+        servers,
+    },
+};
+
+use crate::{
+    look::{Seen, is_other, shown},
+    plan::Step,
+};
+
+/// How long a server that is asked to end may take.
+const GRACE: Duration = Duration::from_secs(5);
+/// A killed process is gone by then, or hangs in the kernel.
+const LAST_WAIT: Duration = Duration::from_secs(2);
+/// One that ends within this time did not stay up.
+const STAYS: Duration = Duration::from_secs(1);
+/// How often it is looked whether a process has ended that is not our child.
+const GLANCE: Duration = Duration::from_millis(10);
+/// The exit status of a program whose configuration is wrong.
+const WRONG: i32 = 78;
+
+/// The pid of a server that was started and stays up, or what stood in the way.
+pub(crate) type Started = Result<i32, Trouble>;
+
+/// Why a server is not up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// It did not stay up: how it ended, and its log.
+    Ended(String, PathBuf),
+    /// It says that its configuration is wrong; its log.
+    Wrong(PathBuf),
+    /// It could not be started.
+    NotStarted(String),
+    /// The one before it is still there.
+    NotEnded(String),
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ended(how, log) => {
+                write!(f, "does not stay up: {how}; {} may say why", log.display())
+            }
+            Self::Wrong(log) => write!(
+                f,
+                "says that its configuration is wrong (exit status {WRONG}), see {}; it is started again \
+                 when its line or its program has changed",
+                log.display()
+            ),
+            Self::NotStarted(why) => write!(f, "cannot be started: {why}"),
+            Self::NotEnded(why) => write!(f, "cannot be ended: {why}"),
+        }
+    }
+}
+
+/// Carries out all steps; gives what came of each start.
+pub(crate) fn carry_out(
+    servers: &[Server],
+    seen: &[Seen],
+    steps: &[Step],
+    config: &Config,
+) -> Vec<Option<Started>> {
+    let replaced = |(server, step): (_, &Step)| matches!(step, Step::Replace(_)).then_some(server);
+    let replaced: Vec<&Server> = servers.iter().zip(steps).filter_map(replaced).collect();
+    let left = if replaced.is_empty() { Ok(Vec::new()) } else { end(&replaced) };
+    let start = |((server, seen), step): ((&Server, &Seen), &Step)| match step {
+        Step::Start | Step::Replace(_) => {
+            Some(not_left(server, &left).and_then(|()| start(server, seen, config)))
+        }
+        _ => None,
+    };
+    // All are started before the first is watched: together they take one second and not one each.
+    let begun: Vec<_> = servers.iter().zip(seen).zip(steps).map(start).collect();
+    let until = SystemClock.moment().monotonic + STAYS;
+    let watch = |(server, begun): (&Server, Option<Result<Detached, Trouble>>)| {
+        let left = SystemClock.moment().monotonic.until(until);
+        begun.map(|begun| begun.and_then(|detached| watch(server, &detached, left, config)))
+    };
+    servers.iter().zip(begun).map(watch).collect()
+}
+
+fn not_left(server: &Server, left: &io::Result<Vec<(String, String)>>) -> Result<(), Trouble> {
+    match left {
+        Err(error) => Err(Trouble::NotEnded(error.to_string())),
+        Ok(left) => match left.iter().find(|(name, _)| name == server.name.as_str()) {
+            Some((_, why)) => Err(Trouble::NotEnded(why.clone())),
+            None => Ok(()),
+        },
+    }
+}
+
+/// Ends servers, and what is in their process groups; gives what would not end, and why.
+fn end(servers: &[&Server]) -> io::Result<Vec<(String, String)>> {
+    let all = processes::ours(|glimpse| is_other(glimpse.pid))?;
+    let mut doomed: Vec<(String, &Process)> = Vec::new();
+    for server in servers {
+        let name = server.name.to_string();
+        let leaders: Vec<i32> =
+            all.iter().filter(|p| is(&name, p)).map(|p| p.identity.pid).collect();
+        // A group that the server does not lead may be that of whoever started it by hand.
+        let belongs = |process: &&Process| is(&name, process) || leaders.contains(&process.group);
+        doomed.extend(all.iter().filter(belongs).map(|process| (name.clone(), process)));
+    }
+    signal(&doomed, &[Signal::TERM, Signal::CONT]);
+    wait_for_end(&mut doomed, GRACE);
+    signal(&doomed, &[Signal::KILL]);
+    wait_for_end(&mut doomed, LAST_WAIT);
+    Ok(doomed.into_iter().map(|(name, process)| (name, still_there(process))).collect())
+}
+
+fn is(name: &str, process: &Process) -> bool {
+    let (pid, program) = (process.identity.pid, process.program.as_deref());
+    servers::is_server(name, &Glimpse { pid, arguments: &process.arguments, program })
+}
+
+fn signal(processes: &[(String, &Process)], signals: &[Signal]) {
+    for (name, process) in processes {
+        for signal in signals {
+            if let Err(error) = process.signal(*signal) {
+                log::info!("cannot signal process {} of {name}: {error}", process.identity.pid);
+            }
+        }
+    }
+}
+
+/// Waits until they have ended, at most `length`; leaves those that have not.
+fn wait_for_end(processes: &mut Vec<(String, &Process)>, length: Duration) {
+    let until = SystemClock.moment().monotonic + length;
+    loop {
+        processes.retain(|(_, process)| !matches!(process.state_now(), Ok(None)));
+        if processes.is_empty() || SystemClock.moment().monotonic >= until {
+            return;
+        }
+        clock::pause(GLANCE);
+    }
+}
+
+fn still_there(process: &Process) -> String {
+    let (pid, place) = (process.identity.pid, process.waits_in());
+    let place = if place.is_empty() { String::new() } else { format!(", it waits in {place}") };
+    format!("process {pid} ({}) outlives a KILL{place}", process.command())
+}
+
+fn start(server: &Server, seen: &Seen, config: &Config) -> Result<Detached, Trouble> {
+    let failed = |why: String| Trouble::NotStarted(why);
+    let program = seen.program.as_ref().map_err(|missing| failed(missing.clone()))?;
+    let (stdout, stderr) = servers::outputs(server, &config.paths).map_err(failed)?;
+    let started = detached::start(detached::Start {
+        program,
+        arguments: &server.parameters.words,
+        argv0: None,
+        folder: &config.paths.home,
+        stdout,
+        stderr,
+    });
+    started.map_err(|error| failed(format!("{}: {error}", program.display())))
+}
+
+/// Whether it stays up: it does not end, or it does and a process of its name goes on.
+fn watch(server: &Server, started: &Detached, length: Duration, config: &Config) -> Started {
+    let log = || servers::log(server, &server.parameters.stderr, &config.paths);
+    let failed = |error: io::Error| Trouble::Ended(format!("it cannot be watched: {error}"), log());
+    match started.watch(length).map_err(failed)? {
+        None => Ok(started.pid()),
+        Some(Status::Exited(0)) => daemon(server).map_err(failed)?.ok_or_else(|| {
+            let how = "it ended with exit status 0, and no process of its name goes on";
+            Trouble::Ended(how.to_owned(), log())
+        }),
+        Some(Status::Exited(WRONG)) => Err(Trouble::Wrong(log())),
+        Some(status) => Err(Trouble::Ended(shown(status), log())),
+    }
+}
+
+/// A process of a server that went into the background.
+fn daemon(server: &Server) -> io::Result<Option<i32>> {
+    let name = server.name.as_str();
+    let found =
+        processes::ours(|glimpse| is_other(glimpse.pid) && servers::is_server(name, glimpse));
+    Ok(found?.first().map(|process| process.identity.pid))
+}

@@ -1,0 +1,215 @@
+//! `keep-servers-alive` starts the servers of `config/servers.alive` that do not run, and ends and starts
+//! again those that run but do not answer.
+//!
+//! - [`list`]: which servers there are to be; the last good list goes on while the file is broken.
+//! - [`look`]: what of them is seen on this machine.
+//! - [`plan`]: what is to be done about each, and what a person is told of it. Pure.
+//! - [`act`]: ending and starting.
+//! - [`state`]: what one run leaves to the next.
+//!
+//! It is run by cron and ends at once: a watchdog that is not there cannot hang. What it prints, cron
+//! mails, so a thing is told when it changes and not in every run; the exit status says how things stand.
+
+mod act;
+mod check;
+mod list;
+mod look;
+mod plan;
+mod report;
+mod state;
+
+use clap::Parser;
+use station::{
+    app::{Common, Exit, Failure},
+    text::human_duration,
+    words::{config::Config, servers::Server},
+    world::{
+        clock::{Clock, Moment, SystemClock},
+        hold,
+        keepalive::boot_id,
+        lock::{self, Lock},
+    },
+};
+
+use crate::{
+    look::Seen,
+    plan::{Now, Step},
+    report::Report,
+    state::State,
+};
+
+/// Starts the servers that do not run or do not answer
+#[derive(Debug, Parser)]
+#[command(name = "keep-servers-alive", version)]
+pub struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// Check config/servers.alive and look for the programs; start nothing
+    #[arg(long, conflicts_with_all = ["dry_run", "json"])]
+    check: bool,
+    /// Print what would be started or ended, and why; do none of it
+    #[arg(long)]
+    dry_run: bool,
+    /// Print how each server stands, as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+const NAME: &str = "keep-servers-alive";
+
+/// The program.
+///
+/// # Errors
+/// The configuration is wrong, another one runs, or the machine does not let itself be looked at.
+pub fn run(args: &Args) -> Result<Exit, Failure> {
+    let config = args.common.load()?;
+    if args.check {
+        return check::run(&config);
+    }
+    // Only looking needs no lock.
+    let _lock = if args.dry_run { None } else { Some(alone(&config)?) };
+    let moment = SystemClock.moment();
+    let held = held(&config, &moment)?;
+    let acts = !held && !args.dry_run;
+    if !acts && !args.dry_run && !args.json {
+        return Ok(Exit::Well);
+    }
+    let now = Now { boot: moment.boot, boot_id: boot_id() };
+    let mut round = Round::begin(&config, now, acts && taken(&config)?)?;
+    let reports = if acts { round.act(&config)? } else { round.foretell() };
+    report::print(&reports, args.json, args.dry_run)?;
+    Ok(round.exit())
+}
+
+fn alone(config: &Config) -> Result<Lock, Failure> {
+    let folder = &config.paths.keepalives;
+    let locking = format!("locking {NAME} in {}", folder.display());
+    match lock::try_lock(folder, NAME) {
+        Ok(Some(lock)) => Ok(lock),
+        Ok(None) => {
+            Err(Failure::new(Exit::TryLater, format!("{NAME} runs already on this station")))
+        }
+        Err(error) => Err(Failure::new(Exit::NeedsPerson, locking).because(error)),
+    }
+}
+
+/// Whether somebody holds the station. A hold that cannot be read is one, too: somebody wanted something.
+fn held(config: &Config, moment: &Moment) -> Result<bool, Failure> {
+    let folder = &config.paths.keepalives;
+    match hold::active(folder, moment) {
+        Ok(None) => Ok(false),
+        Ok(Some(hold)) => {
+            let left = hold.left(moment, &boot_id()).map(human_duration).unwrap_or_default();
+            log::info!("{} holds the station for {left} more: {}", hold.by, hold.reason);
+            Ok(true)
+        }
+        Err(error) => {
+            let reading = format!("reading the hold {}", folder.join("hold").display());
+            let why =
+                format!("{error}; until it is removed or put right nothing is started or ended");
+            Err(Failure::new(Exit::NeedsPerson, reading).why(why))
+        }
+    }
+}
+
+/// Whether all servers were stopped on purpose since the last run.
+fn taken(config: &Config) -> Result<bool, Failure> {
+    let folder = &config.paths.keepalives;
+    hold::take_stopped(folder, NAME).map_err(|error| {
+        Failure::new(Exit::TryLater, format!("looking into {}", folder.display())).because(error)
+    })
+}
+
+/// One run: what there is to be, what is seen of it, and what is done about it.
+struct Round {
+    now: Now,
+    servers: Vec<Server>,
+    seen: Vec<Seen>,
+    steps: Vec<Step>,
+    /// As the last run left it.
+    before: State,
+    state: State,
+}
+
+impl Round {
+    /// `stopped`: all servers were stopped on purpose.
+    fn begin(config: &Config, now: Now, stopped: bool) -> Result<Self, Failure> {
+        let before = State::read(&config.paths.keepalives);
+        let mut state = before.clone();
+        state.begin(&now.boot_id);
+        if stopped {
+            state.stopped_on_purpose();
+        }
+        let servers = list::read(&config.paths.config.join("servers.alive"), &mut state);
+        state.keep(&servers);
+        let looking =
+            || Failure::new(Exit::NeedsPerson, "looking at the processes of this machine");
+        let seen = look::at(&servers, config).map_err(|error| looking().because(error))?;
+        let step = |(server, seen): (&Server, &Seen)| plan::step(seen, state.of(server), &now);
+        let steps = servers.iter().zip(&seen).map(step).collect();
+        Ok(Self { now, servers, seen, steps, before, state })
+    }
+
+    /// What would be done.
+    fn foretell(&self) -> Vec<Report> {
+        let all = self.servers.iter().zip(&self.seen).zip(&self.steps);
+        all.map(|((server, seen), step)| {
+            Report::of(server, seen, step, None, self.state.of(server))
+        })
+        .collect()
+    }
+
+    /// Does it, tells what a person should know, and notes all for the next run.
+    fn act(&mut self, config: &Config) -> Result<Vec<Report>, Failure> {
+        let loops = self.count_starts();
+        // Before anything is started: were we killed in between, a start that counts for nothing would be
+        // worse than one that counts and was none.
+        self.save(config)?;
+        let results = act::carry_out(&self.servers, &self.seen, &self.steps, config);
+        let mut reports = Vec::new();
+        let all = self.servers.iter().zip(&self.seen).zip(self.steps.iter().zip(results));
+        for (((server, seen), (step, result)), looped) in all.zip(loops) {
+            if let Some(Ok(pid)) = &result {
+                log::info!("{}: started, pid {pid}", server.name);
+            }
+            let record = self.state.of_mut(server);
+            let happened = plan::Happened { step, result: result.as_ref(), looped };
+            for told in plan::note(record, &happened, seen, &self.now) {
+                log::warn!("{} {told}", server.name);
+            }
+            reports.push(Report::of(server, seen, step, result.as_ref(), record));
+        }
+        self.save(config)?;
+        Ok(reports)
+    }
+
+    /// Counts the starts that are about to be; says of each server whether that makes a crash loop.
+    fn count_starts(&mut self) -> Vec<bool> {
+        let mut loops = Vec::new();
+        for (server, step) in self.servers.iter().zip(&self.steps) {
+            let record = self.state.of_mut(server);
+            let starts = matches!(step, Step::Start | Step::Replace(_));
+            loops.push(starts && record.restarts.started(self.now.boot, &self.now.boot_id));
+        }
+        loops
+    }
+
+    /// Writes the state, if it is another than what the file holds.
+    fn save(&mut self, config: &Config) -> Result<(), Failure> {
+        if self.state != self.before {
+            self.state.write(&config.paths.keepalives)?;
+            self.before = self.state.clone();
+        }
+        Ok(())
+    }
+
+    fn exit(&self) -> Exit {
+        if self.state.is_list_wrong() {
+            Exit::Config
+        } else if self.state.has_faults() {
+            Exit::NeedsPerson
+        } else {
+            Exit::Well
+        }
+    }
+}
