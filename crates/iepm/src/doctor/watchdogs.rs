@@ -21,14 +21,8 @@ const WATCHDOGS: [(&str, Duration); 3] =
     [(KEEP_EM_ALIVE, minutes(5)), ("keep-servers-alive", minutes(15)), ("bw-cleanup", minutes(5))];
 const KEEP_EM_ALIVE: &str = "keep-em-alive";
 /// Programs that end by themselves, and soon.
-const SHORT: [&str; 6] = [
-    KEEP_EM_ALIVE,
-    "keep-servers-alive",
-    "bw-cleanup",
-    "kill-all-servers",
-    "restart-all-servers",
-    "doctor",
-];
+const SHORT: [&str; 5] =
+    [KEEP_EM_ALIVE, "keep-servers-alive", "bw-cleanup", "all-servers", "doctor"];
 /// What is short takes no longer, beyond what daemons may take to end.
 const LONG: Duration = minutes(10);
 
