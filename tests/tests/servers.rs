@@ -273,6 +273,31 @@ fn a_server_that_closes_its_port_is_replaced_in_the_second_run() {
 }
 
 #[test]
+fn a_script_listens_through_what_it_starts_and_both_are_replaced() {
+    let mut servers = Servers::new();
+    let helper = servers.perl("helper", LISTENS);
+    let port = free_port();
+    let path = servers.station.path("bin").join(&helper);
+    let name = servers.script("wraps", &format!("{} {port} &\nwait", path.display()));
+    servers.list(&[format!("{name},bin,")]);
+    servers.station.configure(&format!("[servers.{name}]\nlistens = ['tcp:{port}']"));
+    servers.keep_quietly();
+    until_it_answers(port);
+    for _ in 0..3 {
+        servers.keep_quietly();
+    }
+    let (deaf, of_it) = (pid(&name), pid(&helper));
+    signal(of_it, Signal::USR1);
+    until("its port is closed", || TcpStream::connect(("127.0.0.1", port)).is_err().then_some(()));
+    servers.keep_quietly();
+    let output = servers.keep();
+    assert!(told(&output).contains("it was ended and started again"), "{}", said(&output));
+    until_it_answers(port);
+    assert!(pid(&name) != deaf && pid(&helper) != of_it, "what it had started is ended with it");
+    servers.keep_quietly();
+}
+
+#[test]
 fn a_port_that_another_process_has_is_not_the_servers() {
     let mut servers = Servers::new();
     let name = servers.perl("lost", "sleep 600");
@@ -452,16 +477,19 @@ fn a_held_station_is_left_alone() {
 #[test]
 fn the_shipped_list_tells_once_what_is_not_installed() {
     let station = Station::new();
-    // Nothing of it is to run on the machine that runs this story.
-    let empty = tempfile::tempdir().expect("a folder");
     let list = station.path("config/servers.alive");
-    let text =
-        fs::read_to_string(&list).expect("a sample").replace("map-updated,,", "map-updated,bin,");
-    fs::write(&list, text).expect("written");
-    let keep = |arguments: &[&str]| {
-        let mut keep = station.command("keep-servers-alive");
-        keep.args(arguments).env("PATH", empty.path()).output().expect("it starts")
+    let sample = fs::read_to_string(&list).expect("a sample");
+    // Names that no process of the machine has, and a directory that has none of them.
+    let line = |line: &str| match line.split_once(',').filter(|_| !line.starts_with('#')) {
+        Some((name, rest)) => {
+            let (_, parameters) = rest.split_once(',').expect("three fields");
+            format!("{name}-{},bin,{parameters}\n", std::process::id())
+        }
+        None => format!("{line}\n"),
     };
+    let text: String = sample.lines().map(line).collect();
+    fs::write(&list, text).expect("written");
+    let keep = |arguments: &[&str]| station.run("keep-servers-alive", arguments);
     let output = keep(&[]);
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert_eq!(told(&output).matches(" is not installed: ").count(), 6, "{}", said(&output));

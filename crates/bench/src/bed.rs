@@ -57,6 +57,12 @@ impl Bed {
         Ok(Self { quick, programs, place, stop: Stop::on_signals()? })
     }
 
+    /// Where a program of the suite is.
+    #[must_use]
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.programs.join(name)
+    }
+
     /// How much of something is to be done.
     #[must_use]
     pub fn size(&self, full: u32, quick: u32) -> u32 {
@@ -132,7 +138,7 @@ impl Bed {
         let log = station.config.paths.log.join(format!("{name}.log"));
         let file = files::create(&log)?;
         let home = station.config.paths.home.as_os_str();
-        let mut command = process::command(&self.programs.join(name), ["--home".as_ref(), home]);
+        let mut command = process::command(&self.program(name), ["--home".as_ref(), home]);
         command.args(arguments).env_remove("IEPM_CONFIG").stdin(Stdio::null());
         command.stdout(file.try_clone()?).stderr(file);
         let child = command.spawn().with_context(|| format!("starting {name}"))?;

@@ -1,14 +1,18 @@
 //! `bench` measures the suite's speed and size, each figure as a ratio to its yardstick from the same
 //! run: what the machine does at that moment falls on both.
 //!
-//! - [`scheduling`], [`runs`], [`lateness`], [`hung`], [`loading`] and [`idle`] measure one thing each.
+//! - [`scheduling`], [`runs`], [`lateness`], [`hung`], [`loading`], [`idle`], [`watch`], [`servers`] and
+//!   [`cleanup`] measure one thing each.
 //! - [`bed`] is what they stand on: stations in a temporary directory, and programs that end with it.
+//! - [`crowd`] is thousands of processes that do nothing.
 //! - [`rows`] fills databases and is the yardstick for inserts; [`machine`] tells time and memory.
 //! - [`table`] holds the figures and prints them.
 //!
 //! Nothing here is installed. A figure that misses its reach is a line of the table and no failure.
 
 pub mod bed;
+pub mod cleanup;
+pub mod crowd;
 pub mod hung;
 pub mod idle;
 pub mod lateness;
@@ -17,6 +21,7 @@ pub mod machine;
 pub mod rows;
 pub mod runs;
 pub mod scheduling;
+pub mod servers;
 pub mod table;
 pub mod watch;
 
@@ -62,6 +67,10 @@ pub enum Name {
     Idle,
     /// What it takes to look after twenty daemons
     Watch,
+    /// A run of bw-cleanup among thousands of processes
+    Cleanup,
+    /// A run of keep-servers-alive among many processes
+    Servers,
 }
 
 impl Name {
@@ -74,6 +83,8 @@ impl Name {
             Self::Loading => loading::measure(bed),
             Self::Idle => idle::measure(bed),
             Self::Watch => watch::measure(bed),
+            Self::Cleanup => cleanup::measure(bed),
+            Self::Servers => servers::measure(bed),
         }
     }
 }

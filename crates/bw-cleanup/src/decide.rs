@@ -63,6 +63,9 @@ pub struct Sighting {
     pub start_ticks: u64,
     /// When it was first seen too old, on the monotonic clock, microseconds.
     pub first_us: u64,
+    /// Whether it could not be ended. That is told once.
+    #[serde(default)]
+    pub stays: bool,
 }
 
 /// All that is known beside the processes.
@@ -122,7 +125,9 @@ fn verdict<'a>(known: &Known<'a>, index: usize, seen: &Seen) -> Option<Verdict<'
     // A sighting from the future was written by nobody of this boot.
     let first = first.filter(|first| *first <= known.now.monotonic);
     let fate = fate(seen.started, entry.age, known.now, first)?;
-    let sighting = Sighting::new(seen.identity, first.unwrap_or(known.now.monotonic));
+    let first = first.unwrap_or(known.now.monotonic);
+    let stays = before.is_some_and(|sighting| sighting.stays);
+    let sighting = Sighting { stays, ..Sighting::new(seen.identity, first) };
     let name = String::from_utf8_lossy(name).into_owned();
     let age = known.now.boot.saturating_sub(seen.started);
     Some(Verdict { index, entry, name, age, fate, sighting })
@@ -175,7 +180,7 @@ fn suspended(now: &Moment) -> Option<Duration> {
 impl Sighting {
     fn new(identity: Identity, first: Monotonic) -> Self {
         let first_us = u64::try_from(first.0.as_micros()).unwrap_or(u64::MAX);
-        Self { pid: identity.pid, start_ticks: identity.start_ticks, first_us }
+        Self { pid: identity.pid, start_ticks: identity.start_ticks, first_us, stays: false }
     }
 
     fn is_of(&self, identity: Identity) -> bool {
@@ -301,15 +306,18 @@ mod tests {
             let known = Known { list: &list, home, now: &now, lineage: &[], sightings };
             let young = Seen { started: seconds(10_000), ..gnuplot() };
             let verdicts = decide(&known, &[young]);
-            verdicts.first().map(|verdict| (verdict.fate, verdict.sighting.first_us))
+            let sighting =
+                |verdict: &Verdict<'_>| (verdict.sighting.first_us, verdict.sighting.stays);
+            verdicts.first().map(|verdict| (verdict.fate, sighting(verdict)))
         };
-        let sighting = Sighting { pid: 70, start_ticks: 100_000, first_us: 1_200_000_000 };
-        assert_eq!(decide_with(&[]), Some((Fate::Wait, 1_310_000_000)));
-        assert_eq!(decide_with(&[sighting]), Some((Fate::End, 1_200_000_000)));
+        let sighting =
+            Sighting { pid: 70, start_ticks: 100_000, first_us: 1_200_000_000, stays: true };
+        assert_eq!(decide_with(&[]), Some((Fate::Wait, (1_310_000_000, false))));
+        assert_eq!(decide_with(&[sighting]), Some((Fate::End, (1_200_000_000, true))));
         let reused = Sighting { start_ticks: 7, ..sighting };
-        assert_eq!(decide_with(&[reused]), Some((Fate::Wait, 1_310_000_000)));
+        assert_eq!(decide_with(&[reused]), Some((Fate::Wait, (1_310_000_000, false))));
         let future = Sighting { first_us: u64::MAX, ..sighting };
-        assert_eq!(decide_with(&[future]), Some((Fate::Wait, 1_310_000_000)));
+        assert_eq!(decide_with(&[future]), Some((Fate::Wait, (1_310_000_000, true))));
     }
 
     #[test]

@@ -6,7 +6,6 @@
 use std::{io, time::Duration};
 
 use rustix::process::Signal;
-use serde::Serialize;
 use station::world::{
     clock::{self, Clock},
     processes::Process,
@@ -20,8 +19,7 @@ const DYING: Duration = Duration::from_secs(2);
 const GLANCE: Duration = Duration::from_millis(10);
 
 /// How it went with a process that was to end.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "how", content = "why", rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// It had ended by itself.
     Gone,

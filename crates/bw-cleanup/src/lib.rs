@@ -17,7 +17,7 @@ mod names;
 mod report;
 pub mod sweep;
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::Parser;
 use station::{
@@ -29,6 +29,7 @@ use station::{
         clock::{Clock, Moment, SystemClock},
         hold,
         keepalive::boot_id,
+        process,
     },
 };
 
@@ -79,26 +80,34 @@ pub fn run_by(args: &Args, clock: &impl Clock) -> Result<Exit, Failure> {
         return check(args, &config);
     }
     if is_held(args, &config, &clock.moment())? {
+        // Programs read a list, also an empty one.
+        say(args, &[], &BTreeMap::new())?;
         return Ok(Exit::Well);
     }
     let folder = &config.paths.keepalives;
     let _lock = if args.dry_run { None } else { Some(daemon::alone("bw-cleanup", folder)?) };
-    let before = Memory::read(folder, &boot_id());
+    // Each process is held by a descriptor, and there may be thousands that hang.
+    process::raise_descriptor_limit();
+    carry_out(args, &config, clock)
+}
+
+/// Looks, ends, tells, and leaves a note.
+fn carry_out(args: &Args, config: &Config, clock: &impl Clock) -> Result<Exit, Failure> {
+    let (act, home) = (!args.dry_run, &config.paths.home);
+    let before = Memory::read(&config.paths.keepalives, &boot_id());
     let mut memory = before.clone();
-    let (list, wrong) = list(args, &config, &mut memory)?;
-    let swept =
-        sweep::sweep((&list.entries, &config.paths.home), &mut memory, !args.dry_run, clock);
+    let (list, wrong) = list(args, config, &mut memory)?;
+    let swept = sweep::sweep((&list.entries, home), &mut memory, act, clock);
     let told = swept.map_err(|error| {
         Failure::new(Exit::NeedsPerson, "looking for processes that hang").because(error)
     })?;
-    let mut trouble = report::log(&told);
-    if !args.dry_run && memory != before {
-        trouble |= !is_kept(&memory, &config);
-    }
-    say(args, &told, &memory)?;
+    let stays = report::log(&told);
+    let kept = !act || memory == before || is_kept(&memory, config);
+    log::info!("ended so far: {}", report::totals(&memory.ended));
+    say(args, &told, &memory.ended)?;
     match wrong {
         Some(wrong) => Err(wrong),
-        None => Ok(if trouble { Exit::NeedsPerson } else { Exit::Well }),
+        None => Ok(if stays || !kept { Exit::NeedsPerson } else { Exit::Well }),
     }
 }
 
@@ -170,10 +179,9 @@ fn is_kept(memory: &Memory, config: &Config) -> bool {
     kept.is_ok()
 }
 
-fn say(args: &Args, told: &[Told], memory: &Memory) -> Result<(), Failure> {
-    log::info!("ended so far: {}", report::totals(&memory.ended));
+fn say(args: &Args, told: &[Told], ended: &BTreeMap<String, u64>) -> Result<(), Failure> {
     if args.json {
-        app::print(&report::json(told, &memory.ended))
+        app::print(&report::json(told, ended))
     } else if args.dry_run {
         app::print(&report::text(told))
     } else {

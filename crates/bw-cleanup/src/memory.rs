@@ -71,7 +71,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let memory = Memory {
             boot_id: "one".into(),
-            sightings: vec![Sighting { pid: 7, start_ticks: 8, first_us: 9 }],
+            sightings: vec![Sighting { pid: 7, start_ticks: 8, first_us: 9, stays: false }],
             list: Some("gnuplot,5".into()),
             ended: BTreeMap::from([("gnuplot".into(), 3)]),
         };

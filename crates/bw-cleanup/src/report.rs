@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use log::Level;
 use serde::Serialize;
 use station::text::{Align, Columns, human_duration};
 
@@ -10,11 +11,12 @@ use crate::{decide::Fate, end::Outcome, sweep::Told};
 /// A longer command line is cut where it stands in a log.
 const MOST_SHOWN: usize = 200;
 
-/// Logs what was ended, and what could not be; says whether a person should look.
+/// Logs what was ended, and what could not be: that only once, for cron mails what is said, each minute.
+/// Says whether a person should look.
 pub(crate) fn log(told: &[Told]) -> bool {
-    let mut trouble = false;
     for told in told {
         let Told { pid, entry, .. } = told;
+        let grave = if told.stayed { Level::Info } else { Level::Error };
         let (age, command) = (human_duration(told.age), short(&told.command));
         let what = format!("{pid}, {age} old, by {entry}: {command}");
         match &told.outcome {
@@ -22,17 +24,16 @@ pub(crate) fn log(told: &[Told]) -> bool {
             Some(Outcome::Killed) => log::warn!("killed, as it did not end when asked, {what}"),
             Some(Outcome::Gone) => log::info!("had ended by itself: {what}"),
             Some(Outcome::Stuck(place)) => {
-                log::error!("killed and still there{}: {what}", at(place));
+                log::log!(grave, "killed and still there{}: {what}", at(place));
             }
-            Some(Outcome::Refused(why)) => log::error!("may not be ended ({why}): {what}"),
+            Some(Outcome::Refused(why)) => log::log!(grave, "may not be ended ({why}): {what}"),
             None if told.fate == Fate::Wait => {
                 log::info!("too old, and ended if it still is in the next run: {what}");
             }
             None => {}
         }
-        trouble |= matches!(told.outcome, Some(Outcome::Stuck(_) | Outcome::Refused(_)));
     }
-    trouble
+    told.iter().any(|told| told.stays() && !told.stayed)
 }
 
 fn at(place: &str) -> String {
@@ -129,5 +130,54 @@ fn row<'a>(told: &'a Told, ended: &BTreeMap<String, u64>) -> Row<'a> {
         why,
         command: &told.command,
         ended_so_far: ended.get(&told.entry.name).copied().unwrap_or(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use station::words::cleanup::Entry;
+
+    use super::*;
+
+    fn told(outcome: Option<Outcome>, stayed: bool) -> Told {
+        Told {
+            pid: 70,
+            name: "/usr/bin/gnuplot".into(),
+            entry: Entry { name: "gnuplot".into(), age: Duration::from_secs(300) },
+            age: Duration::from_secs(421),
+            command: format!("gnuplot {}", "é".repeat(300)),
+            fate: Fate::End,
+            outcome,
+            stayed,
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_ended_needs_a_person_once() {
+        let stuck = || Some(Outcome::Stuck("nfs_wait".into()));
+        assert!(log(&[told(stuck(), false), told(stuck(), true)]));
+        assert!(!log(&[
+            told(stuck(), true),
+            told(Some(Outcome::Killed), false),
+            told(None, false)
+        ]));
+    }
+
+    #[test]
+    fn a_process_is_shown_whole_to_programs_and_in_columns_to_people() {
+        let refused = told(Some(Outcome::Refused("Operation not permitted".into())), false);
+        let ended = BTreeMap::from([("gnuplot".to_owned(), 3)]);
+        let json: serde_json::Value =
+            serde_json::from_str(&json(std::slice::from_ref(&refused), &ended)).expect("JSON");
+        assert_eq!((&json[0]["age_s"], &json[0]["minutes"]), (&421.into(), &5.into()));
+        assert_eq!((&json[0]["entry"], &json[0]["ended_so_far"]), (&"gnuplot".into(), &3.into()));
+        assert_eq!(json[0]["why"], "Operation not permitted");
+        assert_eq!(json[0]["command"].as_str(), Some(refused.command.as_str()));
+        let shown = text(&[told(None, false)]);
+        assert!(shown.contains(" 70  7m1s  /usr/bin/gnuplot  gnuplot,5  to be ended  "), "{shown}");
+        assert_eq!((text(&[]), totals(&ended)), (String::new(), "gnuplot 3".to_owned()));
+        assert!(short(&refused.command).chars().count() == MOST_SHOWN + 3);
     }
 }

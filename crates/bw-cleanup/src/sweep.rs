@@ -11,7 +11,7 @@ use station::{
 };
 
 use crate::{
-    decide::{self, Fate, Known, Seen, Verdict},
+    decide::{self, Fate, Known, Seen, Sighting, Verdict},
     end::{self, Outcome},
     memory::Memory,
     names,
@@ -34,6 +34,16 @@ pub struct Told {
     pub fate: Fate,
     /// How it went; nothing when it was not to end, or nothing was to be done.
     pub outcome: Option<Outcome>,
+    /// Whether an earlier run could not end it, and has told so.
+    pub stayed: bool,
+}
+
+impl Told {
+    /// Whether it was to end and could not be ended.
+    #[must_use]
+    pub fn stays(&self) -> bool {
+        matches!(self.outcome, Some(Outcome::Stuck(_) | Outcome::Refused(_)))
+    }
 }
 
 /// Looks at the processes of our user and decides; ends those that are to end, if it is to `act`.
@@ -54,8 +64,12 @@ pub fn sweep(
     let (now, sightings) = (clock.moment(), std::mem::take(&mut memory.sightings));
     let known = Known { list, home, now: &now, lineage: &lineage, sightings: &sightings };
     let verdicts = decide::decide(&known, &table);
-    memory.sightings = verdicts.iter().map(|verdict| verdict.sighting).collect();
     let told = carry_out(&verdicts, &found, act, clock);
+    let noted = |(verdict, told): (&Verdict<'_>, &Told)| Sighting {
+        stays: told.stays(),
+        ..verdict.sighting
+    };
+    memory.sightings = verdicts.iter().zip(&told).map(noted).collect();
     count(memory, &told);
     Ok(told)
 }
@@ -77,6 +91,7 @@ fn carry_out(
         command: found[verdict.index].command(),
         fate: verdict.fate,
         outcome: if is_doomed(&verdict) { outcomes.next() } else { None },
+        stayed: verdict.sighting.stays,
     };
     verdicts.iter().map(&mut told).collect()
 }

@@ -6,9 +6,15 @@ mod common;
 
 use std::fs;
 
-use bw_cleanup::end::Outcome;
+use bw_cleanup::end::{GRACE, Outcome};
 use common::{HOUR, Home, Process, command, later, named, pids};
-use station::world::{clock::SystemClock, processes};
+use station::{
+    app::Exit,
+    world::{
+        clock::{Clock, SystemClock},
+        processes,
+    },
+};
 
 const INSIDE: &str = "BW_CLEANUP_TEST_INSIDE";
 const ANOTHER_USER: &str = "47111";
@@ -119,5 +125,25 @@ fn a_number_that_was_given_anew_is_not_hit() {
         innocent.assert_goes_on();
         let again = processes::of(innocent.pid()).expect("a look").expect("there");
         assert_eq!(again.identity.pid, held.identity.pid);
+    });
+}
+
+#[test]
+#[ignore = "needs root for a namespace of processes"]
+fn more_that_hang_than_a_program_may_usually_hold_cost_one_grace() {
+    inside("more_that_hang_than_a_program_may_usually_hold_cost_one_grace", || {
+        let home = Home::with("NAME,5");
+        let many = "trap '' TERM; i=0; while [ $i -lt 1500 ]; do (exec -a $0 sleep 600) & i=$((i + 1)); done; \
+                    echo ready; read line";
+        let _shell =
+            Process::start(command("/bin/bash", &["-c", many, &home.name])).that_is_ready();
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        let usual = rustix::process::Rlimit { current: Some(1_024), ..limit };
+        rustix::process::setrlimit(rustix::process::Resource::Nofile, usual).expect("less");
+        let begun = SystemClock.moment().monotonic;
+        assert_eq!(home.run(&later(HOUR), &[]).expect("a look"), Exit::Well);
+        let taken = begun.until(SystemClock.moment().monotonic);
+        assert!(taken < 4 * GRACE, "{taken:?}");
+        assert_eq!(home.memory().ended.values().sum::<u64>(), 1_500);
     });
 }

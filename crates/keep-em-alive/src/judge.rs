@@ -49,6 +49,9 @@ pub struct Memory {
     suspect: Option<Sight>,
     /// What was told of it last; empty when it is well.
     pub told: String,
+    /// Whether this look ends a crash loop.
+    #[serde(skip)]
+    pub well_again: bool,
 }
 
 /// Something seen for the first time at a point of the monotonic clock.
@@ -121,6 +124,8 @@ pub fn judge(seen: &Seen, memory: &mut Memory, at: &Circumstances) -> Verdict {
         Pulse::Beat(beat_us) => Duration::from_micros(now_us.saturating_sub(beat_us)),
         Pulse::Touched(_) | Pulse::Silent(_) => sight.age(now_us),
     };
+    // One that hangs from its start on is not yet stale when it has been there for a while.
+    memory.well_again = age <= at.stale_after / 2 && memory.restarts.up(at.now.boot);
     if age <= at.stale_after {
         memory.suspect = None;
         return Verdict::Well;
@@ -308,6 +313,18 @@ mod tests {
         }
         let _ = judge(&beating(1_001), &mut memory, &at(1_130));
         assert_eq!(judge(&beating(1_001), &mut memory, &at(1_190)), Verdict::Wait(seconds(710), 3));
+    }
+
+    #[test]
+    fn a_loop_is_over_when_it_comes_round_and_not_because_it_is_there() {
+        let mut memory = Memory::default();
+        for _ in 0..3 {
+            let _ = memory.restarts.started(seconds(1_000), "boot");
+        }
+        assert_eq!(judge(&beating(1_001), &mut memory, &at(1_095)), Verdict::Well);
+        assert!(!memory.well_again && memory.restarts.in_a_row() == 3, "it has come round once");
+        assert_eq!(judge(&beating(1_096), &mut memory, &at(1_100)), Verdict::Well);
+        assert!(memory.well_again && memory.restarts.in_a_row() == 0);
     }
 
     proptest! {

@@ -179,8 +179,7 @@ fn look_after(config: &Config, memories: &mut Memories, teller: &mut Teller, clo
     }
     for case in cases.iter().filter(|case| !names.contains(&case.name.as_str())) {
         let memory = memories.daemons.entry(case.name.clone()).or_default();
-        let well = case.verdict == Verdict::Well && memory.restarts.up(boot);
-        teller.found(case, stuck.contains(&case.name), well, memory);
+        teller.found(case, stuck.contains(&case.name), memory);
     }
 }
 

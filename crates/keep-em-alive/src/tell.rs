@@ -114,13 +114,7 @@ impl Teller {
     }
 
     /// A daemon was left as it is.
-    pub(crate) fn found(
-        &mut self,
-        case: &Case,
-        stuck: bool,
-        well_again: bool,
-        memory: &mut Memory,
-    ) {
+    pub(crate) fn found(&mut self, case: &Case, stuck: bool, memory: &mut Memory) {
         let name = &case.name;
         if let Err(why) = &case.found {
             self.trouble(name, "unseen", &format!("cannot be looked at: {why}"), memory);
@@ -138,7 +132,7 @@ impl Teller {
             self.trouble(name, word, &trouble, memory);
         } else if case.verdict == Verdict::Well
             && !memory.told.is_empty()
-            && (well_again || memory.restarts.in_a_row() <= 1)
+            && (memory.well_again || memory.restarts.in_a_row() <= 1)
         {
             log::warn!("{name} is well again");
             memory.told.clear();

@@ -5,7 +5,7 @@ use std::{fmt, io, path::PathBuf, time::Duration};
 use station::{
     words::{config::Config, servers::Server},
     world::{
-        clock::{self, Clock, SystemClock},
+        clock::{self, Clock, Monotonic, SystemClock},
         detached::{self, Detached},
         process::{Signal, Status},
         processes::{self, Glimpse, Process},
@@ -14,7 +14,7 @@ use station::{
 };
 
 use crate::{
-    look::{Seen, is_other, shown},
+    look::{Seen, is_other, leads, shown},
     plan::Step,
 };
 
@@ -83,8 +83,7 @@ pub(crate) fn carry_out(
     let begun: Vec<_> = servers.iter().zip(seen).zip(steps).map(start).collect();
     let until = SystemClock.moment().monotonic + STAYS;
     let watch = |(server, begun): (&Server, Option<Result<Detached, Trouble>>)| {
-        let left = SystemClock.moment().monotonic.until(until);
-        begun.map(|begun| begun.and_then(|detached| watch(server, &detached, left, config)))
+        begun.map(|begun| begun.and_then(|detached| watch(server, &detached, until, config)))
     };
     servers.iter().zip(begun).map(watch).collect()
 }
@@ -99,16 +98,16 @@ fn not_left(server: &Server, left: &io::Result<Vec<(String, String)>>) -> Result
     }
 }
 
-/// Ends servers, and what is in their process groups; gives what would not end, and why.
+/// Ends servers, and what they have started in their groups and sessions; gives what would not end, and
+/// why.
 fn end(servers: &[&Server]) -> io::Result<Vec<(String, String)>> {
     let all = processes::ours(|glimpse| is_other(glimpse.pid))?;
     let mut doomed: Vec<(String, &Process)> = Vec::new();
     for server in servers {
         let name = server.name.to_string();
-        let leaders: Vec<i32> =
-            all.iter().filter(|p| is(&name, p)).map(|p| p.identity.pid).collect();
-        // A group that the server does not lead may be that of whoever started it by hand.
-        let belongs = |process: &&Process| is(&name, process) || leaders.contains(&process.group);
+        let own: Vec<&Process> = all.iter().filter(|process| is(&name, process)).collect();
+        let belongs =
+            |process: &&Process| is(&name, process) || own.iter().any(|own| leads(own, process));
         doomed.extend(all.iter().filter(belongs).map(|process| (name.clone(), process)));
     }
     signal(&doomed, &[Signal::TERM, Signal::CONT]);
@@ -167,15 +166,20 @@ fn start(server: &Server, seen: &Seen, config: &Config) -> Result<Detached, Trou
 }
 
 /// Whether it stays up: it does not end, or it does and a process of its name goes on.
-fn watch(server: &Server, started: &Detached, length: Duration, config: &Config) -> Started {
+fn watch(server: &Server, started: &Detached, until: Monotonic, config: &Config) -> Started {
     let log = || servers::log(server, &server.parameters.stderr, &config.paths);
     let failed = |error: io::Error| Trouble::Ended(format!("it cannot be watched: {error}"), log());
-    match started.watch(length).map_err(failed)? {
+    let left = || SystemClock.moment().monotonic.until(until);
+    match started.watch(left()).map_err(failed)? {
         None => Ok(started.pid()),
-        Some(Status::Exited(0)) => daemon(server).map_err(failed)?.ok_or_else(|| {
-            let how = "it ended with exit status 0, and no process of its name goes on";
-            Trouble::Ended(how.to_owned(), log())
-        }),
+        Some(Status::Exited(0)) => {
+            // What is in the background now may be on its way there, or end as soon.
+            clock::pause(left());
+            daemon(server).map_err(failed)?.ok_or_else(|| {
+                let how = "it ended with exit status 0, and no process of its name goes on";
+                Trouble::Ended(how.to_owned(), log())
+            })
+        }
         Some(Status::Exited(WRONG)) => Err(Trouble::Wrong(log())),
         Some(status) => Err(Trouble::Ended(shown(status), log())),
     }

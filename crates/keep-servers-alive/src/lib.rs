@@ -19,6 +19,7 @@ mod report;
 mod state;
 
 use clap::Parser;
+use log::Level;
 use station::{
     app::{Common, Exit, Failure},
     text::human_duration,
@@ -70,7 +71,12 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     let _lock = if args.dry_run { None } else { Some(alone(&config)?) };
     let moment = SystemClock.moment();
     let held = held(&config, &moment)?;
-    let acts = !held && !args.dry_run;
+    if let Some(held) = &held {
+        // Whoever asks what would be done is told why nothing is.
+        let level = if args.dry_run { Level::Warn } else { Level::Info };
+        log::log!(level, "{held}");
+    }
+    let acts = held.is_none() && !args.dry_run;
     if !acts && !args.dry_run && !args.json {
         return Ok(Exit::Well);
     }
@@ -93,15 +99,14 @@ fn alone(config: &Config) -> Result<Lock, Failure> {
     }
 }
 
-/// Whether somebody holds the station. A hold that cannot be read is one, too: somebody wanted something.
-fn held(config: &Config, moment: &Moment) -> Result<bool, Failure> {
+/// Who holds the station, if somebody does. A hold that cannot be read is one, too: somebody wanted something.
+fn held(config: &Config, moment: &Moment) -> Result<Option<String>, Failure> {
     let folder = &config.paths.keepalives;
     match hold::active(folder, moment) {
-        Ok(None) => Ok(false),
+        Ok(None) => Ok(None),
         Ok(Some(hold)) => {
             let left = hold.left(moment, &boot_id()).map(human_duration).unwrap_or_default();
-            log::info!("{} holds the station for {left} more: {}", hold.by, hold.reason);
-            Ok(true)
+            Ok(Some(format!("{} holds the station for {left} more: {}", hold.by, hold.reason)))
         }
         Err(error) => {
             let reading = format!("reading the hold {}", folder.join("hold").display());

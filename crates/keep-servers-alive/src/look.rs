@@ -137,8 +137,23 @@ fn silent_on(port: Port, processes: &[Process]) -> Option<String> {
             Err(_) => return None,
         }
     }
-    let is_own = listeners.iter().any(|listener| own.contains(listener));
-    (!is_own).then(|| format!("does not listen on {port}; another process does"))
+    let is_own = |own: &[u64]| listeners.iter().any(|listener| own.contains(listener));
+    let is_its = is_own(&own) || is_own(&sockets_of_helpers(processes));
+    (!is_its).then(|| format!("does not listen on {port}; another process does"))
+}
+
+/// The sockets of what a server has started: a script, for instance, listens through another program.
+fn sockets_of_helpers(processes: &[Process]) -> Vec<u64> {
+    let all = processes::ours(|glimpse| is_other(glimpse.pid)).unwrap_or_default();
+    let helps = |helper: &&Process| processes.iter().any(|process| leads(process, helper));
+    all.iter().filter(helps).filter_map(|helper| helper.sockets().ok()).flatten().collect()
+}
+
+/// Whether a server leads the group or the session of another process: those of a server that was started
+/// by hand may be led by a person's shell.
+pub(crate) fn leads(server: &Process, other: &Process) -> bool {
+    let pid = server.identity.pid;
+    other.group == pid || other.session == pid
 }
 
 impl Test {

@@ -268,7 +268,7 @@ mod tests {
         assert_eq!(starts, [0, 1, 6, 21, 51, 111, 171]);
         let minutes: Vec<u64> = told.iter().map(|(minute, _)| *minute).collect();
         assert_eq!(minutes, [0, 6], "{told:#?}");
-        assert!(told[1].1.starts_with("was started 3 times and never ran for 10m"), "{told:#?}");
+        assert!(told[1].1.starts_with("was started 3 times and never ran for 1m30s"), "{told:#?}");
     }
 
     #[test]

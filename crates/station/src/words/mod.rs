@@ -5,6 +5,7 @@ pub mod command;
 pub mod config;
 pub mod grid;
 pub mod node;
+mod quotes;
 pub mod restarts;
 pub mod run;
 pub mod servers;

@@ -8,6 +8,8 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::text::{Mistake, Span};
 
+use super::quotes::{self, Reader, acted_on};
+
 /// Where an output goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Output {
@@ -37,10 +39,11 @@ pub struct Parameters {
 /// Splits the characters of line number `line` from `start` on.
 pub(super) fn split(chars: &[char], start: usize, line: usize) -> (Parameters, Vec<Mistake>) {
     let (parameters, mistakes) = (Parameters::default(), Vec::new());
-    let mut splitter = Splitter { chars, at: start, line, parameters, mistakes };
-    while let Some(next) = splitter.peek(0) {
+    let reader = Reader { chars, at: start };
+    let mut splitter = Splitter { reader, line, parameters, mistakes };
+    while let Some(next) = splitter.reader.peek(0) {
         match next {
-            ' ' | '\t' => splitter.at += 1,
+            ' ' | '\t' => splitter.reader.at += 1,
             '&' => splitter.ampersand(),
             _ => splitter.word_or_redirection(),
         }
@@ -67,8 +70,7 @@ pub fn command(text: &str) -> Result<Vec<String>, String> {
 }
 
 struct Splitter<'a> {
-    chars: &'a [char],
-    at: usize,
+    reader: Reader<'a>,
     line: usize,
     parameters: Parameters,
     mistakes: Vec<Mistake>,
@@ -83,33 +85,22 @@ enum Stream {
 }
 
 impl Splitter<'_> {
-    fn peek(&self, ahead: usize) -> Option<char> {
-        self.chars.get(self.at + ahead).copied()
-    }
-
-    /// Goes on if `wanted` comes next.
-    fn takes(&mut self, wanted: char) -> bool {
-        let taken = self.peek(0) == Some(wanted);
-        self.at += usize::from(taken);
-        taken
-    }
-
     /// A mistake that reaches from `start` to where we are.
     fn mistake(&mut self, start: usize, message: impl Into<String>) {
-        let span = Span { line: self.line, column: start + 1, width: self.at - start };
+        let span = Span { line: self.line, column: start + 1, width: self.reader.at - start };
         self.mistakes.push(Mistake::new(span, message));
     }
 
     /// At the end it is what a server is started with anyway.
     fn ampersand(&mut self) {
-        let start = self.at;
-        self.at += 1;
-        if self.takes('>') {
-            let append = self.takes('>');
+        let start = self.reader.at;
+        self.reader.at += 1;
+        if self.reader.takes('>') {
+            let append = self.reader.takes('>');
             self.redirect(start, Stream::Both, append);
-        } else if self.takes('&') {
+        } else if self.reader.takes('&') {
             self.mistake(start, acted_on("&&"));
-        } else if self.chars[self.at..].iter().any(|c| !matches!(c, ' ' | '\t')) {
+        } else if self.reader.chars[self.reader.at..].iter().any(|c| !matches!(c, ' ' | '\t')) {
             self.mistake(
                 start,
                 "'&' may stand at the end only; for the character itself: '&' in quotes",
@@ -118,11 +109,11 @@ impl Splitter<'_> {
     }
 
     fn word_or_redirection(&mut self) {
-        let start = self.at;
-        let digits = self.chars[start..].iter().take_while(|c| c.is_ascii_digit()).count();
-        if let Some(arrow @ ('<' | '>')) = self.peek(digits) {
-            let number: String = self.chars[start..start + digits].iter().collect();
-            self.at += digits + 1;
+        let start = self.reader.at;
+        let digits = self.reader.chars[start..].iter().take_while(|c| c.is_ascii_digit()).count();
+        if let Some(arrow @ ('<' | '>')) = self.reader.peek(digits) {
+            let number: String = self.reader.chars[start..start + digits].iter().collect();
+            self.reader.at += digits + 1;
             if arrow == '<' { self.input(start, &number) } else { self.output(start, &number) }
         } else {
             let word = self.word();
@@ -133,8 +124,9 @@ impl Splitter<'_> {
     /// A server has no other input than none.
     fn input(&mut self, start: usize, number: &str) {
         let only = "the input of a server is /dev/null; no other can be given";
-        if matches!(self.peek(0), Some('<' | '>' | '&' | '(')) || !matches!(number, "" | "0") {
-            self.at += 1;
+        if matches!(self.reader.peek(0), Some('<' | '>' | '&' | '(')) || !matches!(number, "" | "0")
+        {
+            self.reader.at += 1;
             self.mistake(start, only);
             return;
         }
@@ -149,33 +141,33 @@ impl Splitter<'_> {
             "2" => Stream::Error,
             _ => return self.mistake(start, "only the outputs 1 and 2 can be redirected"),
         };
-        if self.takes('&') {
+        if self.reader.takes('&') {
             self.follow(start, stream, number);
         } else {
-            let append = self.takes('>');
+            let append = self.reader.takes('>');
             self.redirect(start, stream, append);
         }
     }
 
     /// `2>&1`, `>&2`, and `>& FILE`, which is `&> FILE`.
     fn follow(&mut self, start: usize, stream: Stream, number: &str) {
-        match self.peek(0) {
+        match self.reader.peek(0) {
             Some('1') if self.ends_after_digit() => self.copy(stream, Stream::Out),
             Some('2') if self.ends_after_digit() => self.copy(stream, Stream::Error),
             _ if number.is_empty() => self.redirect(start, Stream::Both, false),
             _ => {
-                self.at = (self.at + 1).min(self.chars.len());
+                self.reader.at = (self.reader.at + 1).min(self.reader.chars.len());
                 self.mistake(start, "behind '>&' stands 1 or 2, the output that this one follows");
             }
         }
     }
 
     fn ends_after_digit(&self) -> bool {
-        matches!(self.peek(1), None | Some(' ' | '\t' | '<' | '>' | '&'))
+        matches!(self.reader.peek(1), None | Some(' ' | '\t' | '<' | '>' | '&'))
     }
 
     fn copy(&mut self, stream: Stream, from: Stream) {
-        self.at += 1;
+        self.reader.at += 1;
         let Parameters { stdout, stderr, .. } = &self.parameters;
         let output = if from == Stream::Out { stdout.clone() } else { stderr.clone() };
         self.set(stream, &output);
@@ -200,10 +192,10 @@ impl Splitter<'_> {
 
     /// The word behind a redirection.
     fn target(&mut self, start: usize) -> Option<String> {
-        while matches!(self.peek(0), Some(' ' | '\t')) {
-            self.at += 1;
+        while matches!(self.reader.peek(0), Some(' ' | '\t')) {
+            self.reader.at += 1;
         }
-        if matches!(self.peek(0), None | Some('<' | '>' | '&')) {
+        if matches!(self.reader.peek(0), None | Some('<' | '>' | '&')) {
             self.mistake(start, "expected a file behind the redirection");
             return None;
         }
@@ -212,92 +204,13 @@ impl Splitter<'_> {
 
     /// A word; nothing if it has a fault, which is told.
     fn word(&mut self) -> Option<String> {
-        let start = self.at;
-        let (mut word, mut fault) = (String::new(), None);
-        while let Some(c) = self.peek(0) {
-            if matches!(c, ' ' | '\t' | '<' | '>' | '&') {
-                break;
-            }
-            let (from, first) = (self.at, self.at == start);
-            self.at += 1;
-            let read = match c {
-                '\'' => self.single(&mut word),
-                '"' => self.double(&mut word),
-                '\\' => self.escaped(&mut word),
-                _ => {
-                    word.push(c);
-                    bare(c, first).map_or(Ok(()), Err)
-                }
-            };
-            fault = fault.or(read.err().map(|message| (from, message)));
-        }
-        // One fault of a word is told: `$(x)` is one, not three.
-        let Some((from, message)) = fault else { return Some(word) };
-        let width = 1;
-        let span = Span { line: self.line, column: from + 1, width };
-        self.mistakes.push(Mistake::new(span, message));
-        None
+        let read = self.reader.word();
+        let told = |fault: quotes::Fault| {
+            let span = Span { line: self.line, column: fault.place + 1, width: 1 };
+            self.mistakes.push(Mistake::new(span, fault.message));
+        };
+        read.map_err(told).ok()
     }
-
-    fn single(&mut self, word: &mut String) -> Result<(), String> {
-        loop {
-            match self.next()? {
-                None => return Err("this quote is not closed".to_owned()),
-                Some('\'') => return Ok(()),
-                Some(c) => word.push(c),
-            }
-        }
-    }
-
-    fn double(&mut self, word: &mut String) -> Result<(), String> {
-        let mut fault = Ok(());
-        loop {
-            match self.next()? {
-                None => return Err("this quote is not closed".to_owned()),
-                Some('"') => return fault,
-                Some(c @ ('$' | '`')) => {
-                    fault = Err(format!("{}, also in double quotes", acted_on(&c.to_string())));
-                }
-                Some('\\') if matches!(self.peek(0), Some('$' | '`' | '"' | '\\')) => {
-                    word.extend(self.next()?);
-                }
-                Some(c) => word.push(c),
-            }
-        }
-    }
-
-    fn escaped(&mut self, word: &mut String) -> Result<(), String> {
-        let next = self.next()?;
-        word.push(next.ok_or("nothing stands behind this backslash")?);
-        Ok(())
-    }
-
-    /// The next character, which must be one that a command line can hold.
-    fn next(&mut self) -> Result<Option<char>, String> {
-        let next = self.peek(0);
-        self.at += usize::from(next.is_some());
-        match next.and_then(control_fault) {
-            Some(fault) => Err(fault),
-            None => Ok(next),
-        }
-    }
-}
-
-fn acted_on(what: &str) -> String {
-    format!(
-        "no shell reads this, and a shell would act on {what:?}; quote it in '...' if it is meant as it is"
-    )
-}
-
-fn control_fault(c: char) -> Option<String> {
-    (c.is_control() && c != '\t')
-        .then(|| format!("the character {c:?} cannot be part of a command"))
-}
-
-/// Why a character cannot stand outside of quotes.
-fn bare(c: char, first: bool) -> Option<String> {
-    let acts = "|;$`*?[(){}".contains(c) || (first && matches!(c, '~' | '#'));
-    if acts { Some(acted_on(&c.to_string())) } else { control_fault(c) }
 }
 
 fn target_fault(target: &str) -> Option<String> {

@@ -67,29 +67,35 @@ pub struct Process {
 }
 
 /// The processes of our user for which `wanted` is true. Threads of the kernel and processes that have
-/// ended and were not reaped have no arguments and are left out.
+/// ended and were not reaped have no arguments and are left out, and so is, for an instant, a process
+/// that is becoming another program.
 ///
 /// # Errors
-/// `/proc` cannot be read, or shows not even this process (`hidepid`, another namespace): then nothing
-/// may be concluded from what it does not show.
+/// `/proc` cannot be read, there are no descriptors left to hold the processes by, or it shows not even
+/// this process (`hidepid`, another namespace): then nothing may be concluded from what is not seen.
 pub fn ours(wanted: impl Fn(&Glimpse<'_>) -> bool) -> io::Result<Vec<Process>> {
     let proc = openat(CWD, "/proc", DIRECTORY, Mode::empty())?;
-    let user = rustix::process::geteuid().as_raw();
+    let (own, user) = (std::process::id(), rustix::process::geteuid().as_raw());
     let (mut found, mut arguments, mut seen) = (Vec::new(), Vec::new(), false);
     for entry in Dir::read_from(&proc)? {
         let entry = entry?;
         let name = OsStr::from_bytes(entry.file_name().to_bytes());
         let Some(pid) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
-        seen |= i64::from(pid) == i64::from(std::process::id());
+        seen |= i64::from(pid) == i64::from(own);
         let Ok(owner) = statat(&proc, name, AtFlags::empty()) else { continue };
         if owner.st_uid != user && owner.st_uid != 0 {
             continue;
         }
-        // What ends meanwhile is not there any more: that is no fault.
-        let Ok(directory) = openat(&proc, name, DIRECTORY, Mode::empty()) else { continue };
         let owners = Owners { shown: owner.st_uid, user };
-        let process = look(directory, pid, owners, &mut arguments, &wanted);
-        found.extend(process.ok().flatten());
+        let process = openat(&proc, name, DIRECTORY, Mode::empty())
+            .map_err(io::Error::from)
+            .and_then(|directory| look(directory, pid, owners, &mut arguments, &wanted));
+        match process {
+            Ok(process) => found.extend(process),
+            Err(error) if is_want(&error) => return Err(error),
+            // What ends meanwhile is not there any more: that is no fault.
+            Err(_) => {}
+        }
     }
     if seen {
         Ok(found)
@@ -198,6 +204,11 @@ fn read_at(directory: &OwnedFd, name: &str, content: &mut Vec<u8>) -> io::Result
             length => content.extend_from_slice(&part[..length]),
         }
     }
+}
+
+/// Whether it is this program that lacks something, and not the process that is not there.
+fn is_want(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM))
 }
 
 fn is_gone(error: &io::Error) -> bool {
@@ -393,7 +404,14 @@ mod tests {
         let file = || tempfile::tempfile().expect("a file");
         let (stdout, stderr): (File, File) = (file(), file());
         let launch = Launch { argv: &argv, bin: Path::new("/"), tag: "/t:test:7", stdout, stderr };
-        Child(process::start(launch).expect("starts"))
+        let child = Child(process::start(launch).expect("starts"));
+        // While it becomes its program it has, for an instant, no arguments.
+        let shown = argv.join("\0") + "\0";
+        let is_there = |seen: Process| seen.arguments.ends_with(&shown.as_bytes()[argv[0].len()..]);
+        while !of(child.0.pid()).expect("a look").is_some_and(is_there) {
+            clock::pause(Duration::from_millis(1));
+        }
+        child
     }
 
     fn end(process: &process::Process) {
