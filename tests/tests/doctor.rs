@@ -92,6 +92,11 @@ fn a_daemon_that_ended_is_critical_until_somebody_looks_after_it() {
     assert_eq!(finding(&station, "daemon traced"), held);
     let (severity, what) = finding(&station, "hold");
     assert!(severity == "note" && what.ends_with(": new disk"), "{what}");
+    // The watchdog leaves the time of its call behind, so that nothing is critical when the hold ends.
+    fs::remove_file(station.path("keepalives/keep-em-alive.state")).expect("there");
+    succeed(&mut station.command("keep-em-alive"));
+    succeed(station.command("iepm").arg("release"));
+    assert_eq!(finding(&station, "daemon traced"), watched);
 }
 
 #[test]
@@ -228,7 +233,12 @@ fn files_that_are_wrong_are_told() {
         format!("{} has 3072 MiB", path.display())
     );
     let what = warned("overdue keep-em-alive");
-    assert_eq!(what, "keep-em-alive has not run for 2h: cron does not call it");
+    // Two hours, or since the machine was started.
+    assert!(
+        what.starts_with("keep-em-alive has not run for ")
+            && what.ends_with(": cron does not call it"),
+        "{what}"
+    );
     let what = warned("check");
     assert!(what.contains("cleanup-list:1:1: expected a name and minutes"), "{what}");
 }

@@ -12,6 +12,8 @@ use super::finding::{Finding, Severity};
 
 /// So many runs in a row make a warning, or the end of what was told.
 const RUNS: u32 = 2;
+/// Characters.
+const LONGEST_SUBJECT: usize = 150;
 
 /// What one run leaves to the next, as JSON in `<keepalives>/doctor.state`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,6 +106,10 @@ impl Alert {
 
     /// In one line: the worst that is new, or that something is over.
     pub(super) fn subject(&self, station: &str) -> String {
+        self.whole_subject(station).chars().take(LONGEST_SUBJECT).collect()
+    }
+
+    fn whole_subject(&self, station: &str) -> String {
         let more = |number: usize| match number {
             0 | 1 => String::new(),
             number => format!(" (and {} more)", number - 1),

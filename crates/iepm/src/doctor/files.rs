@@ -10,7 +10,7 @@ use std::{
 use station::{
     text::{Timestamp, human_duration},
     words::{
-        config::{Config, Database},
+        config::{Config, Database, Paths},
         run,
     },
 };
@@ -24,6 +24,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 const LARGE: u64 = 1 << 30;
 /// So many names are told.
 const MOST: usize = 3;
+/// So many are put into a command.
+const MOST_ARGUMENTS: usize = 10;
 
 /// What was seen of the files.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -107,10 +109,10 @@ impl Files {
     }
 
     /// What is wrong with them.
-    pub(super) fn judge(&self, data: &Path) -> Vec<Finding> {
+    pub(super) fn judge(&self, paths: &Paths) -> Vec<Finding> {
         let mut findings = Vec::new();
         findings.extend(self.waiting());
-        findings.extend(self.rejected(&data.join("rejected")));
+        findings.extend(self.rejected(&paths.data.join("rejected")));
         for (path, bytes) in &self.logs {
             let (shown, size) = (path.display(), bytes >> 20);
             let todo = "see what it says again and again; `restart-all-servers` begins new logs";
@@ -128,7 +130,7 @@ impl Files {
         if !self.foreign.is_empty() {
             let (names, all) = (names(&self.foreign), arguments(&self.foreign));
             let what = format!("another user than the station's owns {names}");
-            let todo = format!("as root: `chown` to the station's user: {all}");
+            let todo = format!("as root: `chown --reference={} {all}`", paths.home.display());
             findings.push(Finding::warning("foreign", what, todo));
         }
         findings
@@ -180,8 +182,9 @@ fn names(paths: &[PathBuf]) -> String {
 }
 
 fn arguments(paths: &[PathBuf]) -> String {
-    let shown: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
-    shown.join(" ")
+    let shown = paths.iter().take(MOST_ARGUMENTS).map(|path| path.display().to_string());
+    let more = (paths.len() > MOST_ARGUMENTS).then(|| "...".to_owned());
+    shown.chain(more).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -190,7 +193,7 @@ mod tests {
     use super::*;
 
     fn told(files: &Files) -> Vec<(super::super::finding::Severity, String)> {
-        let findings = files.judge(Path::new("/d"));
+        let findings = files.judge(&Config::default_at(Path::new("/h")).paths);
         findings.into_iter().map(|finding| (finding.severity, finding.what)).collect()
     }
 

@@ -67,43 +67,51 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
 }
 
 fn diagnose(config: &Config, broken: Option<&Failure>, now: &Moment) -> Diagnosis {
-    let folder = &config.paths.keepalives;
     let owner = fs::metadata(&config.paths.home).map_or(u32::MAX, |file| file.uid());
-    let held = hold::active(folder, now);
-    let is_held = !matches!(held, Ok(None));
-    let watchdogs = watchdogs::look(config, owner, now);
-    let kept = watchdogs::state(folder, "keep-em-alive");
-    let at = Circumstances {
-        stale_after: config.watch.stale_after,
-        held: is_held,
-        watched: watchdogs.watched(),
-        log: config.paths.log.clone(),
-    };
+    let found = hold::active(&config.paths.keepalives, now);
+    let held = !matches!(found, Ok(None));
     let files = files::look(config, owner, now.wall);
-    let mut findings = configuration(config, broken);
-    let specs = match runs::look(config, now.wall) {
-        Ok(runs) => {
-            findings.extend(runs::judge(&runs, files.wait()));
-            runs.specs
-        }
-        Err(error) => {
-            findings.push(runs::judge_database(&error));
-            Vec::new()
-        }
-    };
-    findings.extend(daemons::judge(&daemons::look(config, &kept, now), &at));
-    findings.extend(tools::judge(&tools::look(&specs, config)));
-    findings.extend(disks::judge(&disks::look(config)));
-    findings.extend(files.judge(&config.paths.data));
-    findings.extend(watchdogs.judge(is_held, config.drain));
-    findings.extend(judge_hold(held));
+    let (runs, specs) = runs_and_specs(config, files.wait(), now.wall);
+    let mut findings = [
+        configuration(config, broken),
+        runs,
+        programs(config, owner, held, now),
+        tools::judge(&tools::look(&specs, config)),
+        disks::judge(&disks::look(config)),
+        files.judge(&config.paths),
+    ]
+    .concat();
+    findings.extend(judge_hold(found));
     findings.extend(judge_clock(clock::is_synchronised(), &specs));
     findings.extend(send::fault(config).map(|why| {
         let todo = "put [alert] right in iepm.toml";
         Finding::warning("alert", format!("alerts cannot be sent: {why}"), todo)
     }));
     finding::sort(&mut findings);
-    Diagnosis { findings, held: is_held }
+    Diagnosis { findings, held }
+}
+
+/// What the database says; the specifications that it has, if it says anything.
+fn runs_and_specs(config: &Config, waiting: bool, now: Timestamp) -> (Vec<Finding>, Vec<ToolSpec>) {
+    match runs::look(config, now) {
+        Ok(runs) => (runs::judge(&runs, waiting), runs.specs),
+        Err(error) => (vec![runs::judge_database(&error)], Vec::new()),
+    }
+}
+
+/// The daemons, and who looks after them.
+fn programs(config: &Config, owner: u32, held: bool, now: &Moment) -> Vec<Finding> {
+    let watchdogs = watchdogs::look(config, owner, now);
+    let kept = watchdogs::state(&config.paths.keepalives, "keep-em-alive");
+    let at = Circumstances {
+        stale_after: config.watch.stale_after,
+        held,
+        watched: watchdogs.watched(),
+        log: config.paths.log.clone(),
+    };
+    let mut findings = daemons::judge(&daemons::look(config, &kept, now), &at);
+    findings.extend(watchdogs.judge(held, config.drain));
+    findings
 }
 
 /// What is wrong with the files of the configuration. With `iepm.toml` broken nothing is said of the

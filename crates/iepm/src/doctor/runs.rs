@@ -31,7 +31,7 @@ pub(super) struct Runs {
     lines: Vec<Line>,
     /// Rows of TOOLSPECS that are no specifications, and why.
     wrong: Vec<String>,
-    /// What became of the runs of the last day.
+    /// Runs of the last day that left no reading.
     outcomes: Vec<Outcome>,
     /// Runs whose results have waited for long.
     finished: usize,
@@ -59,7 +59,7 @@ fn ask(
         specs: schedule::active(session, config)?.into_iter().map(|(_, spec)| spec).collect(),
         lines,
         wrong,
-        outcomes: schedule::outcomes(session, station, now - DAY, &all)?,
+        outcomes: schedule::outcomes(session, station, now - DAY, &all, &schedule::BAD)?,
         finished: store::finished_long_ago(session, station, now - LONG)?.len(),
         changes,
     })
@@ -173,8 +173,7 @@ fn missing(outcomes: &[Outcome], failing: &Failing) -> Vec<Finding> {
         let why = format!("{}: {}", outcome.state.as_str(), outcome.reason);
         failing.keys().any(|(_, remark)| *remark == why)
     };
-    let mut bad: Vec<&Outcome> =
-        outcomes.iter().filter(|outcome| outcome.left_no_reading() && !is_told(outcome)).collect();
+    let mut bad: Vec<&Outcome> = outcomes.iter().filter(|outcome| !is_told(outcome)).collect();
     bad.sort_by_key(|outcome| std::cmp::Reverse(outcome.slots));
     let note = |outcome: &&Outcome| {
         let runs = count(usize::try_from(outcome.slots).unwrap_or(0), "run");

@@ -60,7 +60,10 @@ pub(super) fn state(folder: &Path, program: &str) -> Value {
 /// Looks at them.
 pub(super) fn look(config: &Config, owner: u32, now: &Moment) -> Watchdogs {
     let folder = &config.paths.keepalives;
-    let age = |program: &str| age(&folder.join(format!("{program}.state")), now.wall);
+    // What was not yet called since the machine was started is not late for that.
+    let age = |program: &str| {
+        age(&folder.join(format!("{program}.state")), now.wall).map(|age| age.min(now.boot))
+    };
     Watchdogs {
         ages: WATCHDOGS.iter().map(|(name, _)| (*name, age(name))).collect(),
         busy: SHORT.iter().filter_map(|name| busy(folder, name, now)).collect(),

@@ -23,14 +23,10 @@ pub(crate) struct Outcome {
     pub(super) rows: i64,
 }
 
-impl Outcome {
-    /// Whether there is no reading where there should be one.
-    pub(crate) fn left_no_reading(&self) -> bool {
-        matches!(self.state, State::Failed | State::Rejected | State::Missed | State::Lost)
-    }
-}
+/// The states of runs that left no reading where there should be one.
+pub(crate) const BAD: [State; 4] = [State::Failed, State::Rejected, State::Missed, State::Lost];
 
-/// The outcomes of what was due since `since`.
+/// The outcomes, among `states`, of what was due since `since`.
 ///
 /// The index of SCHEDULE begins with state, station and tool: each combination is one look there.
 pub(crate) fn outcomes(
@@ -38,12 +34,12 @@ pub(crate) fn outcomes(
     station: &str,
     since: Timestamp,
     filter: &Filter,
+    states: &[State],
 ) -> Result<Vec<Outcome>, Error> {
     let sql = "SELECT DISTINCT toolName FROM TOOLSPECS WHERE srcNodeID = ?";
     let tools = store::all(session, sql, &[station.into()], |row| Ok(row.text(0)))?;
     let mut sums = BTreeMap::new();
-    for (state, tool) in State::ALL.iter().flat_map(|state| tools.iter().map(move |t| (*state, t)))
-    {
+    for (state, tool) in states.iter().flat_map(|state| tools.iter().map(move |t| (*state, t))) {
         for group in groups(session, (state, station, tool), since)? {
             if filter.takes(&group.node, tool) {
                 let sum: &mut (i64, i64) = sums.entry((state, alike(&group.reason))).or_default();
@@ -131,8 +127,9 @@ mod tests {
         run(&mut station, 103, "missed", 1, Some("the run before it, 18, had not ended (pingd)"));
         run(&mut station, 104, "missed", 60, Some("it slept"));
         let filter = Filter::default();
-        let outcomes =
-            station.store.read(|session| outcomes(session, "s", Timestamp(100), &filter));
+        let outcomes = station
+            .store
+            .read(|session| outcomes(session, "s", Timestamp(100), &filter, &State::ALL));
         assert_eq!(
             text(&outcomes.expect("read")),
             "  STATE   SLOTS  REASON\n\

@@ -11,7 +11,7 @@ use station::{
     app::{self, Common, Exit, Failure},
     filter::Filter,
     text::{Timestamp, human_duration},
-    words::{config::Config, toolspec::ToolSpec},
+    words::{config::Config, run::State, toolspec::ToolSpec},
     world::{
         clock::{Clock, SystemClock},
         store::{self, Error, Session},
@@ -22,7 +22,7 @@ use crate::load::Load;
 
 use self::next::Next;
 
-pub(crate) use day::{Outcome, alike, outcomes};
+pub(crate) use day::{BAD, Outcome, alike, outcomes};
 
 /// What "the last day" is.
 const DAY: Duration = Duration::from_secs(86_400);
@@ -87,7 +87,13 @@ fn overview(
     Ok(Overview {
         now_us: now,
         next: next::merge(&shown, open, now, args.number),
-        last_day: day::outcomes(session, config.node.as_str(), now - DAY, &args.filter)?,
+        last_day: day::outcomes(
+            session,
+            config.node.as_str(),
+            now - DAY,
+            &args.filter,
+            &State::ALL,
+        )?,
         load: Load::of(&all, now),
     })
 }
