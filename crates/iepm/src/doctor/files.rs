@@ -44,39 +44,12 @@ pub(super) struct Files {
 
 /// Looks at the files; the station belongs to `owner`.
 pub(super) fn look(config: &Config, owner: u32, now: Timestamp) -> Files {
-    let paths = &config.paths;
-    let Database::Sqlite(database) = &config.database;
     let mut files = Files::default();
-    for (path, file) in entries(&paths.data) {
-        let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-        let age = age(&file, now);
-        if run::parse_file_name(&name).is_some() && age > LONG {
-            files.waiting = (files.waiting.0 + 1, files.waiting.1.max(age));
-        }
-    }
-    for (_, file) in entries(&paths.data.join("rejected")) {
-        let counted =
-            if age(&file, now) <= DAY { &mut files.rejected.0 } else { &mut files.rejected.1 };
-        *counted += 1;
-    }
+    files.look_at_results(&config.paths.data, now);
     let is_large = |(_, file): &(PathBuf, Metadata)| file.is_file() && file.len() > LARGE;
-    files.logs =
-        entries(&paths.log).filter(is_large).map(|(path, file)| (path, file.len())).collect();
-    let folders =
-        [&paths.home, &paths.config, &paths.keepalives, &paths.data, &paths.log, &paths.bin];
-    let own = folders.map(PathBuf::as_path).into_iter().chain(database.parent());
-    for (path, file) in
-        own.clone().filter_map(|path| Some((path.to_path_buf(), path.metadata().ok()?)))
-    {
-        files.note_rights(path, &file, owner);
-    }
-    for folder in own.filter(|folder| *folder != paths.home && *folder != paths.data) {
-        for (path, file) in entries(folder) {
-            // Programs may well be installed by root.
-            let owner = if folder == paths.bin { file.uid() } else { owner };
-            files.note_rights(path, &file, owner);
-        }
-    }
+    let large = entries(&config.paths.log).filter(is_large);
+    files.logs = large.map(|(path, file)| (path, file.len())).collect();
+    files.look_at_rights(config, owner);
     files
 }
 
@@ -95,6 +68,44 @@ fn age(file: &Metadata, now: Timestamp) -> Duration {
 }
 
 impl Files {
+    fn look_at_results(&mut self, data: &Path, now: Timestamp) {
+        for (path, file) in entries(data) {
+            let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+            let age = age(&file, now);
+            if run::parse_file_name(&name).is_some() && age > LONG {
+                self.waiting = (self.waiting.0 + 1, self.waiting.1.max(age));
+            }
+        }
+        for (_, file) in entries(&data.join("rejected")) {
+            let (today, before) = &mut self.rejected;
+            *(if age(&file, now) <= DAY { today } else { before }) += 1;
+        }
+    }
+
+    /// The directories of the station and what is in them; of the home and of the results only themselves.
+    fn look_at_rights(&mut self, config: &Config, owner: u32) {
+        let paths = &config.paths;
+        let Database::Sqlite(database) = &config.database;
+        let database = database.parent().unwrap_or(database);
+        let whole = [&paths.config, &paths.keepalives, &paths.log].map(PathBuf::as_path);
+        for folder in [paths.home.as_path(), &paths.data]
+            .into_iter()
+            .chain(whole)
+            .chain([database, &paths.bin])
+        {
+            if let Ok(file) = folder.metadata() {
+                self.note_rights(folder.to_path_buf(), &file, owner);
+            }
+        }
+        for (path, file) in whole.into_iter().chain([database]).flat_map(entries) {
+            self.note_rights(path, &file, owner);
+        }
+        // Programs may well be installed by root.
+        for (path, file) in entries(&paths.bin) {
+            self.note_rights(path, &file, file.uid());
+        }
+    }
+
     fn note_rights(&mut self, path: PathBuf, file: &Metadata, owner: u32) {
         if file.permissions().mode() & 0o002 != 0 {
             self.open.push(path);
