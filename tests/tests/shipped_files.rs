@@ -68,6 +68,36 @@ fn every_line_of_the_sample_crontab_runs_a_program_of_the_suite() {
     assert!(!crontab.contains('%'), "cron takes it for the end of the command");
 }
 
+#[test]
+fn every_unit_runs_what_the_crontab_runs() {
+    let folder = project().join("scripts/systemd");
+    let names = fs::read_dir(&folder).expect("units").filter_map(Result::ok);
+    let names: Vec<PathBuf> = names.map(|entry| entry.path()).collect();
+    let mut called = BTreeSet::new();
+    for path in names.iter().filter(|path| path.extension().is_some_and(|kind| kind == "service")) {
+        let unit = fs::read_to_string(path).expect("a unit");
+        let setting = |name: &str| {
+            let values = unit.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+            values.collect::<Vec<_>>()
+        };
+        let [command] = setting("ExecStart")[..] else { panic!("{}", path.display()) };
+        let program = parses(command);
+        assert_eq!(setting("User"), ["iepm"], "{}", path.display());
+        // What starts daemons and servers must not take them with it when it ends.
+        let outlived = ["keep-em-alive", "keep-servers-alive", "restart-all-servers"];
+        let starts = outlived.contains(&program.as_str());
+        assert_eq!(setting("KillMode") == ["process"], starts, "{}", path.display());
+        let timer = path.with_extension("timer");
+        assert!(names.contains(&timer), "there is no {}", timer.display());
+        let enabled = path.file_stem().expect("a name").to_string_lossy().replacen("iepm-", "", 1);
+        assert!(read("scripts/systemd/README.md").contains(&enabled), "{enabled}");
+        called.insert(command.to_owned());
+    }
+    let crontab = read("crontab.example");
+    let lines = crontab.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    assert_eq!(called, lines.map(command_of).collect());
+}
+
 /// What a line of a crontab runs: behind `@reboot` or five fields of times.
 fn command_of(line: &str) -> String {
     if let Some(command) = line.strip_prefix("@reboot ") {

@@ -40,20 +40,39 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
     let mut configuration = Source::read(&path);
     let config = read_config(&mut configuration, &home)?;
     let folder = args.files.as_ref().unwrap_or(&config.paths.config);
+    let checked = read_and_check(&config, configuration, folder);
+    let database = match args.files {
+        Some(_) => Database::NotAsked,
+        None => look_at_database(&config, &checked.files.tables),
+    };
+    report(&checked, &database, folder, args.strict)
+}
+
+/// What is wrong with the station's files, in short.
+pub(crate) struct Verdict {
+    pub(crate) mistakes: usize,
+    pub(crate) warnings: usize,
+    /// The first of them.
+    pub(crate) first: String,
+}
+
+/// Looks for mistakes in the station's files, and in what they say together.
+pub(crate) fn look(config: &Config) -> Verdict {
+    let configuration = Source::read(&config.paths.file);
+    let checked = read_and_check(config, configuration, &config.paths.config);
+    let first = checked.cited().lines().next().unwrap_or_default().to_owned();
+    Verdict { mistakes: checked.mistakes(), warnings: checked.warnings(), first }
+}
+
+fn read_and_check(config: &Config, configuration: Source, folder: &Path) -> Checked {
     let find = |name: &str| process::find(name, &config.paths.bin);
-    let now = SystemClock.now();
     let files = Files {
         configuration,
         tables: Tables::read(folder),
         list: Source::read(&folder.join("cleanup-list")),
         servers: Source::read(&folder.join("servers.alive")),
     };
-    let checked = check(&config, files, &find, now);
-    let database = match args.files {
-        Some(_) => Database::NotAsked,
-        None => look_at_database(&config, &checked.files.tables),
-    };
-    report(&checked, &database, folder, args.strict)
+    check(config, files, &find, SystemClock.now())
 }
 
 fn read_config(source: &mut Source, home: &Path) -> Result<Config, Failure> {

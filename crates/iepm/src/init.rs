@@ -212,8 +212,10 @@ mod tests {
     fn the_sample_configuration_shows_every_setting_with_its_default() {
         let home = Path::new("/home/iepm");
         for text in [CONFIGURATION, &uncommented()] {
-            let (config, mistakes) = config::parse(text, home);
+            let (mut config, mistakes) = config::parse(text, home);
             assert_eq!(mistakes, []);
+            // These two depend on what is installed: the sample shows them as they mostly are.
+            (config.watch.daemons, config.alert) = (None, None);
             assert_eq!(config, Config::default_at(home));
         }
         // A setting that the sample left out would be told here.

@@ -8,6 +8,7 @@
 mod apply;
 mod check;
 mod crontab;
+mod doctor;
 mod hold;
 mod init;
 mod invariants;
@@ -22,13 +23,13 @@ mod tables;
 #[cfg(test)]
 mod testing;
 
-use std::time::Duration;
+use std::{fs, os::unix::fs::MetadataExt, time::Duration};
 
 use clap::{Parser, Subcommand};
 use station::{
     app::{Common, Exit, Failure},
     words::config::Config,
-    world::store::Store,
+    world::{process, store::Store},
 };
 
 /// How long a command waits for other programs' transactions.
@@ -63,6 +64,8 @@ enum Command {
     Schedule(schedule::Args),
     /// Show the last reading and the health of every specification, and the daemons
     Status(status::Args),
+    /// Say what is wrong with the station, the worst first, and what to do about it
+    Doctor(doctor::Args),
     /// Do one run now, in the foreground, as the daemons do it
     Run(run::Args),
     /// Bring the database's schema to this version
@@ -89,6 +92,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         Command::Check(args) => check::run(args, common),
         Command::Schedule(args) => schedule::run(args, common),
         Command::Status(args) => status::run(args, common),
+        Command::Doctor(args) => doctor::run(args, common),
         Command::Run(args) => run::run(args, common),
         Command::Migrate(args) => migrate::run(args, common),
         Command::Hold(args) => hold::hold(args, common),
@@ -96,6 +100,22 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         Command::Crontab(args) => crontab::run(args, common),
         Command::Prune(args) => prune::run(args, common),
     }
+}
+
+/// Refuses to do for another user what leaves files, or lines for cron, in the name of who does it.
+fn is_ours(config: &Config) -> Result<(), Failure> {
+    let home = &config.paths.home;
+    let looking = || Failure::new(Exit::NeedsPerson, format!("looking at {}", home.display()));
+    let owner = fs::metadata(home).map_err(|error| looking().because(error))?.uid();
+    if owner == process::user() {
+        return Ok(());
+    }
+    let why = format!(
+        "it belongs to the user {owner}; do it as that user: `setpriv --reuid={owner} --regid={owner} --init-groups \
+         {}/iepm ...`",
+        config.paths.bin.display()
+    );
+    Err(looking().why(why))
 }
 
 /// The station's database.

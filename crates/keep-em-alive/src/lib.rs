@@ -94,11 +94,13 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         )
         .because(error)
     })?;
+    let mut memories = Memories::read(folder);
     if let Some(hold) = held {
         log::info!("the station is held by {} until {}: {}", hold.by, hold.until_us, hold.reason);
+        // The time of the file tells `iepm doctor` that cron still calls us.
+        memories.write(folder).map_err(|error| looking().because(error))?;
         return Ok(Exit::Well);
     }
-    let mut memories = Memories::read(folder);
     let stopped = hold::take_stopped(folder, NAME).map_err(|error| looking().because(error))?;
     if stopped {
         memories.daemons.values_mut().for_each(Memory::stopped_on_purpose);

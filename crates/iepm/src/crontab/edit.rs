@@ -51,14 +51,14 @@ pub(super) fn take_apart<'a>(crontab: &'a [u8], home: &str) -> Result<Parts<'a>,
         [Marker { number, .. }] => {
             return Err(format!("line {number}, \"{begin}\", has no \"{end}\" below it"));
         }
-        [first, Marker { kind: Kind::Begin, number, .. }, ..] => {
-            return Err(twice(number, first.number));
+        [first, last @ Marker { kind: Kind::End, .. }] => (first, last),
+        [first, second, ..] => {
+            let begins = own.iter().skip(1).find(|marker| marker.kind == Kind::Begin);
+            let second_end = own.get(2).unwrap_or(&second).number;
+            return Err(
+                begins.map_or_else(|| alone(second_end), |other| twice(other.number, first.number))
+            );
         }
-        [first, last] => (first, last),
-        [first, _, Marker { kind: Kind::Begin, number, .. }, ..] => {
-            return Err(twice(number, first.number));
-        }
-        [_, _, Marker { number, .. }, ..] => return Err(alone(number)),
     };
     if let Some(other) = all.iter().find(|other| other.from > first.from && other.to < last.to) {
         let Marker { number, .. } = other;

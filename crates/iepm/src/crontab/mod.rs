@@ -7,12 +7,9 @@ mod block;
 mod edit;
 mod table;
 
-use std::{fs, os::unix::fs::MetadataExt};
-
 use station::{
     app::{self, Common, Exit, Failure},
     words::config::Config,
-    world::process,
 };
 
 pub(crate) use table::Table;
@@ -47,7 +44,8 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
         app::print(&block)?;
         return Ok(Exit::Well);
     }
-    is_ours(&config)?;
+    // The crontab that is changed is that of the station's user.
+    crate::is_ours(&config)?;
     if args.what.install {
         programs_are_there(&config)?;
     }
@@ -106,22 +104,6 @@ fn edited(before: &[u8], block: &str, config: &Config, install: bool) -> Result<
         Failure::new(Exit::NeedsPerson, doing).why(format!("{why}; put it right by `crontab -e`"))
     })?;
     Ok(if install { parts.with(block) } else { parts.without() })
-}
-
-/// The crontab that is changed is that of the station's user.
-fn is_ours(config: &Config) -> Result<(), Failure> {
-    let home = &config.paths.home;
-    let looking = || Failure::new(Exit::NeedsPerson, format!("looking at {}", home.display()));
-    let owner = fs::metadata(home).map_err(|error| looking().because(error))?.uid();
-    if owner == process::user() {
-        return Ok(());
-    }
-    let why = format!(
-        "it belongs to the user {owner}, whose crontab this would not be; do it as that user: `setpriv --reuid={owner} \
-         --regid={owner} --init-groups {}/iepm crontab ...`",
-        config.paths.bin.display()
-    );
-    Err(looking().why(why))
 }
 
 /// A line whose program is not there would have cron send a mail each minute.

@@ -12,31 +12,34 @@ use station::{
 
 /// Runs that ended alike, for alike reasons.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Outcome {
+pub(crate) struct Outcome {
     /// Their state.
-    pub(super) state: State,
+    pub(crate) state: State,
     /// Why; empty for what needs none.
-    pub(super) reason: String,
+    pub(crate) reason: String,
     /// How many slots of the grid they stand for: a missed row may stand for many.
-    pub(super) slots: i64,
+    pub(crate) slots: i64,
     /// How many rows of SCHEDULE.
     pub(super) rows: i64,
 }
 
-/// The outcomes of what was due since `since`.
+/// The states of runs that left no reading where there should be one.
+pub(crate) const BAD: [State; 4] = [State::Failed, State::Rejected, State::Missed, State::Lost];
+
+/// The outcomes, among `states`, of what was due since `since`.
 ///
 /// The index of SCHEDULE begins with state, station and tool: each combination is one look there.
-pub(super) fn outcomes(
+pub(crate) fn outcomes(
     session: &mut dyn Session,
     station: &str,
     since: Timestamp,
     filter: &Filter,
+    states: &[State],
 ) -> Result<Vec<Outcome>, Error> {
     let sql = "SELECT DISTINCT toolName FROM TOOLSPECS WHERE srcNodeID = ?";
     let tools = store::all(session, sql, &[station.into()], |row| Ok(row.text(0)))?;
     let mut sums = BTreeMap::new();
-    for (state, tool) in State::ALL.iter().flat_map(|state| tools.iter().map(move |t| (*state, t)))
-    {
+    for (state, tool) in states.iter().flat_map(|state| tools.iter().map(move |t| (*state, t))) {
         for group in groups(session, (state, station, tool), since)? {
             if filter.takes(&group.node, tool) {
                 let sum: &mut (i64, i64) = sums.entry((state, alike(&group.reason))).or_default();
@@ -72,7 +75,7 @@ fn groups(
 }
 
 /// A reason without the number of the run that it names: else each would stand alone.
-fn alike(reason: &str) -> String {
+pub(crate) fn alike(reason: &str) -> String {
     let word = |word: &str| {
         let number = word.trim_end_matches(',');
         let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
@@ -124,8 +127,9 @@ mod tests {
         run(&mut station, 103, "missed", 1, Some("the run before it, 18, had not ended (pingd)"));
         run(&mut station, 104, "missed", 60, Some("it slept"));
         let filter = Filter::default();
-        let outcomes =
-            station.store.read(|session| outcomes(session, "s", Timestamp(100), &filter));
+        let outcomes = station
+            .store
+            .read(|session| outcomes(session, "s", Timestamp(100), &filter, &State::ALL));
         assert_eq!(
             text(&outcomes.expect("read")),
             "  STATE   SLOTS  REASON\n\

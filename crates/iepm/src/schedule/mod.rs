@@ -11,7 +11,7 @@ use station::{
     app::{self, Common, Exit, Failure},
     filter::Filter,
     text::{Timestamp, human_duration},
-    words::{config::Config, toolspec::ToolSpec},
+    words::{config::Config, run::State, toolspec::ToolSpec},
     world::{
         clock::{Clock, SystemClock},
         store::{self, Error, Session},
@@ -20,7 +20,9 @@ use station::{
 
 use crate::load::Load;
 
-use self::{day::Outcome, next::Next};
+use self::next::Next;
+
+pub(crate) use day::{BAD, Outcome, alike, outcomes};
 
 /// What "the last day" is.
 const DAY: Duration = Duration::from_secs(86_400);
@@ -85,13 +87,22 @@ fn overview(
     Ok(Overview {
         now_us: now,
         next: next::merge(&shown, open, now, args.number),
-        last_day: day::outcomes(session, config.node.as_str(), now - DAY, &args.filter)?,
+        last_day: day::outcomes(
+            session,
+            config.node.as_str(),
+            now - DAY,
+            &args.filter,
+            &State::ALL,
+        )?,
         load: Load::of(&all, now),
     })
 }
 
 /// The specifications that this station carries out, with their keys.
-fn active(session: &mut dyn Session, config: &Config) -> Result<Vec<(i64, ToolSpec)>, Error> {
+pub(crate) fn active(
+    session: &mut dyn Session,
+    config: &Config,
+) -> Result<Vec<(i64, ToolSpec)>, Error> {
     let right = |stored: store::StoredSpec| {
         let spec = stored.spec.ok().filter(|_| !stored.retired)?;
         (spec.on && spec.key.src == config.node).then_some((stored.id, spec))

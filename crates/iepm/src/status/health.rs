@@ -8,7 +8,7 @@ use super::reading::{End, Found, Latest, Reading};
 /// How a specification does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Health {
+pub(crate) enum Health {
     /// Its last reading is in time and whole.
     Ok,
     /// Some packets were lost.
@@ -41,13 +41,13 @@ impl Health {
 
 /// What is shown of one specification. What does not apply is null in JSON.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(super) struct Line {
-    pub(super) node: String,
-    pub(super) tool: String,
+pub(crate) struct Line {
+    pub(crate) node: String,
+    pub(crate) tool: String,
     pub(super) variant: String,
-    pub(super) health: Health,
+    pub(crate) health: Health,
     pub(super) last_us: Option<Timestamp>,
-    pub(super) age_seconds: Option<u64>,
+    pub(crate) age_seconds: Option<u64>,
     pub(super) lossratio: Option<f64>,
     pub(super) min_ms: Option<f64>,
     pub(super) avg_ms: Option<f64>,
@@ -56,7 +56,7 @@ pub(super) struct Line {
     pub(super) route: Option<i64>,
     pub(super) reached: Option<bool>,
     pub(super) rtt_ms: Option<f64>,
-    pub(super) remark: String,
+    pub(crate) remark: String,
     /// The last run, if it left no reading.
     #[serde(skip)]
     bad_end: Option<End>,

@@ -24,10 +24,9 @@ use station::{
     },
 };
 
-use self::{
-    health::{Line, Trouble},
-    machine::Machine,
-};
+use self::{health::Trouble, machine::Machine};
+
+pub(crate) use health::{Health, Line};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -115,7 +114,7 @@ fn colour_is_wanted() -> bool {
 }
 
 /// A line for each specification of the station, and the rows that are none.
-fn lines(
+pub(crate) fn lines(
     session: &mut dyn Session,
     config: &Config,
     filter: &Filter,
