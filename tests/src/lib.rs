@@ -6,6 +6,7 @@
 // Tests fail by panicking, with the place of the failed expectation.
 #![allow(clippy::missing_panics_doc, clippy::must_use_candidate)]
 
+pub mod disk;
 pub mod lab;
 pub mod program;
 pub mod station;
@@ -13,6 +14,7 @@ pub mod watched;
 
 use std::time::Duration;
 
+pub use disk::SmallDisk;
 pub use lab::{Host, Lab};
 pub use program::Program;
 pub use station::Station;

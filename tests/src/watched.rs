@@ -18,7 +18,12 @@ impl Watched {
     /// A station that pings itself every other second, with these lines of `iepm.toml`.
     #[track_caller]
     pub fn station(settings: &str) -> Self {
-        let station = Station::new();
+        Self::of(Station::new(), settings)
+    }
+
+    /// As [`Self::station`], of a station that the story has made.
+    #[track_caller]
+    pub fn of(station: Station, settings: &str) -> Self {
         station.configure(settings);
         station.measures(&["a,127.0.0.1"], &["a,ping,,-n -c 1 -w 1,1,2,0"]);
         Self(station)

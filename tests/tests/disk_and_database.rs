@@ -1,14 +1,13 @@
 //! A disk that is full and a database that is locked, missing, damaged or too new: said once, nothing
 //! lost, and all goes on when it is over.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt};
 
 use stories::{
-    Program, Station,
+    Program, SmallDisk, Station,
     program::{command, said, succeed},
     until,
 };
-use tempfile::TempDir;
 
 const DAEMONS: [&str; 3] = ["load-scheduled", "pingd", "load-datad"];
 
@@ -131,28 +130,6 @@ fn a_newer_schema_is_refused() {
     }
 }
 
-/// A small file system of its own.
-struct SmallDisk(TempDir);
-
-impl SmallDisk {
-    fn of(megabytes: u32) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let size = format!("size={megabytes}m");
-        succeed(command("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder.path()));
-        Self(folder)
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = command("umount").arg("-l").arg(self.path()).output();
-    }
-}
-
 #[test]
 #[ignore = "needs root for a small file system"]
 fn a_full_disk_loses_no_result() {
@@ -160,12 +137,7 @@ fn a_full_disk_loses_no_result() {
     let station = Station::at(&disk.path().join("home"), None);
     station.configure("[load]\npause = '1s'");
     let mut daemons = pinging(&station);
-    let filler = disk.path().join("filler");
-    let full = command("dd")
-        .args(["if=/dev/zero", "bs=4096"])
-        .arg(format!("of={}", filler.display()))
-        .output();
-    assert!(!full.expect("dd starts").status.success(), "the disk is full");
+    let filler = disk.fill();
     until("somebody says that the disk is full", || {
         let full =
             |log: String| log.contains("No space left") || log.contains("no room for the database");

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt, time::Duration};
 
-use rustix::process::Signal;
-use stories::{DAEMONS, Watched, program::said, until, until_within};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use stories::{DAEMONS, SmallDisk, Station, Watched, program::said, until, until_within};
 
 #[test]
 fn all_daemons_are_started_and_those_that_die_are_back_after_one_look() {
@@ -169,4 +169,67 @@ fn while_the_station_is_held_nothing_is_started() {
     assert_eq!(release.status.code(), Some(0), "{}", said(&release));
     watched.look();
     until("all run", || (watched.daemons() == DAEMONS.into()).then_some(()));
+}
+
+#[test]
+fn a_foreign_daemon_that_loops_and_does_not_listen_is_killed_and_started_again() {
+    let name = format!("own-daemon-{}", std::process::id());
+    let settings =
+        format!("[watch]\ndaemons = ['{name}']\nstale-after = '15s'\n[probes]\ndrain = '1s'");
+    let watched = Watched::station(&settings);
+    // It has no lock and merely touches its file, until somebody makes it loop.
+    let script = "trap '' TERM; trap 'while :; do :; done' USR1; echo $$ >>\"$0.pids\"; \
+                  while :; do : >\"${0%/bin/*}/keepalives/${0##*/}.alive\"; sleep 1 & wait $!; done";
+    watched.0.tool(&name, script);
+    let pids = || -> Vec<i32> {
+        let text = fs::read_to_string(watched.0.path("bin").join(format!("{name}.pids")));
+        text.unwrap_or_default().lines().filter_map(|pid| pid.parse().ok()).collect()
+    };
+    let _ended = OnDrop(|| {
+        for pid in pids().into_iter().filter_map(Pid::from_raw) {
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+    });
+    assert_eq!(watched.told(), "");
+    let first = until("it runs", || pids().first().copied());
+    assert_eq!(watched.told(), "");
+    kill_process(Pid::from_raw(first).expect("positive"), Signal::USR1).expect("ours");
+    let told = until_within(Duration::from_secs(120), "it is ended and started again", || {
+        let told = watched.told();
+        stories::pause(Duration::from_millis(200));
+        (!told.is_empty()).then_some(told)
+    });
+    assert!(told.contains(&format!("{name} ({first}) has not come round for")), "{told}");
+    assert!(told.contains("state R"), "{told}");
+    let second = until("another runs", || pids().get(1).copied());
+    assert!(fs::read_to_string(format!("/proc/{first}/stat")).is_err() && second != first);
+    assert_eq!(watched.told(), "");
+}
+
+/// Does something when the story is over, however it ends.
+struct OnDrop<F: Fn()>(F);
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        self.0();
+    }
+}
+
+#[test]
+#[ignore = "needs root for a small file system"]
+fn on_a_full_disk_the_watch_goes_on() {
+    let disk = SmallDisk::of(8);
+    let watched = Watched::of(Station::at(&disk.path().join("home"), None), "");
+    watched.look();
+    until("all run", || (watched.daemons() == DAEMONS.into()).then_some(()));
+    let filler = disk.fill();
+    watched.signal("traced", Signal::KILL);
+    until("it is dead", || watched.pid("traced").is_none().then_some(()));
+    let output = watched.look();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("No space left on device"), "{told}");
+    until("it runs again all the same", || watched.pid("traced"));
+    fs::remove_file(filler).expect("room");
+    until("all is well again", || (watched.look().status.code() == Some(0)).then_some(()));
+    assert_eq!(watched.daemons(), DAEMONS.into());
 }
