@@ -8,7 +8,7 @@ use std::{
 };
 
 use rusqlite::{
-    Connection, ErrorCode, OpenFlags, TransactionBehavior, params_from_iter,
+    CachedStatement, Connection, ErrorCode, OpenFlags, TransactionBehavior, params_from_iter,
     types::{ToSql, ToSqlOutput, ValueRef},
 };
 
@@ -86,7 +86,9 @@ impl Sqlite {
             None => self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE)?,
         };
         let transaction = connection.transaction_with_behavior(behavior).map_err(explain)?;
-        let done = work(&mut InTransaction { connection: &transaction, path: &path })?;
+        let mut session = InTransaction { connection: &transaction, path: &path, last: None };
+        let done = work(&mut session)?;
+        drop(session);
         transaction.commit().map_err(explain)?;
         Ok(done)
     }
@@ -108,15 +110,21 @@ impl Sqlite {
 struct InTransaction<'a> {
     connection: &'a Connection,
     path: &'a Path,
+    /// The statement that was executed last: a thousand rows are written by one after the other, and
+    /// need not look for theirs a thousand times.
+    last: Option<(&'static str, CachedStatement<'a>)>,
 }
 
 impl Session for InTransaction<'_> {
     fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<u64, Error> {
-        let changed = self
-            .connection
-            .prepare_cached(sql)
-            .and_then(|mut statement| statement.execute(params_from_iter(values)));
-        changed.map(|rows| rows as u64).map_err(|error| explain(&error, self.path))
+        let explain = |error| explain(&error, self.path);
+        let mut statement = match self.last.take() {
+            Some((last, statement)) if std::ptr::eq(last, sql) => statement,
+            _ => self.connection.prepare_cached(sql).map_err(explain)?,
+        };
+        let changed = statement.execute(params_from_iter(values)).map_err(explain)?;
+        self.last = Some((sql, statement));
+        Ok(changed as u64)
     }
 
     fn insert(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<i64, Error> {
