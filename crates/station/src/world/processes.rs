@@ -270,7 +270,7 @@ fn parse_stat(content: &[u8]) -> Option<Stat> {
 }
 
 impl Glimpse<'_> {
-    /// Whether it is called `name`, by [`names`](crate::words::names).
+    /// Whether it is called `name`, by [`names`].
     #[must_use]
     pub fn is_called(&self, name: &str) -> bool {
         names::is_called(self.program, self.arguments, name)
