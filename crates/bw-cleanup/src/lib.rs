@@ -4,7 +4,7 @@
 //! A program of cron: it looks once, ends what is to be ended, and leaves a note for the next run.
 //! - [`decide`] says whom to end, from what was seen; it explains whose a process is, and how old.
 //! - [`sweep`] looks and acts.
-//! - [`list`] is the list, [`memory`] what one run leaves for the next.
+//! - [`list`](mod@list) is the list, [`memory`] what one run leaves for the next.
 //!
 //! While somebody holds the station it does nothing: who works on it decides what goes on there.
 
