@@ -62,6 +62,8 @@ pub struct RestartArgs {
     dry_run: bool,
 }
 
+const KILL_ALL: &str = "kill-all-servers";
+const RESTART_ALL: &str = "restart-all-servers";
 /// The two programs share one lock: at any time only one of them works.
 const LOCK: &str = "all-servers";
 /// The watchdogs, whose locks are held meanwhile.
@@ -83,7 +85,9 @@ pub fn kill(args: &KillArgs) -> Result<Exit, Failure> {
     if args.dry_run {
         return stop::show(&config);
     }
-    let Some(_quiet) = Quiet::begin(&config, "kill-all-servers", args.hold)? else {
+    Common::is_ours(&config)?;
+    process::raise_descriptor_limit();
+    let Some(_quiet) = Quiet::begin(&config, KILL_ALL, args.hold)? else {
         return Ok(Exit::TryLater);
     };
     Ok(if stop_all(&config).is_empty() { Exit::Well } else { Exit::NeedsPerson })
@@ -98,13 +102,15 @@ pub fn restart(args: &RestartArgs) -> Result<Exit, Failure> {
     if args.dry_run {
         return stop::show(&config);
     }
+    Common::is_ours(&config)?;
+    process::raise_descriptor_limit();
     let moment = SystemClock.moment();
-    if let Some(hold) = held_by_another(&config, &moment)? {
+    if let Some(hold) = held_by_another(&config, &moment, args.once_per_day)? {
         log::info!("the station is held by {}: {}; nothing is restarted", hold.by, hold.reason);
         return Ok(Exit::TryLater);
     }
     let folder = &config.paths.keepalives;
-    let Some(quiet) = Quiet::begin(&config, "restart-all-servers", RESTART)? else {
+    let Some(quiet) = Quiet::begin(&config, RESTART_ALL, RESTART)? else {
         return Ok(Exit::TryLater);
     };
     // Behind the lock: of two that are called at once the second sees what the first has done.
@@ -116,10 +122,15 @@ pub fn restart(args: &RestartArgs) -> Result<Exit, Failure> {
         return Ok(Exit::Well);
     }
     let left = stop_all(&config);
-    rotate_logs(&config);
-    let pruned = call("iepm", &["prune"], &config);
+    if left.is_empty() {
+        rotate_logs(&config);
+    } else {
+        log::warn!("the logs are not put aside: {} would go on writing to them", left.join(", "));
+    }
     quiet.end(&config)?;
     let up = start_all(&config);
+    // However long it takes: the station measures meanwhile.
+    let pruned = call("iepm", &["prune"], &config);
     LastTime::of(&moment).write(folder).map_err(|error| {
         Failure::new(Exit::TryLater, format!("noting the restart in {}", folder.display()))
             .because(error)
@@ -130,8 +141,13 @@ pub fn restart(args: &RestartArgs) -> Result<Exit, Failure> {
     Ok(if left.is_empty() && pruned && up { Exit::Well } else { Exit::NeedsPerson })
 }
 
-/// The hold of somebody else: of an operator.
-fn held_by_another(config: &Config, moment: &Moment) -> Result<Option<Hold>, Failure> {
+/// The hold of somebody else: of an operator; for cron also that of `kill-all-servers`, which somebody
+/// has called by hand.
+fn held_by_another(
+    config: &Config,
+    moment: &Moment,
+    by_cron: bool,
+) -> Result<Option<Hold>, Failure> {
     let folder = &config.paths.keepalives;
     let hold = hold::active(folder, moment).map_err(|error| {
         Failure::new(
@@ -140,7 +156,8 @@ fn held_by_another(config: &Config, moment: &Moment) -> Result<Option<Hold>, Fai
         )
         .because(error)
     })?;
-    Ok(hold.filter(|hold| !hold.by.ends_with("-all-servers")))
+    let ours = |hold: &Hold| hold.by == RESTART_ALL || (hold.by == KILL_ALL && !by_cron);
+    Ok(hold.filter(|hold| !ours(hold)))
 }
 
 /// The time in which no watchdog works.
@@ -164,6 +181,9 @@ impl Quiet {
             log::info!("kill-all-servers or restart-all-servers runs already");
             return Ok(None);
         };
+        // Before the hold: if they cannot be waited for, nothing is stopped and nothing is held.
+        let watchdogs = WATCHDOGS.iter().map(|name| wait_for_lock(folder, name));
+        let watchdogs = watchdogs.collect::<Result<Vec<Lock>, Failure>>()?;
         let moment = SystemClock.moment();
         let hold = Hold::new(by, "all daemons and servers are stopped", &moment, length);
         // An operator's hold is left as it is, unless ours lasts longer.
@@ -171,15 +191,13 @@ impl Quiet {
         if before.is_none_or(|before| before.until_us < hold.until_us) {
             hold::put(folder, &hold).map_err(|error| locking().because(error))?;
         }
-        let watchdogs = WATCHDOGS.iter().map(|name| wait_for_lock(folder, name));
-        let watchdogs = watchdogs.collect::<Result<Vec<Lock>, Failure>>()?;
         Ok(Some(Self { own, watchdogs }))
     }
 
     /// Ends it, and the hold with it.
     fn end(self, config: &Config) -> Result<(), Failure> {
         let folder = &config.paths.keepalives;
-        let ours = held_by_another(config, &SystemClock.moment())?.is_none();
+        let ours = held_by_another(config, &SystemClock.moment(), false)?.is_none();
         let released = if ours { hold::release(folder).map(|_| ()) } else { Ok(()) };
         // After the hold: whoever gets the locks is to find none.
         drop((self.watchdogs, self.own));

@@ -50,34 +50,35 @@ fn put_aside(log: &Path, keep: usize) -> io::Result<()> {
     if keep == 0 {
         return fs::remove_file(log);
     }
-    let oldest = numbered(log, keep);
-    remove_if_there(&oldest)?;
+    // First what may fail for want of room: then the old ones are where they were.
+    let new = compress(log)?;
+    remove_if_there(&numbered(log, keep))?;
     for number in (1..keep).rev() {
         match fs::rename(numbered(log, number), numbered(log, number + 1)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
     }
-    compress(log, &numbered(log, 1))?;
+    fs::rename(new, numbered(log, 1))?;
     fs::remove_file(log)
 }
 
-/// Writes beside and renames, so that a full disk or a crash leaves the log as it was.
-fn compress(log: &Path, to: &Path) -> io::Result<()> {
-    let mut beside = to.as_os_str().to_owned();
-    beside.push(".new");
+/// Writes a log, compressed, beside it; a full disk or a crash leaves the log as it was.
+fn compress(log: &Path) -> io::Result<PathBuf> {
+    let mut beside = log.as_os_str().to_owned();
+    beside.push(".new.gz");
     let beside = PathBuf::from(beside);
     let written = (|| {
         let mut encoder = GzEncoder::new(files::create(&beside)?, Compression::default());
         io::copy(&mut File::open(log)?, &mut encoder)?;
-        encoder.finish()?.sync_all()?;
-        fs::rename(&beside, to)
+        encoder.finish()?.sync_all()
     })();
-    if written.is_err() {
+    if let Err(error) = written {
         // Nothing more can be done about a file that cannot be removed; the first failure is what matters.
         let _ = fs::remove_file(&beside);
+        return Err(error);
     }
-    written
+    Ok(beside)
 }
 
 fn remove_if_there(path: &Path) -> io::Result<()> {
@@ -133,7 +134,7 @@ mod tests {
         for name in ["a", "b"] {
             fs::write(folder.path().join(format!("{name}.log")), name).expect("room");
         }
-        fs::create_dir_all(folder.path().join("a.log.1.gz/full")).expect("made");
+        fs::create_dir_all(folder.path().join("a.log.new.gz/full")).expect("made");
         let error = rotate(folder.path(), 1).expect_err("a is stuck").to_string();
         assert!(error.contains("a.log"), "{error}");
         assert!(folder.path().join("a.log").exists());

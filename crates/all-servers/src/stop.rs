@@ -117,8 +117,8 @@ fn server_names(config: &Config) -> Vec<String> {
 }
 
 fn found(name: &str, by_lock: bool, config: &Config) -> io::Result<Vec<Process>> {
-    if by_lock && let Some(pid) = lock::holder(&config.paths.keepalives, name)? {
-        return Ok(processes::of(pid)?.into_iter().collect());
+    if by_lock && let Some(process) = lock::holding_process(&config.paths.keepalives, name)? {
+        return Ok(vec![process]);
     }
     if by_lock && suite::DAEMONS.contains(&name) {
         return Ok(Vec::new());

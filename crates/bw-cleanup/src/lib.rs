@@ -14,18 +14,21 @@ pub mod memory;
 mod report;
 pub mod sweep;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use clap::Parser;
 use station::{
     app::{self, Common, Exit, Failure},
-    daemon,
     text::human_duration,
     words::config::Config,
     world::{
         clock::{Clock, Moment, SystemClock},
-        hold,
+        files, hold,
         keepalive::boot_id,
+        lock::{self, Lock},
         process,
     },
 };
@@ -72,20 +75,37 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
 /// # Errors
 /// As [`run`].
 pub fn run_by(args: &Args, clock: &impl Clock) -> Result<Exit, Failure> {
-    let config = args.common.load()?;
     if args.check {
-        return check(args, &config);
+        return check(args, &args.common.load()?);
     }
+    // What is wrong with the configuration `keep-em-alive` tells, once.
+    let (config, broken) = args.common.load_or_last_good()?;
     if is_held(args, &config, &clock.moment())? {
         // Programs read a list, also an empty one.
         say(args, &[], &BTreeMap::new())?;
         return Ok(Exit::Well);
     }
     let folder = &config.paths.keepalives;
-    let _lock = if args.dry_run { None } else { Some(daemon::alone("bw-cleanup", folder)?) };
+    let lock = if args.dry_run { None } else { alone(folder)? };
+    if lock.is_none() && !args.dry_run {
+        return Ok(Exit::TryLater);
+    }
     // Each process is held by a descriptor, and there may be thousands that hang.
     process::raise_descriptor_limit();
-    carry_out(args, &config, clock)
+    let exit = carry_out(args, &config, clock)?;
+    Ok(if broken.is_some() { Exit::Config } else { exit })
+}
+
+/// Nothing if another one is at work.
+fn alone(folder: &Path) -> Result<Option<Lock>, Failure> {
+    let locking =
+        || Failure::new(Exit::TryLater, format!("locking bw-cleanup in {}", folder.display()));
+    files::make_directory(folder).map_err(|error| locking().because(error))?;
+    let lock = lock::try_lock(folder, "bw-cleanup").map_err(|error| locking().because(error))?;
+    if lock.is_none() {
+        log::info!("it runs already");
+    }
+    Ok(lock)
 }
 
 /// Looks, ends, tells, and leaves a note.

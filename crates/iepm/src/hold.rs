@@ -32,6 +32,7 @@ fn length(text: &str) -> Result<Duration, String> {
 
 pub(crate) fn hold(args: &Args, common: &Common) -> Result<Exit, Failure> {
     let config = common.load()?;
+    Common::is_ours(&config)?;
     let folder = &config.paths.keepalives;
     let hold = Hold::new(&operator(), &args.reason, &SystemClock.moment(), args.length);
     let written = files::make_directory(folder).and_then(|()| hold::put(folder, &hold));
@@ -48,6 +49,7 @@ pub(crate) fn hold(args: &Args, common: &Common) -> Result<Exit, Failure> {
 
 pub(crate) fn release(common: &Common) -> Result<Exit, Failure> {
     let config = common.load()?;
+    Common::is_ours(&config)?;
     let folder = &config.paths.keepalives;
     let released = hold::release(folder).map_err(|error| {
         Failure::new(Exit::TryLater, format!("removing {}/hold", folder.display())).because(error)

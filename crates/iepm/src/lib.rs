@@ -23,13 +23,13 @@ mod tables;
 #[cfg(test)]
 mod testing;
 
-use std::{fs, os::unix::fs::MetadataExt, time::Duration};
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use station::{
     app::{Common, Exit, Failure},
     words::config::Config,
-    world::{process, store::Store},
+    world::store::Store,
 };
 
 /// How long a command waits for other programs' transactions.
@@ -100,22 +100,6 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         Command::Crontab(args) => crontab::run(args, common),
         Command::Prune(args) => prune::run(args, common),
     }
-}
-
-/// Refuses to do for another user what leaves files, or lines for cron, in the name of who does it.
-fn is_ours(config: &Config) -> Result<(), Failure> {
-    let home = &config.paths.home;
-    let looking = || Failure::new(Exit::NeedsPerson, format!("looking at {}", home.display()));
-    let owner = fs::metadata(home).map_err(|error| looking().because(error))?.uid();
-    if owner == process::user() {
-        return Ok(());
-    }
-    let why = format!(
-        "it belongs to the user {owner}; do it as that user: `setpriv --reuid={owner} --regid={owner} --init-groups \
-         {}/iepm ...`",
-        config.paths.bin.display()
-    );
-    Err(looking().why(why))
 }
 
 /// The station's database.

@@ -64,7 +64,7 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
     let started = order.start(PROGRAM, &config, &SystemClock.moment());
     let ended = started.and_then(|running| watch(running, &config, &stop));
     // What is killed here is the machine's to reap.
-    let _ = strays::end(|_| false, |_| false);
+    let _ = strays::end(|_| false, |_| false, || false);
     match ended {
         Ok(ending) => hand_over(&config, &mut store, &spool, ending),
         Err(reason) => fail(&mut store, run, &reason),

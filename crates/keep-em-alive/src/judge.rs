@@ -125,7 +125,7 @@ pub fn judge(seen: &Seen, memory: &mut Memory, at: &Circumstances) -> Verdict {
         Pulse::Touched(_) | Pulse::Silent(_) => sight.age(now_us),
     };
     // One that hangs from its start on is not yet stale when it has been there for a while.
-    memory.well_again = age <= at.stale_after / 2 && memory.restarts.up(at.now.boot);
+    memory.well_again = age <= at.stale_after / 2 && memory.restarts.up(at.now.boot, &at.boot_id);
     if age <= at.stale_after {
         memory.suspect = None;
         return Verdict::Well;

@@ -81,6 +81,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         let cases = judge_all(&config, &mut Memories::read(folder), &clock.moment());
         return tell::show(&cases, args.json);
     }
+    Common::is_ours(&config)?;
     let looking = || Failure::new(Exit::TryLater, format!("looking after {}", folder.display()));
     let lock = lock::try_lock(folder, NAME).map_err(|error| looking().because(error))?;
     if lock.is_none() {
@@ -146,7 +147,8 @@ fn judge_all(config: &Config, memories: &mut Memories, now: &Moment) -> Vec<Case
 /// suite itself does, or when the database's schema becomes the right one.
 fn configuration(config: &Config) -> String {
     let stamp = |path: &Path| match fs::metadata(path) {
-        Ok(file) => format!("{}.{}.{}", file.mtime(), file.mtime_nsec(), file.ino()),
+        // The change of the inode: also of who may write to it.
+        Ok(file) => format!("{}.{}.{}", file.ctime(), file.ctime_nsec(), file.ino()),
         Err(error) => error.kind().to_string(),
     };
     let schema = match Store::of(&config.database, PATIENCE).read(|_| Ok(())) {
@@ -165,15 +167,20 @@ fn look_after(config: &Config, memories: &mut Memories, teller: &mut Teller, clo
     };
     let to_start: Vec<&Case> = cases.iter().filter(starts).collect();
     let names: Vec<&str> = to_start.iter().map(|case| case.name.as_str()).collect();
+    // As it is before they read it: what is put right meanwhile is another.
+    let before = if names.is_empty() { String::new() } else { configuration(config) };
     let outcomes = start::start_all(&names, config);
     let (boot, boot_id) = (clock.moment().boot, keepalive::boot_id());
     for (case, outcome) in to_start.into_iter().zip(outcomes) {
         let memory = memories.daemons.entry(case.name.clone()).or_default();
-        let looped = memory.restarts.started(boot, &boot_id);
+        let mut looped = memory.restarts.started(boot, &boot_id);
         match &outcome {
-            Outcome::NotNow(_) => memory.restarts.not_now(),
+            Outcome::NotNow(_) => {
+                memory.restarts.not_now();
+                looped = false;
+            }
             Outcome::Wrong(_) => {
-                let _ = memory.restarts.wrong(&configuration(config));
+                let _ = memory.restarts.wrong(&before);
             }
             _ => {}
         }

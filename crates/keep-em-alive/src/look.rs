@@ -66,28 +66,12 @@ pub fn look(
     let folder = &config.paths.keepalives;
     let process = match foreign.remove(name) {
         Some(process) => Some(process),
-        None => running(name, config)?,
+        None => lock::holding_process(folder, name)?,
     };
     let (pulse, alive) = pulse(name, keepalive::read(folder, name), now, boot_id);
     let running = process.as_ref().map(|process| process.identity);
     let doing = alive.map(|alive| alive.doing).unwrap_or_default();
     Ok(Look { seen: Seen { running, pulse }, process, doing })
-}
-
-/// The process of a daemon that holds a lock as long as it lives.
-fn running(name: &str, config: &Config) -> io::Result<Option<Process>> {
-    match lock::holder(&config.paths.keepalives, name)? {
-        Some(pid) => {
-            let process = processes::of(pid)?;
-            let hidden = || {
-                io::Error::other(format!(
-                    "its lock is held by process {pid}, which is not to be seen"
-                ))
-            };
-            process.ok_or_else(hidden).map(Some)
-        }
-        None => Ok(None),
-    }
 }
 
 fn pulse(

@@ -29,6 +29,7 @@ use station::{
         hold,
         keepalive::boot_id,
         lock::{self, Lock},
+        process,
     },
 };
 
@@ -63,12 +64,17 @@ const NAME: &str = "keep-servers-alive";
 /// # Errors
 /// The configuration is wrong, another one runs, or the machine does not let itself be looked at.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
-    let config = args.common.load()?;
     if args.check {
-        return check::run(&config);
+        return check::run(&args.common.load()?);
     }
+    // What is wrong with the configuration `keep-em-alive` tells, once.
+    let (config, broken) = args.common.load_or_last_good()?;
     // Only looking needs no lock.
-    let _lock = if args.dry_run { None } else { Some(alone(&config)?) };
+    let lock = if args.dry_run { None } else { alone(&config)? };
+    if lock.is_none() && !args.dry_run {
+        return Ok(Exit::TryLater);
+    }
+    process::raise_descriptor_limit();
     let moment = SystemClock.moment();
     let held = held(&config, &moment)?;
     if let Some(held) = &held {
@@ -80,20 +86,23 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     if !acts && !args.dry_run && !args.json {
         return Ok(Exit::Well);
     }
-    let now = Now { boot: moment.boot, boot_id: boot_id() };
+    let now = Now { boot: moment.boot, monotonic: moment.monotonic.0, boot_id: boot_id() };
     let mut round = Round::begin(&config, now, acts && taken(&config)?)?;
     let reports = if acts { round.act(&config)? } else { round.foretell() };
     report::print(&reports, args.json, args.dry_run)?;
-    Ok(round.exit())
+    Ok(if broken.is_some() { Exit::Config } else { round.exit() })
 }
 
-fn alone(config: &Config) -> Result<Lock, Failure> {
+/// Nothing if another one is at work.
+fn alone(config: &Config) -> Result<Option<Lock>, Failure> {
+    Common::is_ours(config)?;
     let folder = &config.paths.keepalives;
     let locking = format!("locking {NAME} in {}", folder.display());
     match lock::try_lock(folder, NAME) {
-        Ok(Some(lock)) => Ok(lock),
+        Ok(Some(lock)) => Ok(Some(lock)),
         Ok(None) => {
-            Err(Failure::new(Exit::TryLater, format!("{NAME} runs already on this station")))
+            log::info!("it runs already");
+            Ok(None)
         }
         Err(error) => Err(Failure::new(Exit::NeedsPerson, locking).because(error)),
     }
@@ -169,7 +178,10 @@ impl Round {
         let loops = self.count_starts();
         // Before anything is started: were we killed in between, a start that counts for nothing would be
         // worse than one that counts and was none.
-        self.save(config)?;
+        // But a full disk is no reason to leave servers down.
+        if let Err(failure) = self.save(config) {
+            log::warn!("{failure}; the start is not counted");
+        }
         let results = act::carry_out(&self.servers, &self.seen, &self.steps, config);
         let mut reports = Vec::new();
         let all = self.servers.iter().zip(&self.seen).zip(self.steps.iter().zip(results));

@@ -19,10 +19,15 @@ use crate::{
 /// So many runs in a row without an answer, and it is ended.
 const FAILURES: u32 = 2;
 
-/// The time since the machine's start, and the boot.
+/// Two failures that are closer together count as one: somebody called the program by hand, or the
+/// machine has just woken up.
+const APART: Duration = Duration::from_secs(20);
+
+/// The time since the machine's start, also without the time in which it slept, and the boot.
 #[derive(Debug, Clone)]
 pub(crate) struct Now {
     pub(crate) boot: Duration,
+    pub(crate) monotonic: Duration,
     pub(crate) boot_id: String,
 }
 
@@ -45,6 +50,15 @@ pub(crate) enum Step {
     Missing(String),
 }
 
+impl Record {
+    /// Whether a failure now is another than the last one.
+    fn is_apart(&self, now: &Now) -> bool {
+        let last = Duration::from_micros(self.failed_us);
+        // A last one that lies in the future is of another boot.
+        self.failures == 0 || now.monotonic.checked_sub(last).is_none_or(|since| since >= APART)
+    }
+}
+
 /// What is to be done about a server that looks so, with this history.
 pub(crate) fn step(seen: &Seen, record: &Record, now: &Now) -> Step {
     let verdict = || record.restarts.verdict(now.boot, &now.boot_id, &seen.configuration);
@@ -52,7 +66,9 @@ pub(crate) fn step(seen: &Seen, record: &Record, now: &Now) -> Step {
         ([_, ..], None, _) => Step::Leave,
         // What cannot be started again is not ended.
         ([_, ..], Some(why), Ok(_))
-            if record.failures + 1 >= FAILURES && verdict() == Verdict::Now =>
+            if record.failures + 1 >= FAILURES
+                && record.is_apart(now)
+                && verdict() == Verdict::Now =>
         {
             Step::Replace(why.clone())
         }
@@ -86,7 +102,10 @@ pub(crate) fn note(
     let told = match (happened.step, happened.result) {
         (Step::Leave, _) => left(record, seen, now),
         (Step::Suspect(_), _) => {
-            record.failures += 1;
+            if record.is_apart(now) {
+                record.failures += 1;
+                record.failed_us = u64::try_from(now.monotonic.as_micros()).unwrap_or(u64::MAX);
+            }
             None
         }
         (Step::Missing(why), _) => new_fault(record, why.clone()),
@@ -100,7 +119,7 @@ pub(crate) fn note(
 /// It runs and answers, or may be asked no more than whether it runs.
 fn left(record: &mut Record, seen: &Seen, now: &Now) -> Option<String> {
     (record.was_up, record.failures) = (true, 0);
-    let stays_up = record.restarts.up(now.boot);
+    let stays_up = record.restarts.up(now.boot, &now.boot_id);
     if let Some(untested) = &seen.untested {
         return new_fault(record, untested.clone());
     }
@@ -172,7 +191,8 @@ mod tests {
     use super::*;
 
     fn now(minute: u64) -> Now {
-        Now { boot: Duration::from_secs(60 * minute), boot_id: "boot".to_owned() }
+        let boot = Duration::from_secs(60 * minute);
+        Now { boot, monotonic: boot, boot_id: "boot".to_owned() }
     }
 
     fn seen(pids: &[i32], silent: Option<&str>) -> Seen {

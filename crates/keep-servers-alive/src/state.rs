@@ -40,6 +40,8 @@ pub(crate) struct Record {
     pub(crate) was_up: bool,
     /// Runs in a row in which it was there and did not answer.
     pub(crate) failures: u32,
+    /// When the last of them was, microseconds of `CLOCK_MONOTONIC`.
+    pub(crate) failed_us: u64,
     /// What is wrong with it, as it was told.
     pub(crate) fault: Option<String>,
 }

@@ -1,7 +1,7 @@
 //! Rows of SCHEDULE that are open and should not be: nobody started them in time, their specification was
 //! switched off, the clock was set back, or who carried them out is gone.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use station::{
     words::{config::Config, run, suite},
@@ -65,8 +65,9 @@ fn close_without_result(
     let data = &config.paths.data;
     let station = config.node.as_str();
     let waiting = store::finished_long_ago(session, station, at.now - RESULT_GONE)?;
-    // A data directory that is not there says nothing about what is in it.
-    if waiting.is_empty() || !data.join("tmp").exists() {
+    // A data directory that is away says nothing about what is in it: in its place daemons make an empty one.
+    let is_used = fs::read_dir(data.join("loaded")).is_ok_and(|mut days| days.next().is_some());
+    if waiting.is_empty() || !is_used {
         return Ok(());
     }
     for (run, tool) in waiting {

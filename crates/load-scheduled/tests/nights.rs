@@ -303,7 +303,7 @@ fn a_result_whose_file_is_gone_for_a_day_is_lost_and_one_that_waits_is_not() {
     night.clock_moves(25 * HOUR, 90_000, 90_000);
     night.cycle();
     assert_eq!(finished(&night), 2, "a data directory that is away says nothing");
-    files::make_directory(&data.join("tmp")).expect("made");
+    files::make_directory(&data.join("loaded/2026-11-24")).expect("made");
     std::fs::write(data.join("1.ping"), "waits").expect("room");
     night.cycle();
     assert_eq!(finished(&night), 1);

@@ -95,6 +95,10 @@ fn load_one(session: &mut dyn Session, file: &Prepared) -> Result<Fate, Error> {
             }
         }
         Content::Rejected(None, why) => reject_headless(session, file, why),
+        // Another loader was quicker: its row is loaded, or that loader's to tell of.
+        Content::Unreachable(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Ok(Fate::Loaded)
+        }
         Content::Unreachable(error) => Ok(Fate::Kept(error.to_string())),
     }
 }

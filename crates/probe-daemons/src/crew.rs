@@ -203,7 +203,7 @@ impl<'a> Crew<'a> {
         let goes_on = |tag: &str| {
             self.running.iter().any(|running| running.order().tag(program, config) == tag)
         };
-        strays::end(is_run, goes_on)
+        strays::end(is_run, goes_on, || !self.running.is_empty())
     }
 
     fn is_idle(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use std::{
     env, fs,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -11,7 +12,7 @@ use crate::{
     app::{Exit, Failure},
     text::cite_all,
     words::config::{self, Config},
-    world::files,
+    world::{files, process},
 };
 
 /// Where a production station lives.
@@ -85,6 +86,26 @@ impl Common {
     fn home(&self) -> PathBuf {
         let home = self.home.clone().or_else(|| from_env("IEPM_HOME"));
         home.or_else(home_of_program).unwrap_or_else(|| PathBuf::from(USUAL_HOME))
+    }
+
+    /// Refuses to do for another user what leaves files, processes or lines for cron in the name of who
+    /// does it.
+    ///
+    /// # Errors
+    /// [`Exit::NeedsPerson`], with how to do it as the user whose station it is.
+    pub fn is_ours(config: &Config) -> Result<(), Failure> {
+        let home = &config.paths.home;
+        let looking = || Failure::new(Exit::NeedsPerson, format!("looking at {}", home.display()));
+        let owner = fs::metadata(home).map_err(|error| looking().because(error))?.uid();
+        if owner == process::user() {
+            return Ok(());
+        }
+        let why = format!(
+            "it belongs to the user {owner}; do it as that user: `setpriv --reuid={owner} --regid={owner} \
+             --init-groups {}/iepm ...`",
+            config.paths.bin.display()
+        );
+        Err(looking().why(why))
     }
 
     /// Where the configuration is, unread, and the station's home if the file does not name one.

@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
         return Ok(Exit::Well);
     }
     // The crontab that is changed is that of the station's user.
-    crate::is_ours(&config)?;
+    Common::is_ours(&config)?;
     if args.what.install {
         programs_are_there(&config)?;
     }

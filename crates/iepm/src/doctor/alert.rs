@@ -63,7 +63,10 @@ impl State {
                 next.seen.insert(finding.key.clone(), runs);
                 continue;
             }
-            next.told.insert(finding.key.clone(), Told::of(finding));
+            let worst = before.map_or(finding.severity, |told| told.severity.max(finding.severity));
+            // What grows better and worse in turn is told at its worst, once.
+            let told = Told { severity: worst, ..Told::of(finding) };
+            next.told.insert(finding.key.clone(), told);
         }
         for (key, told) in self.told.iter().filter(|(key, _)| severe().all(|f| f.key != **key)) {
             let absent = if held { 0 } else { told.absent.saturating_add(1) };

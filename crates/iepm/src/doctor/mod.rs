@@ -180,7 +180,7 @@ fn as_json(config: &Config, findings: &[Finding], now: Timestamp) -> String {
 
 /// Sends what has changed since the last run, and keeps what the next one has to know.
 fn tell_changes(config: &Config, findings: &[Finding], held: bool) -> Result<(), Failure> {
-    crate::is_ours(config)?;
+    Common::is_ours(config)?;
     let folder = &config.paths.keepalives;
     let path = folder.join("doctor.state");
     let keeping = || Failure::new(Exit::TryLater, format!("keeping {}", path.display()));

@@ -60,9 +60,12 @@ pub(super) fn state(folder: &Path, program: &str) -> Value {
 /// Looks at them.
 pub(super) fn look(config: &Config, owner: u32, now: &Moment) -> Watchdogs {
     let folder = &config.paths.keepalives;
-    // What was not yet called since the machine was started is not late for that.
+    // Each run writes its lock, and its state only when that changes. What was not yet called since the
+    // machine was started is not late for that.
     let age = |program: &str| {
-        age(&folder.join(format!("{program}.state")), now.wall).map(|age| age.min(now.boot))
+        let files = ["state", "lock"].map(|kind| folder.join(format!("{program}.{kind}")));
+        let ages = files.iter().filter_map(|file| age(file, now.wall));
+        ages.min().map(|age| age.min(now.boot))
     };
     Watchdogs {
         ages: WATCHDOGS.iter().map(|(name, _)| (*name, age(name))).collect(),

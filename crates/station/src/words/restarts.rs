@@ -91,7 +91,12 @@ impl Restarts {
     }
 
     /// Notes that it is up; says whether that ends a crash loop: it has been up long enough.
-    pub fn up(&mut self, boot: Duration) -> bool {
+    pub fn up(&mut self, boot: Duration, boot_id: &str) -> bool {
+        if self.boot_id != boot_id {
+            // Whatever was in another boot is over.
+            self.in_a_row = 0;
+            return false;
+        }
         let since = boot.saturating_sub(Duration::from_micros(self.last_us));
         if self.in_a_row == 0 || since < WELL {
             return false;
@@ -153,9 +158,9 @@ mod tests {
         for minute in [0, 1, 2] {
             let _ = restarts.started(minutes(minute), "boot");
         }
-        assert!(!restarts.up(minutes(3)));
-        assert!(restarts.up(minutes(4)), "the end of a loop is told");
-        assert!(!restarts.up(minutes(5)));
+        assert!(!restarts.up(minutes(3), "boot"));
+        assert!(restarts.up(minutes(4), "boot"), "the end of a loop is told");
+        assert!(!restarts.up(minutes(5), "boot"));
         assert_eq!(restarts.verdict(minutes(10), "boot", ""), Verdict::Now);
     }
 

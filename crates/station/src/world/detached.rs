@@ -23,8 +23,8 @@ use std::{
 use rustix::{
     fs::Mode,
     process::{
-        Pid, PidfdFlags, Resource, WaitId, WaitIdOptions, getrlimit, pidfd_open, setsid, umask,
-        waitid,
+        Pid, PidfdFlags, Resource, Rlimit, WaitId, WaitIdOptions, getrlimit, pidfd_open, setrlimit,
+        setsid, umask, waitid,
     },
 };
 
@@ -60,6 +60,8 @@ pub struct Detached {
 
 /// What a started process may do to its files' rights: nothing for others, no writing by the group.
 const UMASK: Mode = Mode::WGRP.union(Mode::RWXO);
+/// What `select(2)` can watch.
+const USUAL_DESCRIPTORS: u64 = 1_024;
 /// The highest descriptor that is looked for where the kernel cannot close all of them at once.
 const MOST_DESCRIPTORS: u64 = 65_536;
 
@@ -96,9 +98,18 @@ fn descriptors() -> i32 {
 fn detach(descriptors: i32) -> io::Result<()> {
     setsid()?;
     umask(UMASK);
+    usual_descriptor_limit();
     child::default_signals();
     child::close_others_at_exec(descriptors);
     Ok(())
+}
+
+/// So many open files as a program is used to, whatever we needed ourselves: some have room for no more.
+fn usual_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let usual = limit.maximum.map_or(USUAL_DESCRIPTORS, |most| most.min(USUAL_DESCRIPTORS));
+    // Lowering one's own limit is not refused; if it were, more would do no harm here.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(usual), ..limit });
 }
 
 #[expect(unsafe_code, reason = "these system calls have no safe wrapper")]

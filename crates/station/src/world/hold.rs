@@ -67,7 +67,9 @@ impl Hold {
         let left = if self.boot_id == boot_id {
             Duration::from_micros(self.until_boot_us).saturating_sub(moment.boot)
         } else {
-            moment.wall.until(self.until_us)
+            // Also by a clock that stands years back it lasts no longer than it was meant to.
+            let meant = self.since_us.until(self.until_us);
+            moment.wall.until(self.until_us).min(meant.saturating_sub(moment.boot))
         };
         (!left.is_zero()).then_some(left.min(LONGEST))
     }
@@ -162,7 +164,11 @@ mod tests {
         assert_eq!(hold.left(&moment(13_000, 5), "another"), Some(Duration::from_secs(600)));
         assert_eq!(hold.left(&moment(13_600, 5), "another"), None);
         // A clock that stands years back must not hold the station for years.
-        assert_eq!(hold.left(&moment(-99_999_999, 5), "another"), Some(LONGEST));
+        assert_eq!(
+            hold.left(&moment(-99_999_999, 600), "another"),
+            Some(Duration::from_secs(3_000))
+        );
+        assert_eq!(hold.left(&moment(-99_999_999, 3_600), "another"), None);
     }
 
     #[test]

@@ -17,6 +17,8 @@ use rustix::{
     io::Errno,
 };
 
+use super::processes::{self, Process};
+
 /// How often, and how long apart, a lock is tried: [`is_held`] holds it for an instant.
 const TRIES: (u32, Duration) = (5, Duration::from_millis(20));
 
@@ -76,6 +78,23 @@ pub fn is_held(folder: &Path, name: &str) -> io::Result<bool> {
     }
 }
 
+/// The process that holds a lock; `None` while nobody holds it. The number in the lock alone is not
+/// believed: it may be one of another process namespace, or still that of the holder before.
+///
+/// # Errors
+/// As [`holder`]; and somebody holds it who is not to be seen.
+pub fn holding_process(folder: &Path, name: &str) -> io::Result<Option<Process>> {
+    let Some(pid) = holder(folder, name)? else { return Ok(None) };
+    match processes::of(pid)? {
+        Some(process) if process.has_open(&path(folder, name))? => Ok(Some(process)),
+        // It may have ended just now.
+        _ if !is_held(folder, name)? => Ok(None),
+        _ => Err(io::Error::other(format!(
+            "its lock is held, and not by process {pid}, whose number stands in it"
+        ))),
+    }
+}
+
 /// The pid that the holder of a lock wrote into it; `None` while nobody holds it.
 ///
 /// # Errors
@@ -93,6 +112,8 @@ pub fn holder(folder: &Path, name: &str) -> io::Result<Option<i32>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -105,6 +126,13 @@ mod tests {
         assert!(try_lock(folder.path(), "traced").expect("a try").is_some());
         let own = i32::try_from(std::process::id()).expect("small");
         assert_eq!(holder(folder.path(), "pingd").expect("a look"), Some(own));
+        let process = holding_process(folder.path(), "pingd").expect("a look");
+        assert_eq!(process.map(|process| process.identity.pid), Some(own));
+        fs::write(path(folder.path(), "pingd"), "1\n").expect("room");
+        assert!(
+            holding_process(folder.path(), "pingd").is_err(),
+            "process 1 holds nothing of ours"
+        );
         drop(lock);
         assert_eq!(holder(folder.path(), "pingd").expect("a look"), None);
         assert!(try_lock(folder.path(), "pingd").expect("a try").is_some());

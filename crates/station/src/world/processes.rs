@@ -343,6 +343,24 @@ impl Process {
             .filter(|state| !matches!(state, 'Z' | 'X')))
     }
 
+    /// Whether it has the file open.
+    ///
+    /// # Errors
+    /// Its descriptors may not be looked at, or the file is not there.
+    pub fn has_open(&self, file: &Path) -> io::Result<bool> {
+        let file = file.canonicalize()?;
+        let folder = openat(&self.directory, "fd", DIRECTORY, Mode::empty())?;
+        for entry in Dir::read_from(&folder)? {
+            let entry = entry?;
+            // One that is closed meanwhile, and the two that are no descriptors, are no links.
+            let link = readlinkat(&folder, entry.file_name(), Vec::new());
+            if link.is_ok_and(|link| link.to_bytes() == file.as_os_str().as_bytes()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Sends it `signal`; says whether it was there to get it.
     ///
     /// # Errors

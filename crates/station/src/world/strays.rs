@@ -25,14 +25,18 @@ pub fn adopt() -> io::Result<()> {
 /// Kills our children that are no run's own process, unless they carry the tag of a run that goes on;
 /// those that have ended are reaped. Says whether some are left, to be reaped by another call soon.
 #[must_use]
-pub fn end(is_run: impl Fn(i32) -> bool, goes_on: impl Fn(&str) -> bool) -> bool {
+pub fn end(
+    is_run: impl Fn(i32) -> bool,
+    goes_on: impl Fn(&str) -> bool,
+    any_goes_on: impl Fn() -> bool,
+) -> bool {
     let mut left = false;
     for pid in children().into_iter().filter(|pid| !is_run(*pid)) {
         if let Ok(Some(process)) = processes::of(pid)
             && process.state != 'Z'
         {
-            let tag = process.tag();
-            if tag.as_deref().is_some_and(&goes_on) {
+            // Of one that hides its environment it is not known whose it is: it waits until no run goes on.
+            if process.tag().map_or_else(&any_goes_on, |tag| goes_on(&tag)) {
                 continue;
             }
             log::warn!("killing process {pid}, which a run left: {}", process.command());
