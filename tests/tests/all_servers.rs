@@ -100,6 +100,9 @@ fn what_was_stopped_stays_stopped_until_it_is_released() {
     assert_eq!(watched.told(), "");
     succeed(&mut watched.0.command("keep-servers-alive"));
     assert!(watched.daemons().is_empty() && pid_of(&server).is_none(), "the station is held");
+    let midnight = watched.0.run("restart-all-servers", &["--once-per-day"]);
+    assert_eq!(midnight.status.code(), Some(75), "{}", said(&midnight));
+    assert!(midnight.stderr.is_empty() && watched.daemons().is_empty(), "{}", said(&midnight));
     watched.0.accounts_are_right();
     succeed(watched.0.command("iepm").arg("release"));
     assert_eq!(watched.told(), "");

@@ -232,7 +232,8 @@ mod tests {
             (seen(&[], None), record(0, &[1, 2, 7]), 12, Step::Start),
             (missing(&[], None), record(0, &[]), 0, Step::Missing("is not installed".to_owned())),
             (seen(&[7], Some("is deaf")), record(0, &[]), 0, Step::Suspect(why())),
-            (seen(&[7], Some("is deaf")), record(1, &[]), 0, Step::Replace(why())),
+            (seen(&[7], Some("is deaf")), record(1, &[]), 0, Step::Suspect(why())),
+            (seen(&[7], Some("is deaf")), record(1, &[]), 1, Step::Replace(why())),
             (seen(&[7], Some("is deaf")), record(1, &[1, 2]), 2, Step::Suspect(why())),
             (missing(&[7], Some("is deaf")), record(1, &[]), 0, Step::Suspect(why())),
         ] {

@@ -183,10 +183,10 @@ mod tests {
     }
 
     #[test]
-    fn what_grows_worse_is_told_again_and_what_grows_better_is_not() {
+    fn what_grows_worse_is_told_again_and_what_goes_up_and_down_is_not() {
         let low = Finding::warning("disk /", "the disk is nearly full", "make room");
         let (low, full): (&[Finding], &[Finding]) = (&[low], &[disk()]);
-        assert_eq!(runs(&[low, low, full, low, full]), [(0, 0), (1, 0), (1, 0), (0, 0), (1, 0)]);
+        assert_eq!(runs(&[low, low, full, low, full]), [(0, 0), (1, 0), (1, 0), (0, 0), (0, 0)]);
     }
 
     #[test]

@@ -89,7 +89,8 @@ pub enum Durable {
     WithinThisBoot,
 }
 
-/// Replaces `path` by `content`: readers see the old file or the new one, never a part.
+/// Replaces `path` by `content`: readers see the old file or the new one, never a part; but on a full disk
+/// what is only of this boot is overwritten in its place.
 ///
 /// # Errors
 /// As the system calls; then `path` is as it was.
@@ -102,11 +103,26 @@ pub fn replace(path: &Path, content: &[u8], durable: Durable) -> io::Result<()> 
         // Nothing more can be done about a file that cannot be removed; the first failure is what matters.
         let _ = fs::remove_file(&beside);
     }
-    written?;
+    match written {
+        Err(error)
+            if error.kind() == io::ErrorKind::StorageFull && durable == Durable::WithinThisBoot =>
+        {
+            return overwrite(path, content);
+        }
+        written => written?,
+    }
     match (durable, path.parent()) {
         (Durable::AgainstPowerLoss, Some(parent)) => sync_directory(parent),
         _ => Ok(()),
     }
+}
+
+/// On a full disk the blocks that a file has can still be written: a daemon that comes round must be able
+/// to say so. Who reads in this instant may see a part of each, and does without.
+fn overwrite(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    file.write_all(content)?;
+    file.set_len(content.len() as u64)
 }
 
 fn write_beside(path: &Path, content: &[u8], durable: Durable) -> io::Result<()> {
