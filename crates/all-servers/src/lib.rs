@@ -104,41 +104,50 @@ pub fn restart(args: &RestartArgs) -> Result<Exit, Failure> {
     }
     Common::is_ours(&config)?;
     process::raise_descriptor_limit();
-    let moment = SystemClock.moment();
-    if let Some(hold) = held_by_another(&config, &moment, args.once_per_day)? {
+    if let Some(hold) = held_by_another(&config, &SystemClock.moment(), args.once_per_day)? {
         log::info!("the station is held by {}: {}; nothing is restarted", hold.by, hold.reason);
         return Ok(Exit::TryLater);
     }
-    let folder = &config.paths.keepalives;
     let Some(quiet) = Quiet::begin(&config, RESTART_ALL, RESTART)? else {
         return Ok(Exit::TryLater);
     };
     // Behind the lock: of two that are called at once the second sees what the first has done.
-    if args.once_per_day
-        && !day::is_due(LastTime::read(folder).as_ref(), &moment, &keepalive::boot_id())
-    {
+    let moment = SystemClock.moment();
+    if args.once_per_day && !is_due(&config, &moment) {
         log::info!("it was done within the last 12 hours");
         quiet.end(&config)?;
         return Ok(Exit::Well);
     }
-    let left = stop_all(&config);
-    if left.is_empty() {
-        rotate_logs(&config);
-    } else {
-        log::warn!("the logs are not put aside: {} would go on writing to them", left.join(", "));
-    }
-    quiet.end(&config)?;
-    let up = start_all(&config);
-    // However long it takes: the station measures meanwhile.
-    let pruned = call("iepm", &["prune"], &config);
-    LastTime::of(&moment).write(folder).map_err(|error| {
-        Failure::new(Exit::TryLater, format!("noting the restart in {}", folder.display()))
-            .because(error)
-    })?;
+    let well = restart_all(&config, quiet, &moment)?;
     if let Some(failure) = broken {
         log::error!("{failure}\nthe last good configuration was used");
     }
-    Ok(if left.is_empty() && pruned && up { Exit::Well } else { Exit::NeedsPerson })
+    Ok(if well { Exit::Well } else { Exit::NeedsPerson })
+}
+
+fn is_due(config: &Config, moment: &Moment) -> bool {
+    let last = LastTime::read(&config.paths.keepalives);
+    day::is_due(last.as_ref(), moment, &keepalive::boot_id())
+}
+
+/// Does it; says whether all is well with it.
+fn restart_all(config: &Config, quiet: Quiet, moment: &Moment) -> Result<bool, Failure> {
+    let left = stop_all(config);
+    if left.is_empty() {
+        rotate_logs(config);
+    } else {
+        log::warn!("the logs are not put aside: {} would go on writing to them", left.join(", "));
+    }
+    quiet.end(config)?;
+    let up = start_all(config);
+    // However long it takes: the station measures meanwhile.
+    let pruned = call("iepm", &["prune"], config);
+    let folder = &config.paths.keepalives;
+    LastTime::of(moment).write(folder).map_err(|error| {
+        let doing = format!("noting the restart in {}", folder.display());
+        Failure::new(Exit::TryLater, doing).because(error)
+    })?;
+    Ok(left.is_empty() && pruned && up)
 }
 
 /// The hold of somebody else: of an operator; for cron also that of `kill-all-servers`, which somebody

@@ -75,34 +75,16 @@ impl Teller {
         looped: bool,
         memory: &mut Memory,
     ) {
-        let name = &case.name;
-        let times = memory.restarts.in_a_row();
-        let (word, trouble) = match outcome {
-            Outcome::Up | Outcome::Unsure => ("", None),
-            Outcome::NotNow(why) => {
-                log::info!("{name}: not now: {why}");
-                ("", None)
-            }
-            Outcome::Failed(why) => ("failed", Some(format!("cannot be started: {why}"))),
-            Outcome::Wrong(why) => (
-                "wrong",
-                Some(format!(
-                    "its configuration or the schema is wrong; it is started when that has changed: {why}"
-                )),
-            ),
-            Outcome::Ended(why) => ("ended", Some(why.clone())),
-        };
+        let (name, times) = (&case.name, memory.restarts.in_a_row());
         if looped {
-            self.trouble(
-                name,
-                "loops",
-                &format!(
-                    "did not stay up, {times} times in a row; it is started more and more seldom"
-                ),
-                memory,
+            let what = format!(
+                "did not stay up, {times} times in a row; it is started more and more seldom"
             );
-        } else if let Some(trouble) = trouble {
+            self.trouble(name, "loops", &what, memory);
+        } else if let Some((word, trouble)) = outcome.trouble() {
             self.trouble(name, word, &trouble, memory);
+        } else if let Outcome::NotNow(why) = outcome {
+            log::info!("{name}: not now: {why}");
         } else if !self.on_purpose
             && matches!(case.verdict, Verdict::Start)
             && (case.was_up() || times > 1)
@@ -147,6 +129,23 @@ impl Teller {
         } else {
             log::error!("{name}: {what}");
             word.clone_into(&mut memory.told);
+        }
+    }
+}
+
+impl Outcome {
+    /// What a person should know of a start: a word for it, and what it is.
+    fn trouble(&self) -> Option<(&'static str, String)> {
+        match self {
+            Self::Up | Self::Unsure | Self::NotNow(_) => None,
+            Self::Failed(why) => Some(("failed", format!("cannot be started: {why}"))),
+            Self::Wrong(why) => Some((
+                "wrong",
+                format!(
+                    "its configuration or the schema is wrong; it is started when that has changed: {why}"
+                ),
+            )),
+            Self::Ended(why) => Some(("ended", why.clone())),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A station's home, and real processes that end with the test, each through its handle.
 
 // Not every test uses all of it.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test program uses its part")]
 
 use std::{
     fs::{self, File},
