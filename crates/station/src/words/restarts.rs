@@ -21,6 +21,9 @@ const WAITS: [Duration; 6] = [
     Duration::from_secs(30 * 60),
     Duration::from_secs(60 * 60),
 ];
+/// Cron comes round by the minute and not to the second, and the start before took its time: a start that
+/// would be due so soon is due.
+const SLACK: Duration = Duration::from_secs(20);
 /// What has been up for so long is well.
 pub const WELL: Duration = Duration::from_secs(90);
 /// So many starts in a row that did not stay up are a crash loop: a person is told.
@@ -68,7 +71,7 @@ impl Restarts {
         // A last start that lies in the future is a state file of nobody.
         let gone = boot.checked_sub(Duration::from_micros(self.last_us)).unwrap_or(wait);
         let left = wait.saturating_sub(gone);
-        if left.is_zero() { Verdict::Now } else { Verdict::Wait(left, self.in_a_row) }
+        if left <= SLACK { Verdict::Now } else { Verdict::Wait(left, self.in_a_row) }
     }
 
     /// Notes that it was started; says whether a person should be told that it does not stay up: once
@@ -150,6 +153,17 @@ mod tests {
         }
         assert_eq!(starts, [0, 1, 2, 7, 22, 52, 112, 172]);
         assert_eq!(told, [2]);
+    }
+
+    #[test]
+    fn a_look_that_comes_round_a_little_early_is_not_put_off_to_the_next() {
+        let mut restarts = Restarts::default();
+        let at = Duration::from_secs;
+        for second in [60, 128] {
+            let _ = restarts.started(at(second), "boot");
+        }
+        assert_eq!(restarts.verdict(at(133), "boot", ""), Verdict::Wait(at(55), 2));
+        assert_eq!(restarts.verdict(at(180), "boot", ""), Verdict::Now);
     }
 
     #[test]
