@@ -19,6 +19,7 @@ use station::{
     app::{Common, Exit, Failure},
     daemon,
     text::parse_duration,
+    watchdog,
     words::config::Config,
     world::{
         clock::{Clock, Moment, Monotonic, SystemClock, pause},
@@ -157,14 +158,7 @@ fn held_by_another(
     moment: &Moment,
     by_cron: bool,
 ) -> Result<Option<Hold>, Failure> {
-    let folder = &config.paths.keepalives;
-    let hold = hold::active(folder, moment).map_err(|error| {
-        Failure::new(
-            Exit::NeedsPerson,
-            format!("reading {}/hold, which is honoured", folder.display()),
-        )
-        .because(error)
-    })?;
+    let hold = watchdog::held(config, moment)?;
     let ours = |hold: &Hold| hold.by == RESTART_ALL || (hold.by == KILL_ALL && !by_cron);
     Ok(hold.filter(|hold| !ours(hold)))
 }

@@ -23,10 +23,11 @@ use clap::Parser;
 use station::{
     app::{self, Common, Exit, Failure},
     text::human_duration,
+    watchdog,
     words::config::Config,
     world::{
         clock::{Clock, Moment, SystemClock},
-        files, hold,
+        files,
         keepalive::boot_id,
         lock::{self, Lock},
         process,
@@ -142,11 +143,7 @@ fn path_of_list(args: &Args, config: &Config) -> PathBuf {
 
 /// Whether the station is held, and so nothing is to be ended.
 fn is_held(args: &Args, config: &Config, now: &Moment) -> Result<bool, Failure> {
-    let folder = &config.paths.keepalives;
-    let hold = hold::active(folder, now).map_err(|error| {
-        let doing = format!("reading the hold {}/hold", folder.display());
-        Failure::new(Exit::NeedsPerson, doing).because(error)
-    })?;
+    let hold = watchdog::held(config, now)?;
     let Some(hold) = hold else { return Ok(false) };
     let left = human_duration(hold.left(now, &boot_id()).unwrap_or_default());
     let nothing =

@@ -18,13 +18,12 @@ use std::{fs, os::unix::fs::MetadataExt, path::Path, time::Duration};
 use clap::Parser;
 use station::{
     app::{Common, Exit, Failure},
-    daemon,
+    daemon, watchdog,
     words::{config::Config, suite},
     world::{
         clock::{Clock, Moment, SystemClock},
         ending::{Outcome as End, Scope, end_all},
-        hold::{self, Hold},
-        keepalive, lock,
+        hold, keepalive, lock,
         processes::Process,
         store::{Kind, Store},
     },
@@ -89,7 +88,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         log::info!("it runs already");
         return Ok(Exit::TryLater);
     }
-    let held = held(folder, &clock.moment())?;
+    let held = watchdog::held(&config, &clock.moment())?;
     let mut memories = Memories::read(folder);
     if let Some(hold) = held {
         log::info!("the station is held by {} until {}: {}", hold.by, hold.until_us, hold.reason);
@@ -106,14 +105,6 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     look_after(&config, &mut memories, &mut teller, clock);
     memories.write(folder).map_err(|error| looking().because(error))?;
     Ok(if broken.is_some() { Exit::Config } else { teller.exit() })
-}
-
-/// Who holds the station. A hold that cannot be read is one, too: somebody wanted something.
-fn held(folder: &Path, now: &Moment) -> Result<Option<Hold>, Failure> {
-    hold::active(folder, now).map_err(|error| {
-        let doing = format!("reading {}/hold, which is honoured", folder.display());
-        Failure::new(Exit::NeedsPerson, doing).because(error)
-    })
 }
 
 fn judge_all(config: &Config, memories: &mut Memories, now: &Moment) -> Vec<Case> {

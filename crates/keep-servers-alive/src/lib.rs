@@ -23,10 +23,11 @@ use log::Level;
 use station::{
     app::{Common, Exit, Failure},
     text::human_duration,
+    watchdog,
     words::{config::Config, servers::Server},
     world::{
         clock::{Clock, Moment, SystemClock},
-        hold,
+        hold::{self, Hold},
         keepalive::boot_id,
         lock::{self, Lock},
         process,
@@ -108,22 +109,13 @@ fn alone(config: &Config) -> Result<Option<Lock>, Failure> {
     }
 }
 
-/// Who holds the station, if somebody does. A hold that cannot be read is one, too: somebody wanted something.
+/// Who holds the station, if somebody does.
 fn held(config: &Config, moment: &Moment) -> Result<Option<String>, Failure> {
-    let folder = &config.paths.keepalives;
-    match hold::active(folder, moment) {
-        Ok(None) => Ok(None),
-        Ok(Some(hold)) => {
-            let left = hold.left(moment, &boot_id()).map(human_duration).unwrap_or_default();
-            Ok(Some(format!("{} holds the station for {left} more: {}", hold.by, hold.reason)))
-        }
-        Err(error) => {
-            let reading = format!("reading the hold {}", folder.join("hold").display());
-            let why =
-                format!("{error}; until it is removed or put right nothing is started or ended");
-            Err(Failure::new(Exit::NeedsPerson, reading).why(why))
-        }
-    }
+    let told = |hold: Hold| {
+        let left = hold.left(moment, &boot_id()).map(human_duration).unwrap_or_default();
+        format!("{} holds the station for {left} more: {}", hold.by, hold.reason)
+    };
+    Ok(watchdog::held(config, moment)?.map(told))
 }
 
 /// Whether all servers were stopped on purpose since the last run.

@@ -87,7 +87,7 @@ impl Daemon {
 ///
 /// # Errors
 /// [`Exit::TryLater`] when it runs already, or cannot be locked.
-pub fn alone(name: &str, folder: &Path) -> Result<Lock, Failure> {
+fn alone(name: &str, folder: &Path) -> Result<Lock, Failure> {
     let locking =
         || Failure::new(Exit::TryLater, format!("locking {}/{name}.lock", folder.display()));
     files::make_directory(folder).map_err(|error| locking().because(error))?;

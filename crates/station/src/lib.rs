@@ -14,5 +14,6 @@ mod generate;
 mod locate;
 mod log;
 pub mod text;
+pub mod watchdog;
 pub mod words;
 pub mod world;
