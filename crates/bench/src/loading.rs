@@ -164,6 +164,7 @@ fn header(
         stdout_bytes: 0,
         stderr_bytes: 0,
         cut_bytes: 0,
+        alone: None,
     }
 }
 

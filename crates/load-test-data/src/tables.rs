@@ -14,11 +14,7 @@ use crate::routes;
 /// Why a reading has fewer figures than it might, in one line.
 #[must_use]
 pub fn problem(reading: &Reading) -> Option<String> {
-    let problem = match reading {
-        Reading::Ping(ping) => &ping.problem,
-        Reading::Traceroute(traceroute) => &traceroute.problem,
-    };
-    problem.as_ref().map(told)
+    reading.problem().map(told)
 }
 
 fn told(problem: &Problem) -> String {
@@ -37,6 +33,7 @@ pub fn insert(session: &mut dyn Session, header: &Header, reading: &Reading) -> 
     match reading {
         Reading::Ping(ping) => insert_ping(session, header, ping),
         Reading::Traceroute(traceroute) => insert_route(session, header, traceroute),
+        Reading::Throughput(_) | Reading::Available(_) | Reading::OneWay(_) => todo!(),
     }
 }
 

@@ -76,6 +76,7 @@ impl Desk {
             stdout_bytes: stdout.len() as u64,
             stderr_bytes: 0,
             cut_bytes: 0,
+            alone: None,
         };
         let header = serde_json::to_string(&header).expect("plain values");
         self.raw(&format!("{id}.{tool}"), &format!("{header}\n{stdout}"))

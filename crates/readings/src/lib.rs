@@ -25,10 +25,13 @@ use std::{error::Error, fmt};
 
 use serde::{Deserialize, Serialize};
 
+pub mod available;
+pub mod oneway;
 pub mod ping;
 mod problem;
 pub mod statistics;
 mod text;
+pub mod throughput;
 pub mod traceroute;
 
 pub use problem::{Kind, Problem};
@@ -57,6 +60,27 @@ pub enum End {
     Signalled(i32),
     /// It hung, and was ended from outside at its limit of time.
     TimedOut,
+}
+
+/// Which way something went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// From the station to the target.
+    To,
+    /// From the target to the station.
+    From,
+}
+
+impl Direction {
+    /// The word in the tables: `to` or `from`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::To => "to",
+            Self::From => "from",
+        }
+    }
 }
 
 /// The output could not be understood.
@@ -88,6 +112,26 @@ pub enum Reading {
     Ping(ping::Ping),
     /// Of a traceroute.
     Traceroute(traceroute::Traceroute),
+    /// Of a throughput test: iperf, miperf, iperf3, thrulay, tlaytcp, mtlaytcp.
+    Throughput(throughput::Throughput),
+    /// Of the available bandwidth: pathload, pathchirp.
+    Available(available::Available),
+    /// Of one-way delays: owping.
+    OneWay(oneway::OneWay),
+}
+
+impl Reading {
+    /// Why there are no figures, or fewer.
+    #[must_use]
+    pub const fn problem(&self) -> Option<&Problem> {
+        match self {
+            Self::Ping(ping) => ping.problem.as_ref(),
+            Self::Traceroute(traceroute) => traceroute.problem.as_ref(),
+            Self::Throughput(throughput) => throughput.problem.as_ref(),
+            Self::Available(available) => available.problem.as_ref(),
+            Self::OneWay(oneway) => oneway.problem.as_ref(),
+        }
+    }
 }
 
 /// Reads the output of the named tool.

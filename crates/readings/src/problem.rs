@@ -29,6 +29,14 @@ pub enum Kind {
     NoAddress,
     /// This host has no route to the target.
     NetworkUnreachable,
+    /// Nobody listens where the tool looked for its server.
+    Refused,
+    /// Its server serves somebody else.
+    Busy,
+    /// Its server did not answer.
+    NoAnswer,
+    /// The connection to its server broke in the middle.
+    Broken,
     /// The tool lacks a privilege.
     NotPermitted,
     /// The tool did not accept its arguments.
@@ -54,6 +62,10 @@ impl Kind {
             Self::ResolverFailure => "resolver failure",
             Self::NoAddress => "no address",
             Self::NetworkUnreachable => "network unreachable",
+            Self::Refused => "refused",
+            Self::Busy => "busy",
+            Self::NoAnswer => "no answer",
+            Self::Broken => "broken off",
             Self::NotPermitted => "not permitted",
             Self::Usage => "usage",
             Self::Hung => "hung",

@@ -194,5 +194,8 @@ fn sound(reading: &Reading) -> bool {
             let explained = trace.complete || trace.problem.is_some();
             explained && trace.numhops <= 255 && trace.route().len() == trace.numhops as usize
         }
+        Reading::Throughput(_) | Reading::Available(_) | Reading::OneWay(_) => {
+            unreachable!("no such capture")
+        }
     }
 }

@@ -126,7 +126,7 @@ impl Ended {
 }
 
 /// The first line of a result file: a JSON object.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Header {
     /// 1: this form.
     pub version: u32,
@@ -162,6 +162,52 @@ pub struct Header {
     /// Bytes that the process wrote beyond what is kept here.
     #[serde(default)]
     pub cut_bytes: u64,
+    /// What is known of a run that had the channel for itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alone: Option<Alone>,
+}
+
+/// What a result file adds for a run that had the channel for itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Alone {
+    /// How the machine was right before the start.
+    pub machine: Machine,
+    /// Why its figures are not to be trusted as they are: which limits the machine was over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unclean: Option<String>,
+    /// The ping beside it; its output follows that of the run itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<Beside>,
+}
+
+/// How busy a machine was.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Machine {
+    /// The load average of the last minute (`proc_loadavg(5)`).
+    pub load: f64,
+    /// Memory that programs can have, bytes (`MemAvailable`, `proc_meminfo(5)`).
+    pub free_memory_bytes: u64,
+    /// The interface that the target is reached by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
+    /// What went through that interface both ways, bit/s; nothing where it was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic_bps: Option<f64>,
+}
+
+/// A ping that went beside a run, to see the delay under its load.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beside {
+    /// What was run, word by word.
+    pub argv: Vec<String>,
+    /// When it was started, microseconds since the epoch; the run itself began later.
+    pub start_us: Timestamp,
+    /// How it ended.
+    pub ended: Ended,
+    /// Bytes of its stdout in this file, after those of the run itself.
+    pub stdout_bytes: u64,
+    /// Bytes of its stderr in this file, after its stdout.
+    pub stderr_bytes: u64,
 }
 
 impl Header {
@@ -176,7 +222,7 @@ impl Header {
 pub const HEADER_VERSION: u32 = 1;
 
 /// A result file taken apart.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Parts<'a> {
     /// The first line.
     pub header: Header,
@@ -184,6 +230,8 @@ pub struct Parts<'a> {
     pub stdout: &'a [u8],
     /// What it wrote to its standard error.
     pub stderr: &'a [u8],
+    /// What the ping beside it wrote to its standard output, and to its standard error.
+    pub beside: (&'a [u8], &'a [u8]),
 }
 
 /// Takes a result file apart.
@@ -204,15 +252,19 @@ pub fn take_apart(file: &[u8]) -> Result<Parts<'_>, String> {
     }
     let body = rest.get(1..).unwrap_or_default();
     let length = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-    let (out, err) = (length(header.stdout_bytes), length(header.stderr_bytes));
-    if Some(body.len()) != out.checked_add(err) {
+    let beside = header.alone.as_ref().and_then(|alone| alone.beside.as_ref());
+    let beside = beside.map_or((0, 0), |beside| (beside.stdout_bytes, beside.stderr_bytes));
+    let lengths = [header.stdout_bytes, header.stderr_bytes, beside.0, beside.1].map(length);
+    let all = lengths.iter().try_fold(0_usize, |sum, length| sum.checked_add(*length));
+    if Some(body.len()) != all {
         return Err(format!(
-            "the header promises {out} + {err} bytes, the file holds {}",
+            "the header promises {lengths:?} bytes, the file holds {}",
             body.len()
         ));
     }
-    let (stdout, stderr) = body.split_at(out);
-    Ok(Parts { header, stdout, stderr })
+    let (stdout, rest) = body.split_at(lengths[0]);
+    let (stderr, rest) = rest.split_at(lengths[1]);
+    Ok(Parts { header, stdout, stderr, beside: rest.split_at(lengths[2]) })
 }
 
 /// The name of a run's result file: `scheduleid.probetype`.
@@ -250,6 +302,7 @@ mod tests {
             stdout_bytes: 4,
             stderr_bytes: 2,
             cut_bytes: 0,
+            alone: None,
         }
     }
 
@@ -261,7 +314,10 @@ mod tests {
     fn what_was_written_is_read() {
         let file = file("out\ne\n");
         let parts = take_apart(&file).expect("a whole file");
-        assert_eq!(parts, Parts { header: header(), stdout: b"out\n", stderr: b"e\n" });
+        assert_eq!(
+            parts,
+            Parts { header: header(), stdout: b"out\n", stderr: b"e\n", beside: (b"", b"") }
+        );
     }
 
     #[test]

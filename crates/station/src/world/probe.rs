@@ -8,7 +8,7 @@ use crate::{
     text::Timestamp,
     words::{
         config::Config,
-        run::{Ended, RunId},
+        run::{Ended, Machine, RunId},
     },
 };
 
@@ -86,6 +86,19 @@ pub struct Ending {
     pub stdout: File,
     /// Its standard error; a file in memory.
     pub stderr: File,
+    /// What is known of it if it had the channel for itself.
+    pub alone: Option<Box<Company>>,
+}
+
+/// How a run that had the channel for itself was not quite alone.
+#[derive(Debug)]
+pub struct Company {
+    /// How the machine was right before its start.
+    pub machine: Machine,
+    /// Which limits the machine was over.
+    pub unclean: Option<String>,
+    /// The ping beside it.
+    pub beside: Option<Ending>,
 }
 
 impl Order {
@@ -240,6 +253,7 @@ impl Running {
             order: self.order,
             stdout: self.stdout,
             stderr: self.stderr,
+            alone: None,
         })
     }
 

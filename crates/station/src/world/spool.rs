@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::words::run::{self, HEADER_VERSION, Header};
+use crate::words::run::{self, Alone, Beside, HEADER_VERSION, Header};
 
 use super::{
     clock, files,
@@ -136,8 +136,7 @@ impl Spool {
 }
 
 fn write(path: &Path, ending: &mut Ending, most_output: u64) -> io::Result<File> {
-    let stdout = kept(&mut ending.stdout, most_output)?;
-    let stderr = kept(&mut ending.stderr, most_output.saturating_sub(stdout.0.len() as u64))?;
+    let ([stdout, stderr], beside) = outputs(ending, most_output)?;
     let header = Header {
         version: HEADER_VERSION,
         schedule_id: ending.order.run.schedule_id,
@@ -154,18 +153,51 @@ fn write(path: &Path, ending: &mut Ending, most_output: u64) -> io::Result<File>
         stdout_bytes: stdout.0.len() as u64,
         stderr_bytes: stderr.0.len() as u64,
         cut_bytes: stdout.1 + stderr.1,
+        alone: alone(ending, &beside),
     };
     let mut content = serde_json::to_vec(&header)?;
     content.push(b'\n');
     content.extend_from_slice(&stdout.0);
     content.extend_from_slice(&stderr.0);
+    for (output, _) in &beside {
+        content.extend_from_slice(output);
+    }
     let mut file = files::create(path)?;
     file.write_all(&content)?;
     Ok(file)
 }
 
+/// Standard output and standard error of a run, and of the ping beside it: at most `most` bytes each.
+fn outputs(ending: &mut Ending, most: u64) -> io::Result<([Kept; 2], [Kept; 2])> {
+    let beside = ending.alone.as_mut().and_then(|company| company.beside.as_mut());
+    let beside = beside.map_or_else(|| Ok(Default::default()), |beside| both(beside, most))?;
+    Ok((both(ending, most)?, beside))
+}
+
+fn both(ending: &mut Ending, most: u64) -> io::Result<[Kept; 2]> {
+    let stdout = kept(&mut ending.stdout, most)?;
+    let stderr = kept(&mut ending.stderr, most.saturating_sub(stdout.0.len() as u64))?;
+    Ok([stdout, stderr])
+}
+
+/// What the header tells of a run that had the channel for itself.
+fn alone(ending: &Ending, [stdout, stderr]: &[Kept; 2]) -> Option<Alone> {
+    let company = ending.alone.as_ref()?;
+    let beside = company.beside.as_ref().map(|beside| Beside {
+        argv: beside.order.argv.clone(),
+        start_us: beside.started,
+        ended: beside.ended.clone(),
+        stdout_bytes: stdout.0.len() as u64,
+        stderr_bytes: stderr.0.len() as u64,
+    });
+    Some(Alone { machine: company.machine.clone(), unclean: company.unclean.clone(), beside })
+}
+
+/// Bytes that are kept, and how many more there were.
+type Kept = (Vec<u8>, u64);
+
 /// The first `most` bytes of a file, and how many more it has.
-fn kept(file: &mut File, most: u64) -> io::Result<(Vec<u8>, u64)> {
+fn kept(file: &mut File, most: u64) -> io::Result<Kept> {
     let size = file.metadata()?.len();
     let mut content = Vec::with_capacity(usize::try_from(size.min(most)).unwrap_or(0));
     file.rewind()?;
@@ -200,7 +232,8 @@ mod tests {
         stdout.write_all(output.as_bytes()).expect("room");
         let stderr = tempfile::tempfile().expect("a file");
         let ended = Ended::Exited { status: 0 };
-        Ending { order, started: Timestamp(1), ended_at: Timestamp(2), ended, stdout, stderr }
+        let (started, ended_at) = (Timestamp(1), Timestamp(2));
+        Ending { order, started, ended_at, ended, stdout, stderr, alone: None }
     }
 
     #[test]

@@ -16,7 +16,10 @@ use super::{
 pub const LATEST: i64 = STEPS.len() as i64;
 
 /// What each version adds to the one before it. A step that was released is never changed.
-const STEPS: [&[&str]; 1] = [&[
+const STEPS: [&[&str]; 2] = [FIRST, ALONE];
+
+/// Version 1: nodes, specifications, the schedule, pings and routes.
+const FIRST: &[&str] = &[
     // Looked up by its key only, once for each run that is scheduled: the row lies in the key's own tree.
     "CREATE TABLE NODES (
         nodeID VARCHAR(64) NOT NULL PRIMARY KEY,
@@ -152,7 +155,134 @@ const STEPS: [&[&str]; 1] = [&[
     "CREATE TABLE NOTES (
         name VARCHAR(128) NOT NULL PRIMARY KEY,
         value TEXT NOT NULL)",
-]];
+];
+
+/// Version 2: the probes that run alone, and the one-way and bandwidth readings.
+const ALONE: &[&str] = &[
+    // What a specification may use up in a day (UTC), when it may run, and the ping beside it; empty: no limit, none.
+    "ALTER TABLE TOOLSPECS ADD COLUMN dailybytes VARCHAR(20) NOT NULL DEFAULT ''",
+    "ALTER TABLE TOOLSPECS ADD COLUMN dailyseconds VARCHAR(20) NOT NULL DEFAULT ''",
+    "ALTER TABLE TOOLSPECS ADD COLUMN hours VARCHAR(64) NOT NULL DEFAULT ''",
+    "ALTER TABLE TOOLSPECS ADD COLUMN pingbeside VARCHAR(255) NOT NULL DEFAULT ''",
+    // A pending run that its server refused is not tried again before this.
+    "ALTER TABLE SCHEDULE ADD COLUMN notbefore_us BIGINT",
+    // Every time that a process had the channel, also one whose run is tried again: what else went on
+    // then is told by it, and what was used up in a day.
+    "CREATE TABLE TRIES (
+        tryID INTEGER PRIMARY KEY AUTOINCREMENT,
+        scheduleID BIGINT NOT NULL,
+        attempt INTEGER NOT NULL,
+        toolspecsID BIGINT NOT NULL,
+        srcNodeID VARCHAR(64) NOT NULL,
+        destNodeID VARCHAR(64) NOT NULL,
+        start_us BIGINT NOT NULL,
+        end_us BIGINT,
+        bytes BIGINT,
+        outcome TEXT,
+        machine TEXT,
+        unclean TEXT,
+        UNIQUE (scheduleID, attempt))",
+    "CREATE INDEX tries_station ON TRIES (srcNodeID, start_us)",
+    "CREATE INDEX tries_spec ON TRIES (toolspecsID, start_us)",
+    // Which station measures to a target, alone among those that share this database; it expires.
+    "CREATE TABLE LEASES (
+        destNodeID VARCHAR(64) NOT NULL PRIMARY KEY,
+        holderNodeID VARCHAR(64) NOT NULL,
+        scheduleID BIGINT NOT NULL,
+        expires_us BIGINT NOT NULL)",
+    // A run that went on while one that must be alone had the channel: the scheduleID of that one.
+    "ALTER TABLE PINGDATA ADD COLUMN overlapped BIGINT",
+    "ALTER TABLE ROUTEDATA ADD COLUMN overlapped BIGINT",
+    // Rates of the original's names are Mbit/s, its round-trip times milliseconds. `direction` is seen from
+    // the station: 'to' the target, or 'from' it.
+    "CREATE TABLE BWDATA (
+        bwdataID INTEGER PRIMARY KEY AUTOINCREMENT,
+        scheduleID BIGINT NOT NULL,
+        direction VARCHAR(4) NOT NULL,
+        toolspecsID BIGINT NOT NULL,
+        srcNodeID VARCHAR(64) NOT NULL,
+        destNodeID VARCHAR(64) NOT NULL,
+        toolName VARCHAR(64) NOT NULL,
+        startepoch BIGINT NOT NULL,
+        start_us BIGINT NOT NULL,
+        end_us BIGINT NOT NULL,
+        address VARCHAR(45),
+        protocol VARCHAR(4),
+        streams INTEGER,
+        duration_s DOUBLE,
+        bytes BIGINT,
+        thrumin DOUBLE,
+        thruavg DOUBLE,
+        thrumax DOUBLE,
+        rttmin DOUBLE,
+        rttavg DOUBLE,
+        rttmax DOUBLE,
+        sent_bps DOUBLE,
+        received_bps DOUBLE,
+        retransmits BIGINT,
+        jitter_us DOUBLE,
+        datagrams BIGINT,
+        lost BIGINT,
+        lossratio DOUBLE,
+        reordered BIGINT,
+        duplicates BIGINT,
+        intervals MEDIUMTEXT,
+        idle_rtt_p50_us BIGINT,
+        loaded_rtt_p50_us BIGINT,
+        loaded_rtt_p95_us BIGINT,
+        loaded_rtt_max_us BIGINT,
+        loaded_sent BIGINT,
+        loaded_lost BIGINT,
+        loaded_packets MEDIUMTEXT,
+        machine TEXT,
+        unclean TEXT,
+        overlapped BIGINT,
+        problem TEXT,
+        clock_synchronised INTEGER NOT NULL,
+        UNIQUE (scheduleID, direction))",
+    "CREATE INDEX bwdata_spec ON BWDATA (toolspecsID, startepoch)",
+    // Delays of the original's names (t: to the target, f: from it) are milliseconds.
+    "CREATE TABLE OWAMPDATA (
+        owampdataID INTEGER PRIMARY KEY AUTOINCREMENT,
+        scheduleID BIGINT NOT NULL UNIQUE,
+        toolspecsID BIGINT NOT NULL,
+        srcNodeID VARCHAR(64) NOT NULL,
+        destNodeID VARCHAR(64) NOT NULL,
+        startepoch BIGINT NOT NULL,
+        start_us BIGINT NOT NULL,
+        end_us BIGINT NOT NULL,
+        address VARCHAR(45),
+        tmin DOUBLE,
+        tmed DOUBLE,
+        tmax DOUBLE,
+        fmin DOUBLE,
+        fmed DOUBLE,
+        fmax DOUBLE,
+        to_sent BIGINT,
+        to_lost BIGINT,
+        to_duplicates BIGINT,
+        to_reordered BIGINT,
+        to_p95_less_p50_us DOUBLE,
+        to_error_us DOUBLE,
+        to_synchronised INTEGER,
+        to_hops_min INTEGER,
+        to_hops_max INTEGER,
+        to_packets MEDIUMTEXT,
+        from_sent BIGINT,
+        from_lost BIGINT,
+        from_duplicates BIGINT,
+        from_reordered BIGINT,
+        from_p95_less_p50_us DOUBLE,
+        from_error_us DOUBLE,
+        from_synchronised INTEGER,
+        from_hops_min INTEGER,
+        from_hops_max INTEGER,
+        from_packets MEDIUMTEXT,
+        overlapped BIGINT,
+        problem TEXT,
+        clock_synchronised INTEGER NOT NULL)",
+    "CREATE INDEX owampdata_spec ON OWAMPDATA (toolspecsID, startepoch)",
+];
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS SCHEMAVERSION (
         version INTEGER NOT NULL PRIMARY KEY,

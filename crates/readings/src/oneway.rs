@@ -1,0 +1,96 @@
+//! What a one-way measurement found: the common form of the readings of owping (RFC 4656).
+//!
+//! Delays are signed: where the clocks of both ends do not agree, a delay may come out negative, and
+//! that is told as it is. A lost packet has an undefined delay (RFC 7679 section 3.4).
+
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use crate::{Direction, Problem};
+
+/// What a one-way measurement found.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct OneWay {
+    /// Each direction by itself; towards the target first.
+    pub sessions: Vec<Session>,
+    /// What the tool warned of, at most 16 lines.
+    pub warnings: Vec<String>,
+    /// Why there are no figures, or fewer.
+    pub problem: Option<Problem>,
+    /// Whether the end of every session that began is there.
+    pub complete: bool,
+}
+
+/// A stream of packets one way.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Session {
+    /// Which way.
+    pub direction: Direction,
+    /// Who sent, as printed; a name or an address.
+    pub from: Option<String>,
+    /// Who received, as printed.
+    pub to: Option<String>,
+    /// The target's address, if the output tells it.
+    pub address: Option<IpAddr>,
+    /// Packets sent.
+    pub sent: Option<u64>,
+    /// Packets lost.
+    pub lost: Option<u64>,
+    /// Packets that came again.
+    pub duplicates: Option<u64>,
+    /// Packets that came after one that was sent later (RFC 4737 section 3.3); none if the output does not tell.
+    pub reordered: Option<u64>,
+    /// Smallest one-way delay, milliseconds; none where it is undefined.
+    pub min_ms: Option<f64>,
+    /// Median one-way delay, milliseconds; none where it is undefined or falls among lost packets.
+    pub median_ms: Option<f64>,
+    /// Largest one-way delay of a packet that came, milliseconds.
+    pub max_ms: Option<f64>,
+    /// What the tool calls jitter: the 95th percentile of the delay less the median, milliseconds.
+    pub p95_less_p50_ms: Option<f64>,
+    /// Whether both clocks were held to be synchronised.
+    pub synchronised: Option<bool>,
+    /// The largest error of the delays that the clocks admit to, milliseconds.
+    pub error_ms: Option<f64>,
+    /// Routers on the way: the smallest and the largest number seen.
+    pub hops: Option<(u8, u8)>,
+    /// Every packet that was printed (`-R`), in the order of their arrival, lost ones where the tool put them.
+    pub packets: Vec<Packet>,
+}
+
+/// One packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Packet {
+    /// Its number, from 0.
+    pub seq: u64,
+    /// Its one-way delay, nanoseconds; none if it was lost.
+    pub delay_ns: Option<i64>,
+    /// TTL that it arrived with.
+    pub ttl: Option<u8>,
+}
+
+impl Session {
+    /// A session of which nothing is known yet.
+    #[must_use]
+    pub const fn new(direction: Direction) -> Self {
+        Self {
+            direction,
+            from: None,
+            to: None,
+            address: None,
+            sent: None,
+            lost: None,
+            duplicates: None,
+            reordered: None,
+            min_ms: None,
+            median_ms: None,
+            max_ms: None,
+            p95_less_p50_ms: None,
+            synchronised: None,
+            error_ms: None,
+            hops: None,
+            packets: Vec::new(),
+        }
+    }
+}
