@@ -1,40 +1,42 @@
-//! The daemon's thread for disk and database.
+//! What the daemon's [ledger](station::ledger) does: it makes result files, marks rows and claims new
+//! ones, all that has gathered meanwhile in one go.
 //!
-//! It makes result files, marks rows and claims new ones, all that has gathered meanwhile in one go.
-//! When the disk is full or the database away it keeps what it has and tries again. What it holds is
-//! bounded: every claimed run counts until its row has left `running`, and there are only so many.
+//! What it holds is bounded: every claimed run counts until its row has left `running`, and there are
+//! only so many.
 
-use std::{
-    os::fd::OwnedFd,
-    sync::{
-        Arc, Mutex, PoisonError,
-        mpsc::{Receiver, RecvTimeoutError, Sender},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
 use station::{
-    daemon::Outage,
+    ledger,
     text::Timestamp,
     words::{config::Config, run::RunId},
     world::{
-        clock::{self, Clock, SystemClock},
+        clock::{Clock, SystemClock},
         probe::{Ending, Order},
         spool::Spool,
         store::{self, Session, Store},
     },
 };
 
-use crate::{
-    Kind,
-    agenda::CLAIM_AHEAD,
-    ledger::{Health, Outcome, PATIENCE, Request},
-};
+use crate::{Kind, agenda::CLAIM_AHEAD};
 
-/// How often SCHEDULE is looked at when nothing else happens.
-const POLL: Duration = Duration::from_secs(2);
+/// How long one transaction may wait for others.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(6);
 /// Claimed runs beyond those that can run at once, so that a quick tool never waits for the database.
 const RESERVE: usize = 256;
+
+/// What became of a claimed run.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Its process has ended.
+    Ended(Box<Ending>),
+    /// It could not be started.
+    Failed(RunId, String),
+    /// Its window passed before it could be started.
+    Missed(RunId, String),
+    /// It was not started, or was ended with the daemon: somebody else may take it.
+    PutBack(RunId),
+}
 
 /// A row that leaves `running`.
 enum Mark {
@@ -44,25 +46,12 @@ enum Mark {
     PutBack(RunId),
 }
 
-/// What ties the clerk to the loop.
-pub(crate) struct Ends {
-    /// What is asked of it.
-    pub(crate) inbox: Receiver<Request>,
-    /// What it has claimed.
-    pub(crate) outbox: Sender<Vec<Order>>,
-    /// Written to when there is something in the outbox.
-    pub(crate) wake: Arc<OwnedFd>,
-    /// How it is.
-    pub(crate) health: Arc<Mutex<Health>>,
-}
-
 /// The thread's own state.
-pub(crate) struct Clerk {
+pub struct Clerk {
     kind: Kind,
     config: Config,
     store: Store,
     spool: Spool,
-    ends: Ends,
     /// Runs whose results are not yet files.
     endings: Vec<Ending>,
     /// Rows that are not yet marked.
@@ -73,87 +62,24 @@ pub(crate) struct Clerk {
     /// Whether the loop has been told what is due, for the first time.
     looked: bool,
     draining: bool,
-    outage: Outage,
 }
 
 impl Clerk {
     /// A clerk with nothing to do yet.
-    pub(crate) fn new(kind: Kind, config: &Config, spool: &Spool, ends: Ends) -> Self {
+    #[must_use]
+    pub fn new(kind: Kind, config: &Config, spool: &Spool) -> Self {
         Self {
             kind,
             capacity: 2 * config.side_by_side + RESERVE,
             store: Store::of(&config.database, PATIENCE),
             config: config.clone(),
             spool: spool.clone(),
-            ends,
             endings: Vec::new(),
             marks: Vec::new(),
             held: 0,
             looked: false,
             draining: false,
-            outage: Outage::default(),
         }
-    }
-
-    /// Works until the loop closes its end, and all that was handed over is written or cannot be.
-    pub(crate) fn work(&mut self) {
-        let mut open = true;
-        let mut rest = Duration::ZERO;
-        while open {
-            open = self.gather(rest);
-            // Nobody would carry out what the last round claims.
-            self.draining |= !open;
-            let done = self.round();
-            let moment = SystemClock.moment();
-            let well = self.outage.note(moment.wall, done).is_some();
-            *self.ends.health.lock().unwrap_or_else(PoisonError::into_inner) =
-                Health { turned: moment.monotonic, outage: self.outage.shown() };
-            rest = POLL;
-            if !well {
-                // The loop wants to know also that nothing can be known.
-                self.wake_loop();
-            }
-            if !well && open {
-                // What is handed over meanwhile waits in the channel; the loop goes on.
-                clock::pause(POLL / 2);
-            }
-        }
-        self.tell_unwritten();
-    }
-
-    /// Waits for a request, at most `rest`, and takes all that are there; says whether more may come.
-    fn gather(&mut self, rest: Duration) -> bool {
-        let mut request = match self.ends.inbox.recv_timeout(rest) {
-            Ok(request) => Some(request),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => return false,
-        };
-        while let Some(taken) = request {
-            self.take(taken);
-            request = self.ends.inbox.try_recv().ok();
-        }
-        true
-    }
-
-    fn take(&mut self, request: Request) {
-        match request {
-            Request::Outcome(Outcome::Ended(ending)) => self.endings.push(*ending),
-            Request::Outcome(Outcome::Failed(run, reason)) => {
-                self.marks.push(Mark::Failed(run, reason));
-            }
-            Request::Outcome(Outcome::Missed(run, reason)) => {
-                self.marks.push(Mark::Missed(run, reason));
-            }
-            Request::Outcome(Outcome::PutBack(run)) => self.marks.push(Mark::PutBack(run)),
-            Request::Drain => self.draining = true,
-        }
-    }
-
-    /// Writes files, then marks rows and claims new ones in one transaction.
-    fn round(&mut self) -> Result<(), String> {
-        let published = self.publish();
-        let marked = self.mark_and_claim();
-        published.and(marked)
     }
 
     fn publish(&mut self) -> Result<(), String> {
@@ -172,7 +98,7 @@ impl Clerk {
         Ok(())
     }
 
-    fn mark_and_claim(&mut self) -> Result<(), String> {
+    fn mark_and_claim(&mut self) -> Result<Option<Vec<Order>>, String> {
         let now = SystemClock.now();
         let leaving = self.marks.len();
         let room = self.capacity.saturating_sub(self.held - leaving.min(self.held));
@@ -186,8 +112,7 @@ impl Clerk {
                     .read(|session| store::any_claimable(session, &who, now, now + CLAIM_AHEAD))
                     .map_err(explain)?);
         if idle {
-            self.hand_out(Vec::new());
-            return Ok(());
+            return Ok(self.hand_out(Vec::new()));
         }
         let claimed = self.store.transaction(|session| {
             marks.iter().try_for_each(|mark| mark.write(session))?;
@@ -200,11 +125,10 @@ impl Clerk {
         let claimed = claimed.map_err(explain)?;
         self.marks.clear();
         self.held -= leaving.min(self.held);
-        self.hand_out(claimed);
-        Ok(())
+        Ok(self.hand_out(claimed))
     }
 
-    fn hand_out(&mut self, claimed: Vec<store::Claimed>) {
+    fn hand_out(&mut self, claimed: Vec<store::Claimed>) -> Option<Vec<Order>> {
         self.held += claimed.len();
         let mut orders = Vec::with_capacity(claimed.len());
         for claim in claimed {
@@ -213,18 +137,38 @@ impl Clerk {
                 Err((run, fault)) => self.marks.push(Mark::Failed(run, fault)),
             }
         }
-        if (!self.looked || !orders.is_empty()) && self.ends.outbox.send(orders).is_ok() {
-            self.looked = true;
-            self.wake_loop();
+        let tell = !self.looked || !orders.is_empty();
+        self.looked = true;
+        tell.then_some(orders)
+    }
+}
+
+impl ledger::Clerk for Clerk {
+    type Request = Outcome;
+    type Answer = Vec<Order>;
+
+    fn take(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Ended(ending) => self.endings.push(*ending),
+            Outcome::Failed(run, reason) => self.marks.push(Mark::Failed(run, reason)),
+            Outcome::Missed(run, reason) => self.marks.push(Mark::Missed(run, reason)),
+            Outcome::PutBack(run) => self.marks.push(Mark::PutBack(run)),
         }
     }
 
-    fn wake_loop(&self) {
-        // A counter that is full is readable as well: the loop wakes in any case.
-        let _ = rustix::io::write(&self.ends.wake, &1_u64.to_ne_bytes());
+    fn drain(&mut self) {
+        self.draining = true;
     }
 
-    /// Tells what could not be written when the daemon ends.
+    /// Writes files, then marks rows and claims new ones in one transaction.
+    fn round(&mut self) -> (Option<Vec<Order>>, Result<(), String>) {
+        let published = self.publish();
+        match self.mark_and_claim() {
+            Ok(orders) => (orders, published),
+            Err(error) => (None, published.and(Err(error))),
+        }
+    }
+
     fn tell_unwritten(&self) {
         let (results, rows) = (self.endings.len(), self.marks.len());
         if results + rows > 0 {

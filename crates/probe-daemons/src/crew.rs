@@ -1,37 +1,39 @@
 //! The loop: starts what is due, watches what runs, ends what hangs.
 //!
 //! It waits for the nearest deadline, for the end of a process, for claims and for signals, and does
-//! nothing that could take long: disk and database are the [ledger](crate::ledger)'s.
+//! nothing that could take long: disk and database are the [ledger](station::ledger)'s.
 
 use std::{os::fd::BorrowedFd, time::Duration};
 
 use station::{
     daemon::Daemon,
+    ledger::Ledger,
+    words::config::Config,
     world::{
         clock::{Clock, Moment, Monotonic},
         keepalive::BEAT,
         probe::{Order, Running},
-        signals, strays,
+        signals,
+        store::{self, Session, Store},
+        strays,
     },
 };
 
 use crate::{
     Kind,
     agenda::{Agenda, Turn},
-    ledger::{Ledger, Outcome},
+    clerk::{Clerk, Outcome, PATIENCE},
 };
 
 /// While something runs or waits, the loop comes round at least this often: it notices a clock that
 /// was stepped and output that grows without end.
 const CHECK: Duration = Duration::from_secs(1);
-/// A ledger that has not come round for so long hangs, and so does the daemon: it beats no more.
-const LEDGER_HANGS: Duration = Duration::from_secs(120);
 
 /// The daemon's state between two turns of its loop.
 pub struct Crew<'a> {
     kind: Kind,
     daemon: &'a mut Daemon,
-    ledger: Ledger,
+    ledger: Ledger<Clerk>,
     agenda: Agenda,
     running: Vec<Running>,
     /// When the next beat and the next check are due.
@@ -54,7 +56,7 @@ enum Phase {
 impl<'a> Crew<'a> {
     /// A crew with nothing to do yet.
     #[must_use]
-    pub fn new(kind: Kind, daemon: &'a mut Daemon, ledger: Ledger) -> Self {
+    pub fn new(kind: Kind, daemon: &'a mut Daemon, ledger: Ledger<Clerk>) -> Self {
         let agenda = Agenda::new(daemon.config.side_by_side);
         let (next_beat, next_check) = (Monotonic::default(), Monotonic::default());
         let phase = Phase::Working;
@@ -87,9 +89,12 @@ impl<'a> Crew<'a> {
     }
 
     fn take_claims(&mut self, once: bool) {
-        let Some(orders) = self.ledger.claimed() else { return };
-        self.agenda.add(orders);
-        if once && self.phase == Phase::Working {
+        let mut looked = false;
+        for orders in self.ledger.answers() {
+            looked = true;
+            self.agenda.add(orders);
+        }
+        if looked && once && self.phase == Phase::Working {
             self.ledger.drain();
             self.phase = Phase::Finishing;
         }
@@ -181,14 +186,12 @@ impl<'a> Crew<'a> {
 
     fn beat(&mut self, moment: &Moment) {
         let health = self.ledger.health();
-        let hangs = health.turned.until(moment.monotonic) > LEDGER_HANGS
-            && health.turned != Monotonic::default();
         if moment.monotonic < self.next_beat {
             return;
         }
         let quiet = !self.end_strays() && self.is_idle();
         self.next_beat = moment.monotonic + if quiet { BEAT } else { CHECK };
-        if hangs {
+        if health.hangs(moment) {
             return;
         }
         let counts = format!("{} running, {} waiting", self.running.len(), self.agenda.len());
@@ -259,7 +262,21 @@ impl<'a> Crew<'a> {
         let _ = self.end_strays();
         let doing = "ended".to_owned();
         self.daemon.keepalive.beat(&self.daemon.clock.moment(), doing);
-        self.ledger.close(&self.daemon.config);
+        let unclaimed: Vec<Order> = self.ledger.close().into_iter().flatten().collect();
+        if !unclaimed.is_empty() {
+            put_back_at_last(&self.daemon.config, &unclaimed);
+        }
         log::info!("{} ends", self.kind.program);
+    }
+}
+
+/// Puts back what was claimed when nobody took it any more.
+fn put_back_at_last(config: &Config, orders: &[Order]) {
+    let mut store = Store::of(&config.database, PATIENCE);
+    let put_back = |session: &mut dyn Session| {
+        orders.iter().try_for_each(|order| store::put_back(session, order.run).map(|_| ()))
+    };
+    if let Err(error) = store.transaction(put_back) {
+        log::error!("putting {} claimed runs back: {error}", orders.len());
     }
 }

@@ -3,24 +3,23 @@
 //!
 //! - [`agenda`] decides what starts when: a value.
 //! - [`crew`] is the loop: it starts, watches and ends processes.
-//! - [`ledger`] is where the loop hands over what has ended, and `clerk` the thread behind it that writes
-//!   files and rows, so that the loop never waits for them.
+//! - [`clerk`] writes files and rows on a thread of its own, so that the loop never waits for them.
 //! - [`recovery`] puts right what a killed daemon left.
 
 pub mod agenda;
-mod clerk;
+pub mod clerk;
 pub mod crew;
-pub mod ledger;
 pub mod recovery;
 
 use station::{
     app::{Common, Exit, Failure},
     daemon::Daemon,
+    ledger::Ledger,
     words::config::Config,
     world::{clock::Clock, process, spool::Spool, store::Claimant, strays},
 };
 
-use crate::{crew::Crew, ledger::Ledger};
+use crate::{clerk::Clerk, crew::Crew};
 
 /// Which of the daemons.
 #[derive(Debug, Clone, Copy)]
@@ -65,7 +64,7 @@ pub fn run(kind: Kind, args: &Args) -> Result<Exit, Failure> {
             .because(error)
     })?;
     recovery::recover(kind, &daemon.config, &spool, daemon.clock.now())?;
-    let ledger = Ledger::start(kind, &daemon.config, &spool)
+    let ledger = Ledger::start(Clerk::new(kind, &daemon.config, &spool))
         .map_err(|error| Failure::new(Exit::TryLater, "starting the ledger").because(error))?;
     let worked = Crew::new(kind, &mut daemon, ledger).work(args.once);
     worked.map_err(|why| Failure::new(Exit::TryLater, "looking for runs that are due").why(why))?;

@@ -5,12 +5,13 @@
 //! - [`text`]: places, mistakes, and the values that everything is made of.
 //! - [`words`]: files and rows made into values. Pure.
 //! - [`world`]: the clock, processes, locks, files, the database: each small, the real thing behind it.
-//! - [`app`]: how a program begins, fails and ends.
+//! - [`app`]: how a program begins, fails and ends; [`daemon`] and [`ledger`]: what daemons share.
 
 pub mod app;
 pub mod daemon;
 pub mod filter;
 mod generate;
+pub mod ledger;
 mod locate;
 mod log;
 pub mod text;

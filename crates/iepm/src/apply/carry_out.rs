@@ -17,7 +17,7 @@ const NODES: &str =
     "SELECT retiredepoch, nodeID, hostName, ipVersion, siteName, comments FROM NODES";
 
 const SPEC_KEY: usize = 4;
-const SPEC_FIELDS: [&str; 14] = [
+const SPEC_FIELDS: [&str; 18] = [
     "toolPath",
     "toolDo",
     "testtype",
@@ -32,10 +32,14 @@ const SPEC_FIELDS: [&str; 14] = [
     "jitter",
     "latestart",
     "grace",
+    "dailybytes",
+    "dailyseconds",
+    "hours",
+    "pingbeside",
 ];
 const SPECS: &str = "SELECT retiredepoch, srcNodeID, destNodeID, toolName, variant, toolPath, toolDo, testtype, \
      toolOpts1, toolOpts2, toolopts3, time2run, runinterval, daystoanalyze, datatoanalyze, phase, jitter, latestart, \
-     grace FROM TOOLSPECS";
+     grace, dailybytes, dailyseconds, hours, pingbeside FROM TOOLSPECS";
 
 /// The rows of NODES.
 pub(super) fn nodes(session: &mut dyn Session) -> Result<BTreeMap<Key, Stored>, Error> {
@@ -119,12 +123,13 @@ fn change_spec(
 }
 
 const INSERT_SPEC: &str = "INSERT INTO TOOLSPECS (toolPath, toolDo, testtype, toolOpts1, toolOpts2, toolopts3, time2run, \
-     runinterval, daystoanalyze, datatoanalyze, phase, jitter, latestart, grace, srcNodeID, destNodeID, toolName, \
-     variant) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+     runinterval, daystoanalyze, datatoanalyze, phase, jitter, latestart, grace, dailybytes, dailyseconds, hours, \
+     pingbeside, srcNodeID, destNodeID, toolName, variant) \
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 const UPDATE_SPEC: &str = "UPDATE TOOLSPECS SET toolPath = ?, toolDo = ?, testtype = ?, toolOpts1 = ?, toolOpts2 = ?, \
      toolopts3 = ?, time2run = ?, runinterval = ?, daystoanalyze = ?, datatoanalyze = ?, phase = ?, jitter = ?, \
-     latestart = ?, grace = ?, retiredepoch = NULL \
+     latestart = ?, grace = ?, dailybytes = ?, dailyseconds = ?, hours = ?, pingbeside = ?, retiredepoch = NULL \
      WHERE srcNodeID = ? AND destNodeID = ? AND toolName = ? AND variant = ?";
 
 const RETIRE_SPEC: &str = "UPDATE TOOLSPECS SET toolDo = 0, retiredepoch = ? \

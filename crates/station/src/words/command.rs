@@ -34,6 +34,29 @@ pub fn words(spec: &ToolSpec, node: &Node) -> Vec<String> {
     words
 }
 
+/// The words of the ping to `target` beside a run, with these options; none without options.
+///
+/// # Errors
+/// Says what is wrong with the options or the target.
+pub fn beside(options: &str, family: Family, target: &str) -> Result<Vec<String>, String> {
+    if options.is_empty() {
+        return Ok(Vec::new());
+    }
+    let target: Host = target.parse().map_err(|fault| format!("the target: {fault}"))?;
+    let mut words = vec!["ping".to_owned()];
+    words.extend(
+        Form { target_flag: None, v4: Some("-4"), v6: Some("-6") }
+            .family(family)
+            .map(str::to_owned),
+    );
+    words.extend(options.split_ascii_whitespace().map(str::to_owned));
+    words.push(target.as_str().to_owned());
+    match words.iter().find_map(|word| word_fault(word)) {
+        Some(fault) => Err(format!("pingbeside: {fault}")),
+        None => Ok(words),
+    }
+}
+
 /// How a tool is told its target and its protocol.
 struct Form {
     /// The option before the target; without one the target is the last word.
@@ -112,6 +135,18 @@ mod tests {
         let (specs, mistakes) = toolspec::parse(&specs);
         assert_eq!(mistakes, []);
         words(&specs[0].spec, &nodes[0]).join(" ")
+    }
+
+    #[test]
+    fn a_ping_beside_a_run_has_the_options_of_its_specification() {
+        let words =
+            |options, target| beside(options, Family::V4, target).map(|words| words.join(" "));
+        assert_eq!(
+            words("-i 0.2 -s 16", "192.0.2.1"),
+            Ok("ping -4 -i 0.2 -s 16 192.0.2.1".to_owned())
+        );
+        assert_eq!(words("", "192.0.2.1"), Ok(String::new()));
+        assert!(words("-i $(x)", "192.0.2.1").is_err() && words("-i 1", "-f").is_err());
     }
 
     #[test]

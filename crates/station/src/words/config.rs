@@ -8,6 +8,7 @@ use std::{
 use crate::text::{Mistake, NodeId, ProgramName, Span, ToolName, parse_duration};
 
 use super::{
+    allowance::{Allowance, Hours, Volume},
     servers::{self, Demand},
     settings::{Settings, list, text, whole},
 };
@@ -43,6 +44,10 @@ pub struct Config {
     pub retention: Retention,
     /// What `keep-servers-alive` demands of servers.
     pub servers: Vec<Demand>,
+    /// How runs that must be alone are carried out.
+    pub exclusive: Exclusive,
+    /// Nodes whose tests together are limited.
+    pub groups: Vec<Group>,
     /// The command by which `iepm doctor --alert` tells what is wrong, word by word; nothing: `mail` to
     /// the station's user; no words: nobody is told.
     pub alert: Option<Vec<String>>,
@@ -55,6 +60,44 @@ pub struct Watch {
     pub daemons: Option<Vec<ProgramName>>,
     /// A daemon that has not come round for so long hangs.
     pub stale_after: Duration,
+}
+
+/// How runs that must be alone are carried out, beside the limits of their own specifications.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exclusive {
+    /// The directory of the channel's lock; several stations of one machine may share it.
+    pub channel: PathBuf,
+    /// The load average of the last minute, in per cent of the number of processors, over which the
+    /// machine is busy.
+    pub max_load: u64,
+    /// Bytes that programs must be able to have.
+    pub min_free_memory: Volume,
+    /// Bits per second through the interface that the target is reached by; nothing: not looked at.
+    pub max_traffic: Option<Volume>,
+    /// How long a run waits for a busy machine.
+    pub busy_wait: Duration,
+    /// What it does then.
+    pub busy: Busy,
+}
+
+/// What a run does that has waited for a busy machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Busy {
+    /// It starts, and its reading says how busy the machine was.
+    Flag,
+    /// It is missed.
+    Skip,
+}
+
+/// Nodes whose tests together are limited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Its name.
+    pub name: NodeId,
+    /// The targets.
+    pub nodes: Vec<NodeId>,
+    /// What tests to them may use up in a day together, and when they may start.
+    pub allowance: Allowance,
 }
 
 /// Where the database is.
@@ -125,6 +168,8 @@ pub fn parse(content: &str, home: &Path) -> (Config, Vec<Mistake>) {
         watch: watch(&mut settings),
         retention: retention(&mut settings),
         servers: demands(&mut settings),
+        exclusive: exclusive(&mut settings, &paths),
+        groups: groups(&mut settings),
         alert: settings.get("alert", "command", None, text(words)),
         paths,
     };
@@ -170,6 +215,51 @@ fn retention(settings: &mut Settings<'_>) -> Retention {
         loaded: kept("loaded", 7),
         rejected: kept("rejected", 90),
     }
+}
+
+fn exclusive(settings: &mut Settings<'_>, paths: &Paths) -> Exclusive {
+    const TABLE: &str = "exclusive";
+    let busy = |text: &str| match text {
+        "flag" => Ok(Busy::Flag),
+        "skip" => Ok(Busy::Skip),
+        _ => Err(format!("expected flag or skip, found \"{text}\"")),
+    };
+    let some = |text: &str| (!text.is_empty()).then(|| text.parse::<Volume>()).transpose();
+    let wait = (Duration::ZERO, DAY / 24);
+    Exclusive {
+        channel: settings.get(TABLE, "channel", paths.keepalives.clone(), text(absolute)),
+        max_load: settings.get(TABLE, "max-load", 100, whole(1..100_001)),
+        min_free_memory: settings.get(
+            TABLE,
+            "min-free-memory",
+            Volume(100_000_000),
+            text(str::parse),
+        ),
+        max_traffic: settings.get(TABLE, "max-traffic", None, text(some)),
+        busy_wait: length(settings, (TABLE, "busy-wait"), 10 * SECOND, wait),
+        busy: settings.get(TABLE, "busy", Busy::Flag, text(busy)),
+    }
+}
+
+/// The tables `[groups.NAME]`.
+fn groups(settings: &mut Settings<'_>) -> Vec<Group> {
+    settings.knows_in("groups", &["nodes", "daily-bytes", "daily-time", "hours"]);
+    let names = settings.names("groups", str::parse::<NodeId>);
+    let group = |(table, name, _): (String, NodeId, Span)| {
+        let table = ("groups", table.as_str());
+        let volume = |text: &str| text.parse().map(Some);
+        let time = |text: &str| text.parse().map(Some);
+        Group {
+            name,
+            nodes: settings.get_in(table, "nodes", Vec::new(), list(str::parse)),
+            allowance: Allowance {
+                bytes: settings.get_in(table, "daily-bytes", None, text(volume)),
+                time: settings.get_in(table, "daily-time", None, text(time)),
+                hours: settings.get_in(table, "hours", Hours::default(), text(str::parse)),
+            },
+        }
+    };
+    names.into_iter().map(group).collect()
 }
 
 /// The tables `[servers.NAME]`.
@@ -334,6 +424,21 @@ mod tests {
             told[4]
         );
         assert!(told[5].contains(":8:1: expected a table [servers.c]"), "{}", told[5]);
+    }
+
+    #[test]
+    fn nodes_may_be_limited_together() {
+        let content = "[exclusive]\nbusy = 'skip'\nmax-traffic = '10M'\n[groups.far]\nnodes = ['a', 'b']\n\
+                       daily-bytes = '2G'\ndaily-time = '1h'\nhours = '22-6'\n";
+        let (config, mistakes) = parse(content, Path::new("/x"));
+        assert_eq!(mistakes, []);
+        assert_eq!(config.exclusive.busy, Busy::Skip);
+        assert_eq!(config.exclusive.channel, Path::new("/x/keepalives"));
+        assert_eq!((config.groups.len(), config.groups[0].nodes.len()), (1, 2));
+        assert_eq!(config.groups[0].allowance.bytes, Some(Volume(2_000_000_000)));
+        let told =
+            self::mistakes("[groups.far]\nnode = 'a'\nhours = '30'\n[exclusive]\nbusy = 'x'\n");
+        assert_eq!(told.len(), 3, "{told:#?}");
     }
 
     #[test]

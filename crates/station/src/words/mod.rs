@@ -1,5 +1,6 @@
 //! Files and rows made into values and mistakes. Pure: text in, values out.
 
+pub mod allowance;
 pub mod cleanup;
 pub mod command;
 pub mod config;

@@ -184,9 +184,11 @@ pub struct Alone {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
     /// The load average of the last minute (`proc_loadavg(5)`).
-    pub load: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<f64>,
     /// Memory that programs can have, bytes (`MemAvailable`, `proc_meminfo(5)`).
-    pub free_memory_bytes: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub free_memory_bytes: Option<u64>,
     /// The interface that the target is reached by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interface: Option<String>,

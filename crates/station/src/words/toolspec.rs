@@ -9,7 +9,10 @@ use std::{
 
 use crate::text::{Mistake, NodeId, Period, Span, ToolName, ToolPath, word_fault};
 
-use super::table::{self, Row, Shape};
+use super::{
+    allowance::{Allowance, Span as Length},
+    table::{self, Row, Shape},
+};
 
 /// The form of `config/toolspecs.csv`: the original's columns, then ours.
 pub const SHAPE: Shape = Shape {
@@ -28,6 +31,10 @@ pub const SHAPE: Shape = Shape {
         "jitter",
         "latestart",
         "grace",
+        "dailybytes",
+        "dailyseconds",
+        "hours",
+        "pingbeside",
     ],
 };
 
@@ -117,6 +124,10 @@ pub struct ToolSpec {
     pub late_start: Option<Period>,
     /// Seconds beyond time2run after which a run is ended.
     pub grace: u32,
+    /// What its runs may use up in a day, and when they may start; only for runs that must be alone.
+    pub allowance: Allowance,
+    /// The options of a ping to the same target beside each run, words separated by blanks; empty: none.
+    pub pingbeside: String,
 }
 
 impl ToolSpec {
@@ -140,9 +151,10 @@ impl ToolSpec {
 
     /// The fields beside the key, as TOOLSPECS holds them, with their columns.
     #[must_use]
-    pub fn fields(&self) -> [(&'static str, String); 14] {
+    pub fn fields(&self) -> [(&'static str, String); 18] {
         let [opts1, opts2, opts3] = self.opts.clone();
         let optional = |seconds: Option<u32>| seconds.map_or_else(String::new, |s| s.to_string());
+        let Allowance { bytes, time, hours } = &self.allowance;
         [
             ("toolPath", self.path.to_string()),
             ("toolDo", u8::from(self.on).to_string()),
@@ -158,6 +170,15 @@ impl ToolSpec {
             ("jitter", self.jitter.to_string()),
             ("latestart", optional(self.late_start.map(Period::seconds))),
             ("grace", self.grace.to_string()),
+            ("dailybytes", bytes.map_or_else(String::new, |bytes| bytes.to_string())),
+            (
+                "dailyseconds",
+                optional(
+                    time.map(|Length(time)| u32::try_from(time.as_secs()).unwrap_or(u32::MAX)),
+                ),
+            ),
+            ("hours", hours.to_string()),
+            ("pingbeside", self.pingbeside.clone()),
         ]
     }
 }
@@ -211,6 +232,8 @@ pub fn from_row(row: &Row<'_>, mistakes: &mut Vec<Mistake>) -> Option<ToolSpec> 
     let jitter = row.value_or("jitter", Whole(0), mistakes);
     let late_start = row.optional("latestart", mistakes);
     let grace = row.value_or("grace", Whole(DEFAULT_GRACE), mistakes);
+    let allowance = allowance(row, mistakes);
+    let pingbeside = options(row, "pingbeside", mistakes);
     let key = key?;
     let spec = ToolSpec {
         path: path?.map_or_else(|| key.tool.as_str().parse().ok(), Some)?,
@@ -226,9 +249,19 @@ pub fn from_row(row: &Row<'_>, mistakes: &mut Vec<Mistake>) -> Option<ToolSpec> 
         jitter: jitter?.0,
         late_start: late_start?,
         grace: grace?.0,
+        allowance: allowance?,
+        pingbeside,
     };
     agree(&spec, row, mistakes);
     (mistakes.len() == before).then_some(spec)
+}
+
+fn allowance(row: &Row<'_>, mistakes: &mut Vec<Mistake>) -> Option<Allowance> {
+    let bytes = row.optional("dailybytes", mistakes);
+    let time = row.optional::<Period>("dailyseconds", mistakes);
+    let hours = row.optional("hours", mistakes);
+    let time = time?.map(|seconds| Length(seconds.duration()));
+    Some(Allowance { bytes: bytes?, time, hours: hours?.unwrap_or_default() })
 }
 
 fn key(row: &Row<'_>, mistakes: &mut Vec<Mistake>) -> Option<SpecKey> {
@@ -264,6 +297,12 @@ fn agree(spec: &ToolSpec, row: &Row<'_>, mistakes: &mut Vec<Mistake>) {
     }
     if spec.jitter >= interval {
         wrong("jitter", format!("the jitter is less than the interval: 0 to {}", interval - 1));
+    }
+    if spec.testtype == TestType::Background {
+        let exclusive = ["dailybytes", "dailyseconds", "hours", "pingbeside"];
+        for column in exclusive.into_iter().filter(|column| !row.text(column).is_empty()) {
+            wrong(column, format!("{column} is for background-syn runs only"));
+        }
     }
     if spec.grace > 3_600 {
         wrong("grace", format!("a grace of {} s would hold up others; at most 3600", spec.grace));
@@ -349,6 +388,22 @@ mod tests {
     fn values_must_agree_with_each_other() {
         let (_, mistakes) = read("s,d,ping,background,700,600,,1,600,600,");
         assert_eq!(mistakes.len(), 3, "{mistakes:#?}");
+    }
+
+    #[test]
+    fn what_must_be_alone_may_have_limits_and_a_ping_beside_it() {
+        let header = HEADER.replace(",variant", ",dailybytes,dailyseconds,hours,pingbeside");
+        let read = |row: &str| parse(&format!("{header}{row}\n"));
+        let (specs, mistakes) = read("s,d,iperf,background-syn,30,1800,,,,,2G,600,22-6,-i 0.2");
+        assert_eq!(mistakes, []);
+        let spec = &specs[0].spec;
+        let fields = spec.fields();
+        let own: Vec<&str> = fields[14..].iter().map(|(_, text)| text.as_str()).collect();
+        assert_eq!(own, ["2G", "600", "22-6", "-i 0.2"]);
+        let (_, mistakes) = read("s,d,ping,background,15,600,,,,,2G,600,22-6,-i 0.2");
+        assert_eq!(mistakes.len(), 4);
+        let (_, mistakes) = read("s,d,iperf,background-syn,30,1800,,,,,2.5,0,25-6,-i $(x)");
+        assert_eq!(mistakes.len(), 4);
     }
 
     #[test]

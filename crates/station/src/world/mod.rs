@@ -1,5 +1,6 @@
 //! The machine: each part small, and the only place where its system calls are made.
 
+pub mod channel;
 pub mod clock;
 pub mod detached;
 pub mod ending;
@@ -9,6 +10,7 @@ pub mod hold;
 pub mod inbox;
 pub mod keepalive;
 pub mod lock;
+pub mod machine;
 pub mod privilege;
 pub mod probe;
 pub mod process;

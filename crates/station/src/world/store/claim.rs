@@ -27,7 +27,7 @@ const CLAIMABLE: &str = "SELECT scheduleID, attempt, toolspecsID, destNodeID, ta
      FROM SCHEDULE WHERE state = 'pending' AND srcNodeID = ? AND toolName = ? AND due_us <= ? \
      AND testtype = 'background' AND latest_us >= ? ORDER BY due_us LIMIT ?";
 
-const CLAIM: &str = "UPDATE SCHEDULE SET state = 'running', attempt = attempt + 1, claimedby = ? \
+pub(super) const CLAIM: &str = "UPDATE SCHEDULE SET state = 'running', attempt = attempt + 1, claimedby = ? \
      WHERE scheduleID = ? AND state = 'pending' AND attempt = ?";
 
 /// Whether [`claim`] would find something: a look that keeps no other program waiting.
@@ -81,7 +81,7 @@ fn order(row: &Row<'_>, tool: &str) -> Result<Claimed, Error> {
     Ok(checked_order(row, run, tool).map_err(|fault| (run, fault)))
 }
 
-fn checked_order(row: &Row<'_>, run: RunId, tool: &str) -> Result<Order, String> {
+pub(super) fn checked_order(row: &Row<'_>, run: RunId, tool: &str) -> Result<Order, String> {
     let argv = command::from_column(&row.text(5), &row.text(4))?;
     let number = |column| row.int(column).map_err(|error| format!("its row of SCHEDULE: {error}"));
     Ok(Order {

@@ -66,7 +66,7 @@ fn leave_running(
 }
 
 /// Moves a run on, if it still is where it is to leave from.
-fn leave(
+pub(super) fn leave(
     session: &mut dyn Session,
     run: RunId,
     from: State,
@@ -91,8 +91,8 @@ fn leave(
 /// What the engine says.
 pub fn put_back(session: &mut dyn Session, run: RunId) -> Result<bool, Error> {
     let changed = session.execute(
-        "UPDATE SCHEDULE SET state = 'pending', claimedby = NULL WHERE scheduleID = ? AND state = 'running' \
-         AND attempt = ?",
+        "UPDATE SCHEDULE SET state = 'pending', claimedby = NULL, start_us = NULL \
+         WHERE scheduleID = ? AND state = 'running' AND attempt = ?",
         &[run.schedule_id.into(), run.attempt.into()],
     )?;
     Ok(changed == 1)

@@ -183,6 +183,7 @@ const ALONE: &[&str] = &[
         unclean TEXT,
         UNIQUE (scheduleID, attempt))",
     "CREATE INDEX tries_station ON TRIES (srcNodeID, start_us)",
+    "CREATE INDEX tries_target ON TRIES (srcNodeID, destNodeID, start_us)",
     "CREATE INDEX tries_spec ON TRIES (toolspecsID, start_us)",
     // Which station measures to a target, alone among those that share this database; it expires.
     "CREATE TABLE LEASES (

@@ -28,9 +28,9 @@ pub struct StoredSpec {
     pub retired: bool,
 }
 
-/// The columns of TOOLSPECS that make a specification, in the order of the queries; those that only the
-/// analysis asks for are the last two.
-pub(super) const SPEC_COLUMNS: [&str; 18] = [
+/// The columns of TOOLSPECS that make a specification, in the order of the queries; those that scheduling
+/// does not ask for are the last six.
+pub(super) const SPEC_COLUMNS: [&str; 22] = [
     "srcNodeID",
     "destNodeID",
     "toolName",
@@ -49,11 +49,16 @@ pub(super) const SPEC_COLUMNS: [&str; 18] = [
     "grace",
     "daystoanalyze",
     "datatoanalyze",
+    "dailybytes",
+    "dailyseconds",
+    "hours",
+    "pingbeside",
 ];
 
 const SPECS: &str = "SELECT t.toolspecsID, t.lastrunepoch, t.retiredepoch, t.srcNodeID, t.destNodeID, t.toolName, \
      t.testtype, t.variant, t.toolPath, t.toolDo, t.toolOpts1, t.toolOpts2, t.toolopts3, t.time2run, t.runinterval, \
-     t.phase, t.jitter, t.latestart, t.grace, t.daystoanalyze, t.datatoanalyze FROM TOOLSPECS t \
+     t.phase, t.jitter, t.latestart, t.grace, t.daystoanalyze, t.datatoanalyze, \
+     t.dailybytes, t.dailyseconds, t.hours, t.pingbeside FROM TOOLSPECS t \
      ORDER BY t.srcNodeID, t.destNodeID, t.toolName, t.variant";
 
 /// All specifications, those that were taken out of the file included.
