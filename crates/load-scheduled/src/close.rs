@@ -4,7 +4,8 @@
 use std::{fs, time::Duration};
 
 use station::{
-    words::{config::Config, run, suite},
+    text::Timestamp,
+    words::{config::Config, run, suite, toolspec::TestType},
     world::{
         lock,
         store::{self, Error, Session},
@@ -18,6 +19,11 @@ const RESULT_GONE: Duration = Duration::from_secs(86_400);
 /// The foreground program whose abandoned runs are closed here.
 const BY_HAND: &str = "iepm";
 
+/// The daemon of the runs that must be alone: it knows best why one had to wait too long, and has so long
+/// to say so.
+const ALONE: &str = "bw-synchd";
+const OWN_REASON: Duration = Duration::from_secs(6);
+
 /// Closes rows that are open and should not be; says how many slots were missed.
 pub(crate) fn close(
     session: &mut dyn Session,
@@ -30,8 +36,12 @@ pub(crate) fn close(
     store::cancel_too_far_ahead(session, station, at.horizon() + plan::TOLERANCE)?;
     close_abandoned(session, config, at)?;
     close_without_result(session, config, at)?;
-    let reason = |tool: &str, testtype: &str| {
-        at.away.clone().unwrap_or_else(|| nobody(config, tool, testtype))
+    let reason = |tool: &str, testtype: &str, latest: Timestamp| {
+        let waits = testtype == TestType::BackgroundSyn.as_str() && at.now < latest + OWN_REASON;
+        if waits && lock::is_held(&config.paths.keepalives, ALONE).unwrap_or(false) {
+            return None;
+        }
+        Some(at.away.clone().unwrap_or_else(|| nobody(config, tool, testtype)))
     };
     store::expire(session, station, at.now, &reason)
 }

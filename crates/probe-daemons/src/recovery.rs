@@ -7,8 +7,8 @@ use station::{
     text::Timestamp,
     words::{config::Config, run},
     world::{
+        orphans::{self, Appearance},
         probe,
-        process::{self, Appearance},
         spool::Spool,
         store::{self, Claimed, Error, Session, Store},
     },
@@ -34,7 +34,13 @@ pub fn recover(kind: Kind, config: &Config, spool: &Spool, now: Timestamp) -> Re
     let left = store
         .read(|session| store::running_of(session, &kind.claimant(config)))
         .map_err(failure)?;
-    end_processes(kind, config, &left);
+    let orders = left.iter().filter_map(|(_, order)| order.as_ref().ok());
+    let runs: Vec<Appearance> = orders.filter_map(|order| Appearance::of(order, config)).collect();
+    if let Err(error) =
+        orphans::end(kind.program, &probe::tag(&config.paths.home, kind.program), &runs)
+    {
+        log::error!("{error}");
+    }
     if let Err(error) = spool.clear_tmp(kind.tool) {
         log::warn!("cannot clear {}: {error}", spool.tmp().display());
     }
@@ -52,29 +58,6 @@ pub fn recover(kind: Kind, config: &Config, spool: &Spool, now: Timestamp) -> Re
 }
 
 type Left = (run::RunId, Claimed);
-
-fn end_processes(kind: Kind, config: &Config, left: &[Left]) {
-    let runs: Vec<Appearance> =
-        left.iter().filter_map(|(_, order)| appearance(config, order.as_ref().ok()?)).collect();
-    for orphan in process::orphans(&probe::tag(&config.paths.home, kind.program), &runs) {
-        match orphan.kill() {
-            Ok(()) => {
-                log::warn!(
-                    "ended process {} that was left running: {}",
-                    orphan.pid,
-                    orphan.command
-                );
-            }
-            Err(error) => log::error!("cannot end process {}: {error}", orphan.pid),
-        }
-    }
-}
-
-fn appearance(config: &Config, order: &probe::Order) -> Option<Appearance> {
-    let (program, arguments) = order.argv.split_first()?;
-    let program = process::find(program, &config.paths.bin)?;
-    Some(Appearance { program, arguments: arguments.to_vec(), since: order.due })
-}
 
 fn close(
     session: &mut dyn Session,

@@ -42,6 +42,8 @@ pub const SHAPE: Shape = Shape {
 pub const DEFAULT_GRACE: u32 = 10;
 /// A background run may start late by a tenth of its interval, but by no less and no more than these seconds.
 const LATE_START: (u32, u32) = (5, 60);
+/// So many seconds before its next slot a run that must be alone no longer starts.
+const BEFORE_NEXT: u32 = 10;
 
 /// Whether runs may overlap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -137,14 +139,18 @@ impl ToolSpec {
         Duration::from_secs(u64::from(self.time2run.seconds()) + u64::from(self.grace))
     }
 
-    /// By how much a run may start late: a run that must be alone may wait for its turn a whole
-    /// interval, any other a tenth of it, between 5 and 60 seconds.
+    /// By how much a run may start late: a run that must be alone may wait for its turn nearly until the
+    /// next one is due, any other a tenth of its interval, between 5 and 60 seconds.
     #[must_use]
     pub fn window(&self) -> Duration {
         let (least, most) = LATE_START;
+        let interval = self.runinterval.seconds();
         let usual = match self.testtype {
-            TestType::BackgroundSyn => self.runinterval.seconds(),
-            TestType::Background => (self.runinterval.seconds() / 10).clamp(least, most),
+            // Its row is closed before the next slot: two open runs of a specification there are not.
+            TestType::BackgroundSyn => {
+                interval - (interval / 10).clamp(1, BEFORE_NEXT).min(interval)
+            }
+            TestType::Background => (interval / 10).clamp(least, most),
         };
         Duration::from_secs(u64::from(self.late_start.map_or(usual, Period::seconds)))
     }
@@ -372,9 +378,11 @@ mod tests {
     }
 
     #[test]
-    fn what_must_be_alone_may_wait_a_whole_interval() {
+    fn what_must_be_alone_may_wait_nearly_until_its_next_slot() {
         let (specs, _) = read("s,d,iperf,background-syn,30,1800,,,,,");
-        assert_eq!(specs[0].spec.window(), Duration::from_secs(1_800));
+        assert_eq!(specs[0].spec.window(), Duration::from_secs(1_790));
+        let (specs, _) = read("s,d,iperf,background-syn,1,1,,,,,");
+        assert_eq!(specs[0].spec.window(), Duration::ZERO);
     }
 
     #[test]

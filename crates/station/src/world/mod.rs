@@ -11,6 +11,7 @@ pub mod inbox;
 pub mod keepalive;
 pub mod lock;
 pub mod machine;
+pub mod orphans;
 pub mod privilege;
 pub mod probe;
 pub mod process;

@@ -51,6 +51,7 @@ pub struct Running {
     started: Timestamp,
     stage: Stage,
     next_stage: Monotonic,
+    asked: bool,
     too_much: bool,
     stdout: File,
     stderr: File,
@@ -123,6 +124,7 @@ impl Order {
             process,
             started: moment.wall,
             stage: Stage::Free,
+            asked: false,
             too_much: false,
             stdout,
             stderr,
@@ -189,6 +191,14 @@ impl Running {
     #[must_use]
     pub fn is_stuck(&self) -> bool {
         self.stage == Stage::Stuck
+    }
+
+    /// Has the run ended from `now` on: one that has no end of its own, and did what it was there for.
+    pub fn ask_to_end(&mut self, now: Monotonic) {
+        if self.stage == Stage::Free {
+            self.asked = true;
+            self.next_stage = now;
+        }
     }
 
     /// Goes one stage further in ending the run, if it is time.
@@ -261,6 +271,9 @@ impl Running {
         match (self.too_much, self.stage, status) {
             (true, ..) => Ended::TooMuchOutput,
             (_, Stage::Free, Status::Exited(status)) => Ended::Exited { status },
+            (_, Stage::Interrupted, Status::Exited(status)) if self.asked => {
+                Ended::Exited { status }
+            }
             (_, _, Status::Signalled(signal)) if signal == Signal::XFSZ.as_raw() => {
                 Ended::TooMuchOutput
             }

@@ -22,8 +22,6 @@ use rustix::process::{
     kill_process_group, pidfd_open, pidfd_send_signal, prlimit, setrlimit, waitid,
 };
 
-use crate::{text::Timestamp, words::suite};
-
 pub use rustix::process::Signal;
 
 /// The environment variable that every process of the suite's daemons carries, and their children with
@@ -191,103 +189,6 @@ pub fn raise_descriptor_limit() {
     }
 }
 
-/// A process that a dead daemon left behind.
-#[derive(Debug)]
-pub struct Orphan {
-    /// Its process id.
-    pub pid: i32,
-    /// Its command line.
-    pub command: String,
-    pidfd: OwnedFd,
-}
-
-impl Orphan {
-    /// Kills it; the handle makes sure that it is the one that was found.
-    ///
-    /// # Errors
-    /// As `pidfd_send_signal(2)`; a process that has ended is none.
-    pub fn kill(&self) -> io::Result<()> {
-        match pidfd_send_signal(&self.pidfd, Signal::KILL) {
-            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
-}
-
-/// What a run's process looks like from outside, when the kernel lets nobody see its environment.
-#[derive(Debug, Clone)]
-pub struct Appearance {
-    /// The whole path of its program.
-    pub program: PathBuf,
-    /// Its arguments.
-    pub arguments: Vec<String>,
-    /// It was not started before.
-    pub since: Timestamp,
-}
-
-/// Processes of our user whose [`TAG`] begins with `tag`; and those that the kernel lets nobody look
-/// into (a `ping` with file capabilities), if they look like one of `runs`, lead a process group as all
-/// runs do, and have lost the daemon that started them.
-#[must_use]
-pub fn orphans(tag: &str, runs: &[Appearance]) -> Vec<Orphan> {
-    let all = sysinfo::ProcessRefreshKind::nothing()
-        .with_cmd(sysinfo::UpdateKind::Always)
-        .with_environ(sysinfo::UpdateKind::Always)
-        .with_user(sysinfo::UpdateKind::Always);
-    let Ok(mut system) = sysinfo::System::new().inspect_err(|error| {
-        log::error!("cannot look for processes that were left behind: {error}");
-    }) else {
-        return Vec::new();
-    };
-    system.refresh_processes_specifics(sysinfo::ProcessesToUpdate::All, true, all);
-    let own = sysinfo::Pid::from_u32(std::process::id());
-    let user = system.process(own).and_then(|process| process.user_id()).cloned();
-    let ours = system.processes().values().filter(|process| process.pid() != own);
-    // A thread is listed beside its process; signals go to processes.
-    let ours = ours
-        .filter(|process| process.thread_kind().is_none() && process.user_id() == user.as_ref());
-    let left = |process: &&sysinfo::Process| {
-        let hidden = process.environ().is_empty() && !has_keeper(&system, process);
-        has_tag(process, tag) || (hidden && runs.iter().any(|run| run.is_of(process)))
-    };
-    ours.filter(left).filter_map(orphan).collect()
-}
-
-/// Whether a program of the suite still looks after the process.
-fn has_keeper(system: &sysinfo::System, process: &sysinfo::Process) -> bool {
-    let parent = process.parent().and_then(|parent| system.process(parent));
-    parent
-        .is_some_and(|parent| suite::PROGRAMS.iter().any(|name| parent.name() == OsStr::new(name)))
-}
-
-impl Appearance {
-    fn is_of(&self, process: &sysinfo::Process) -> bool {
-        let Some((program, arguments)) = process.cmd().split_first() else { return false };
-        let begun = i64::try_from(process.start_time()).unwrap_or(0);
-        self.program.as_os_str() == program
-            && self.arguments.iter().map(OsStr::new).eq(arguments.iter())
-            && begun + 2 >= self.since.seconds()
-            && leads_its_group(process)
-    }
-}
-
-fn leads_its_group(process: &sysinfo::Process) -> bool {
-    let pid = i32::try_from(process.pid().as_u32()).ok().and_then(Pid::from_raw);
-    pid.is_some_and(|pid| rustix::process::getpgid(Some(pid)) == Ok(pid))
-}
-
-fn orphan(process: &sysinfo::Process) -> Option<Orphan> {
-    let pid = i32::try_from(process.pid().as_u32()).ok()?;
-    let pidfd = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
-    let command = process.cmd().join(OsStr::new(" ")).to_string_lossy().into_owned();
-    Some(Orphan { pid, command, pidfd })
-}
-
-fn has_tag(process: &sysinfo::Process, tag: &str) -> bool {
-    let wanted = format!("{TAG}={tag}");
-    process.environ().iter().any(|entry| entry.as_encoded_bytes().starts_with(wanted.as_bytes()))
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Seek};
@@ -367,24 +268,5 @@ mod tests {
             Launch { argv: &argv, bin: Path::new("/"), tag: "", stdout: file(), stderr: file() };
         let error = start(launch).expect_err("nothing to start");
         assert_eq!(error.to_string(), "no-such-tool is not installed");
-    }
-
-    #[test]
-    fn what_a_dead_daemon_left_is_found_by_its_tag() {
-        let argv = ["sleep", "600"].map(str::to_owned);
-        let file = || tempfile::tempfile().expect("a file");
-        let tag = format!("/test/{}:pingd:", std::process::id());
-        let launch = Launch {
-            argv: &argv,
-            bin: Path::new("/"),
-            tag: &format!("{tag}5"),
-            stdout: file(),
-            stderr: file(),
-        };
-        let process = start(launch).expect("sleep starts");
-        let found = orphans(&tag, &[]);
-        assert_eq!(found.iter().map(|orphan| orphan.pid).collect::<Vec<_>>(), [process.pid()]);
-        found[0].kill().expect("ours to kill");
-        assert_eq!(ended(&process), Status::Signalled(9));
     }
 }

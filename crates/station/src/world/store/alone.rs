@@ -37,6 +37,8 @@ pub struct Waiting {
     pub latest: Timestamp,
     /// It is not tried before.
     pub not_before: Timestamp,
+    /// What came of the try before; empty before the first.
+    pub reason: String,
     /// What is to be run, or what is wrong with the row.
     pub plan: Result<Plan, String>,
 }
@@ -46,6 +48,8 @@ pub struct Waiting {
 pub struct Plan {
     /// The run; its attempt is the one that a claim makes it.
     pub order: Order,
+    /// The host name or address that is measured to.
+    pub target: String,
     /// The command of the ping beside it, word by word; empty: none.
     pub beside: Vec<String>,
     /// What its specification may use up in a day, and when.
@@ -53,7 +57,7 @@ pub struct Plan {
 }
 
 const COLUMNS: &str = "s.scheduleID, s.attempt, s.toolspecsID, s.destNodeID, s.target, s.command, s.due_us, s.latest_us, \
-     s.limit_s, s.toolName, s.notbefore_us, t.dailybytes, t.dailyseconds, t.hours, t.pingbeside, n.ipVersion";
+     s.limit_s, s.toolName, s.notbefore_us, t.dailybytes, t.dailyseconds, t.hours, t.pingbeside, n.ipVersion, s.reason";
 
 /// The runs of a station that must be alone, are pending, and are due until `until`; those that are due
 /// first, at most `most`.
@@ -83,6 +87,7 @@ fn waiting(row: &Row<'_>) -> Result<Waiting, Error> {
         due: row.timestamp(6)?,
         latest: row.timestamp(7)?,
         not_before: row.optional_int(10)?.map_or(Timestamp(i64::MIN), Timestamp),
+        reason: row.text(16),
         plan: plan(row, run),
     })
 }
@@ -92,7 +97,7 @@ fn plan(row: &Row<'_>, run: RunId) -> Result<Plan, String> {
     let next = RunId { attempt: run.attempt + 1, ..run };
     let order = checked_order(row, next, &row.text(9))?;
     let beside = command::beside(&row.text(14), family(&row.text(15)), &row.text(4))?;
-    Ok(Plan { order, beside, allowance: allowance(row)? })
+    Ok(Plan { order, target: row.text(4), beside, allowance: allowance(row)? })
 }
 
 fn family(column: &str) -> Family {
@@ -120,8 +125,7 @@ pub struct Holder<'a> {
     pub program: &'a str,
 }
 
-/// Claims a run and the lease of its target until `until`; says whether both are ours. The work is to be
-/// given up as a whole if they are not.
+/// Claims a run and the lease of its target until `until`; says whether both are ours.
 ///
 /// # Errors
 /// What the engine says.
@@ -136,7 +140,11 @@ pub fn claim_alone(
         return Ok(false);
     }
     let values = [who.program.into(), schedule_id.into(), attempt.into()];
-    Ok(session.execute(CLAIM, &values)? == 1)
+    let claimed = session.execute(CLAIM, &values)? == 1;
+    if !claimed {
+        release(session, who.station, &waiting.dest, waiting.run)?;
+    }
+    Ok(claimed)
 }
 
 /// Takes the lease of a target until `until`, or makes our own last so long; says whether it is ours.
@@ -335,12 +343,17 @@ pub fn try_again(
     Ok(session.execute(sql, &values)? == 1)
 }
 
-/// Notes that the window of a run passed while it waited.
+/// Ends a run that waits: its window has passed, or it cannot be carried out.
 ///
 /// # Errors
 /// What the engine says.
-pub fn miss_waiting(session: &mut dyn Session, run: RunId, reason: &str) -> Result<bool, Error> {
-    leave(session, run, State::Pending, State::Missed, reason)
+pub fn end_waiting(
+    session: &mut dyn Session,
+    run: RunId,
+    state: State,
+    reason: &str,
+) -> Result<bool, Error> {
+    leave(session, run, State::Pending, state, reason)
 }
 
 /// The tries of a station that went on at some time between `from` and `to`: which run, and to where.

@@ -98,7 +98,8 @@ pub fn put_back(session: &mut dyn Session, run: RunId) -> Result<bool, Error> {
     Ok(changed == 1)
 }
 
-/// Marks as missed what is pending and may no longer start; `reason` is given the tool and the testtype.
+/// Marks as missed what is pending and may no longer start; `reason` is given the tool, the testtype and
+/// the end of the window, and may leave a run alone.
 ///
 /// # Errors
 /// What the engine says.
@@ -106,16 +107,16 @@ pub fn expire(
     session: &mut dyn Session,
     station: &str,
     now: Timestamp,
-    reason: &dyn Fn(&str, &str) -> String,
+    reason: &dyn Fn(&str, &str, Timestamp) -> Option<String>,
 ) -> Result<u64, Error> {
-    let sql = "SELECT scheduleID, attempt, toolName, testtype FROM SCHEDULE \
+    let sql = "SELECT scheduleID, attempt, toolName, testtype, latest_us FROM SCHEDULE \
          WHERE state = 'pending' AND srcNodeID = ? AND latest_us < ?";
     let late = super::all(session, sql, &[station.into(), now.into()], |row| {
-        Ok((run_id(row)?, row.text(2), row.text(3)))
+        Ok((run_id(row)?, row.text(2), row.text(3), row.timestamp(4)?))
     })?;
     let mut changed = 0;
-    for (run, tool, testtype) in late {
-        let why = reason(&tool, &testtype);
+    for (run, tool, testtype, latest) in late {
+        let Some(why) = reason(&tool, &testtype, latest) else { continue };
         changed += u64::from(leave(session, run, State::Pending, State::Missed, &why)?);
     }
     Ok(changed)

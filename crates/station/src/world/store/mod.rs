@@ -28,8 +28,8 @@ pub use agenda::{
     DueSpec, Place, clear_agenda, due_specs, leave_off_agenda, new_specs, put_on_agenda,
 };
 pub use alone::{
-    Holder, StillRunning, Try, Waiting, begin_try, claim_alone, clear_leases, end_try,
-    expected_use, held_elsewhere, last_served, miss_waiting, release, running_alone, take_lease,
+    Holder, Plan, StillRunning, Try, Waiting, begin_try, claim_alone, clear_leases, end_try,
+    end_waiting, expected_use, held_elsewhere, last_served, release, running_alone, take_lease,
     tries_between, try_again, used_since, waiting_alone,
 };
 pub use claim::{Claimant, Claimed, any_claimable, claim, running_of};

@@ -1,0 +1,369 @@
+//! What the daemon's [ledger](station::ledger) does: it writes down what became of runs, and claims the
+//! one that goes next while another has the channel, so that the channel never waits for the database.
+
+use std::{
+    fs::File,
+    io::{self, Read, Seek},
+    time::Duration,
+};
+
+use station::{
+    ledger,
+    text::Timestamp,
+    words::{
+        config::Config,
+        run::{Machine, RunId, State},
+    },
+    world::{
+        clock::{Clock, SystemClock},
+        machine,
+        probe::{Ending, Order},
+        spool::Spool,
+        store::{self, Error, Holder, Plan, Session, Store, Try, Waiting},
+    },
+};
+
+use crate::{
+    CLAIM_AHEAD, PROGRAM,
+    choose::Choice,
+    judge::{self, Verdict},
+    known::Known,
+    turn::{ENDING, LEAD},
+};
+
+/// How long one transaction may wait for others.
+const PATIENCE: Duration = Duration::from_secs(6);
+/// A lease lasts so much longer than what it is for: clocks of stations differ.
+const MARGIN: Duration = Duration::from_secs(30);
+
+/// What the loop hands over.
+#[derive(Debug)]
+pub enum Request {
+    /// The process of the run has been started.
+    Started(Box<Order>, Timestamp, Machine),
+    /// It has ended.
+    Ended(Box<Ending>),
+    /// The run could not be started.
+    Failed(Box<Order>, String),
+    /// Its window passed while it waited for the channel, or it was not to start on a busy machine.
+    Missed(Box<Order>, String),
+    /// It was not started, or was ended with the daemon, then: somebody else may take it.
+    PutBack(Box<Order>, Option<Timestamp>),
+}
+
+/// What the loop is told.
+#[derive(Debug)]
+pub enum Answer {
+    /// This run is claimed, and goes next.
+    Next(Box<Next>),
+    /// Nothing is due now or soon.
+    Nothing,
+}
+
+/// The run that goes next.
+#[derive(Debug)]
+pub struct Next {
+    /// How it is carried out.
+    pub plan: Plan,
+    /// The interface that its target is reached by, where its traffic is looked at.
+    pub interface: Option<String>,
+    /// Until when no other station measures to its target.
+    pub lease_until: Timestamp,
+}
+
+/// A row that moves on.
+#[derive(Debug)]
+enum Mark {
+    Started(Box<Order>, Timestamp, Machine),
+    Finished(Box<Order>, (Timestamp, Timestamp), Option<String>, Try),
+    Again(Box<Order>, Timestamp, Try),
+    Failed(Box<Order>, String),
+    Missed(Box<Order>, String),
+    PutBack(Box<Order>, Option<Timestamp>),
+}
+
+/// The thread's own state.
+pub struct Clerk {
+    config: Config,
+    store: Store,
+    spool: Spool,
+    /// Runs whose results are not yet files, and what came of them, side by side.
+    endings: Vec<Ending>,
+    tries: Vec<Try>,
+    /// Rows that are not yet marked.
+    marks: Vec<Mark>,
+    /// Whether the loop has a run that goes next.
+    has_next: bool,
+    /// When what has the channel is over at the latest.
+    busy_until: Timestamp,
+    /// Whether the loop knows that nothing is due.
+    told_nothing: bool,
+    draining: bool,
+}
+
+impl Clerk {
+    /// A clerk with nothing to do yet.
+    #[must_use]
+    pub fn new(config: &Config, spool: &Spool) -> Self {
+        Self {
+            store: Store::of(&config.database, PATIENCE),
+            config: config.clone(),
+            spool: spool.clone(),
+            endings: Vec::new(),
+            tries: Vec::new(),
+            marks: Vec::new(),
+            has_next: false,
+            busy_until: Timestamp(0),
+            told_nothing: false,
+            draining: false,
+        }
+    }
+
+    fn end(&mut self, mut ending: Ending) {
+        let Verdict { outcome, bytes, again } = judged(&mut ending, self.config.most_output);
+        let unclean = ending.alone.as_ref().and_then(|company| company.unclean.clone());
+        let tried = Try { end: ending.ended_at, bytes, outcome, unclean };
+        let order = &ending.order;
+        let next = judge::next_try(ending.ended_at, order.run.attempt, order.latest);
+        if let Some(at) = next.filter(|_| again) {
+            self.marks.push(Mark::Again(Box::new(ending.order), at, tried));
+        } else {
+            self.endings.push(ending);
+            self.tries.push(tried);
+        }
+    }
+
+    fn publish(&mut self) -> Result<(), String> {
+        if self.endings.is_empty() {
+            return Ok(());
+        }
+        let data = self.spool.data().display().to_string();
+        self.spool.publish(&mut self.endings, self.config.most_output).map_err(|error| {
+            format!("writing results to {data}: {error}; they are kept meanwhile")
+        })?;
+        for (ending, tried) in self.endings.drain(..).zip(self.tries.drain(..)) {
+            let times = (ending.started, ending.ended_at);
+            let remark = ending.ended.remark();
+            self.marks.push(Mark::Finished(Box::new(ending.order), times, remark, tried));
+        }
+        Ok(())
+    }
+
+    /// Writes marks, ends what waited too long, and claims the run that goes next if the loop has none.
+    fn mark_and_claim(&mut self) -> Result<Option<Answer>, Error> {
+        let now = SystemClock.now();
+        let known = {
+            let config = &self.config;
+            self.store.read(|session| Known::look(session, config, now, now + CLAIM_AHEAD))?
+        };
+        let choice = known.choose(now, &self.config.groups);
+        let wanted = choice.next.filter(|_| !self.has_next && !self.draining);
+        let next = wanted.map(|place| &known.waiting[place]);
+        let until = next.map_or(now, |next| self.lease_until(now, next));
+        let idle = self.marks.is_empty()
+            && next.is_none()
+            && choice.missed.is_empty()
+            && choice.faulty.is_empty();
+        if idle {
+            return Ok(self.nothing());
+        }
+        let (marks, station) = (&self.marks, self.config.node.as_str());
+        let claimed = self.store.transaction(|session| {
+            marks.iter().try_for_each(|mark| mark.write(session, station))?;
+            end_waiting(session, station, &known.waiting, &choice)?;
+            let who = Holder { station, program: PROGRAM };
+            let claim = |next| store::claim_alone(session, who, next, (now, until));
+            next.map_or(Ok(false), claim)
+        })?;
+        self.marks.clear();
+        let plan = next.filter(|_| claimed).and_then(|next| next.plan.clone().ok());
+        Ok(match plan {
+            Some(plan) => Some(self.hand_out(plan, until)),
+            None => self.nothing(),
+        })
+    }
+
+    /// Until when the lease of a run's target must last.
+    fn lease_until(&self, now: Timestamp, next: &Waiting) -> Timestamp {
+        let limit = next.plan.as_ref().map_or(Duration::ZERO, |plan| plan.order.limit);
+        let wait = CLAIM_AHEAD + self.config.exclusive.busy_wait + LEAD;
+        now.max(self.busy_until) + wait + limit + ENDING + MARGIN
+    }
+
+    fn hand_out(&mut self, plan: Plan, lease_until: Timestamp) -> Answer {
+        self.has_next = true;
+        // A name is looked up here, for that may take long.
+        let looked_at = self.config.exclusive.max_traffic.is_some();
+        let interface = looked_at.then(|| machine::interface_to(&plan.target)).flatten();
+        Answer::Next(Box::new(Next { plan, interface, lease_until }))
+    }
+
+    /// Tells the loop once that nothing is due.
+    fn nothing(&mut self) -> Option<Answer> {
+        let tell = !self.has_next && !self.told_nothing;
+        self.told_nothing |= tell;
+        tell.then_some(Answer::Nothing)
+    }
+}
+
+impl ledger::Clerk for Clerk {
+    type Request = Request;
+    type Answer = Answer;
+
+    fn take(&mut self, request: Request) {
+        self.told_nothing = false;
+        // Whatever becomes of the run that goes next, it goes next no more; only its end comes later.
+        self.has_next &= matches!(request, Request::Ended(_));
+        match request {
+            Request::Started(order, at, machine) => {
+                self.busy_until = at + LEAD + order.limit + ENDING;
+                self.marks.push(Mark::Started(order, at, machine));
+            }
+            Request::Ended(ending) => {
+                self.busy_until = ending.ended_at;
+                self.end(*ending);
+            }
+            Request::Failed(order, reason) => self.marks.push(Mark::Failed(order, reason)),
+            Request::Missed(order, reason) => self.marks.push(Mark::Missed(order, reason)),
+            Request::PutBack(order, ended) => self.marks.push(Mark::PutBack(order, ended)),
+        }
+    }
+
+    fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    fn round(&mut self) -> (Option<Answer>, Result<(), String>) {
+        let published = self.publish();
+        match self.mark_and_claim() {
+            Ok(answer) => (answer, published),
+            Err(error) => (None, published.and(Err(error.to_string()))),
+        }
+    }
+
+    fn tell_unwritten(&self) {
+        let (results, rows) = (self.endings.len(), self.marks.len());
+        if results + rows > 0 {
+            log::error!(
+                "{results} results and {rows} marks could not be written; the next start closes their rows"
+            );
+        }
+    }
+}
+
+/// What came of a run, by what it printed.
+fn judged(ending: &mut Ending, most: u64) -> Verdict {
+    let printed = content(&mut ending.stdout, most)
+        .and_then(|stdout| Ok((stdout, content(&mut ending.stderr, most)?)));
+    match printed {
+        Ok((stdout, stderr)) => judge::judge(&ending.order.tool, &stdout, &stderr, &ending.ended),
+        Err(error) => Verdict {
+            outcome: format!("what it printed cannot be read: {error}"),
+            bytes: None,
+            again: false,
+        },
+    }
+}
+
+fn content(file: &mut File, most: u64) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    file.rewind()?;
+    file.take(most).read_to_end(&mut content)?;
+    Ok(content)
+}
+
+/// Ends what waited too long, and what cannot be carried out.
+fn end_waiting(
+    session: &mut dyn Session,
+    station: &str,
+    waiting: &[Waiting],
+    choice: &Choice,
+) -> Result<(), Error> {
+    for (place, held) in &choice.missed {
+        let waiting = &waiting[*place];
+        let why = why_missed(session, station, waiting, held.as_deref())?;
+        store::end_waiting(session, waiting.run, State::Missed, &why)?;
+    }
+    for (place, fault) in &choice.faulty {
+        store::end_waiting(session, waiting[*place].run, State::Failed, fault)?;
+    }
+    Ok(())
+}
+
+/// Why a run had to wait until its window had passed: what held it back at last, else who had the channel.
+fn why_missed(
+    session: &mut dyn Session,
+    station: &str,
+    waiting: &Waiting,
+    held: Option<&str>,
+) -> Result<String, Error> {
+    /// More than these are not counted.
+    const MOST: usize = 1_000;
+    let before =
+        if waiting.reason.is_empty() { String::new() } else { format!("{}; ", waiting.reason) };
+    if let Some(held) = held {
+        return Ok(format!("{before}{held}"));
+    }
+    let mut others = store::tries_between(session, station, (waiting.due, waiting.latest), MOST)?;
+    others.retain(|(run, _)| run.schedule_id != waiting.run.schedule_id);
+    Ok(format!("{before}{}", who_held(&others)))
+}
+
+fn who_held(others: &[(RunId, String)]) -> String {
+    match others {
+        [] => format!("{PROGRAM} did not run, or the machine slept, until its window had passed"),
+        [(run, node)] => format!("the channel was held by {}, to {node}", run.schedule_id),
+        [(run, node), rest @ ..] => format!(
+            "the channel was held by {}, to {node}, and before by {} more",
+            run.schedule_id,
+            rest.len()
+        ),
+    }
+}
+
+impl Mark {
+    /// A row that is no longer ours to change was closed by somebody else, who said why.
+    fn write(&self, session: &mut dyn Session, station: &str) -> Result<(), Error> {
+        let order = match self {
+            Self::Started(order, at, machine) => {
+                return store::begin_try(session, station, order, *at, machine);
+            }
+            Self::Finished(order, times, remark, tried) => {
+                store::end_try(session, order.run, tried)?;
+                store::finish(session, order, *times, remark.as_deref())?;
+                order
+            }
+            Self::Again(order, at, tried) => {
+                store::end_try(session, order.run, tried)?;
+                let why = format!("try {}: {}", order.run.attempt, tried.outcome);
+                store::try_again(session, order.run, *at, &why)?;
+                order
+            }
+            Self::Failed(order, reason) => {
+                store::fail(session, order.run, reason)?;
+                order
+            }
+            Self::Missed(order, reason) => {
+                store::miss(session, order.run, reason)?;
+                order
+            }
+            Self::PutBack(order, ended) => {
+                put_back(session, order, *ended)?;
+                order
+            }
+        };
+        store::release(session, station, &order.node, order.run)
+    }
+}
+
+fn put_back(
+    session: &mut dyn Session,
+    order: &Order,
+    ended: Option<Timestamp>,
+) -> Result<(), Error> {
+    if let Some(end) = ended {
+        let outcome = format!("ended with {PROGRAM}");
+        store::end_try(session, order.run, &Try { end, outcome, ..Try::default() })?;
+    }
+    store::put_back(session, order.run).map(|_| ())
+}

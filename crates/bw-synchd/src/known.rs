@@ -1,0 +1,107 @@
+//! What the database knows of the runs that wait, at a moment.
+
+use std::collections::BTreeMap;
+
+use station::{
+    text::Timestamp,
+    words::{
+        allowance::{self, Use},
+        config::{Config, Group},
+    },
+    world::store::{self, Error, Session, Waiting},
+};
+
+use crate::choose::{self, Choice, Scene};
+
+/// So many runs that wait are looked at; the rest waits unseen until these are fewer.
+const MOST: usize = 1_000;
+
+/// What the database knows.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    pub(crate) waiting: Vec<Waiting>,
+    served: BTreeMap<String, Timestamp>,
+    leased: BTreeMap<String, (String, Timestamp)>,
+    used: Vec<(i64, String, Use)>,
+    expected: BTreeMap<i64, Use>,
+}
+
+impl Known {
+    /// Looks at what is due until `until`.
+    pub(crate) fn look(
+        session: &mut dyn Session,
+        config: &Config,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Self, Error> {
+        let station = config.node.as_str();
+        let waiting = store::waiting_alone(session, station, until, MOST)?;
+        if waiting.is_empty() {
+            return Ok(Self::default());
+        }
+        let mut known = Self {
+            leased: store::held_elsewhere(session, station, now)?,
+            waiting,
+            ..Self::default()
+        };
+        known.look_at_targets(session, station)?;
+        known.look_at_limits(session, config, now)?;
+        Ok(known)
+    }
+
+    fn look_at_targets(&mut self, session: &mut dyn Session, station: &str) -> Result<(), Error> {
+        // One alone need not be compared with anybody.
+        if self.waiting.len() == 1 {
+            return Ok(());
+        }
+        for waiting in &self.waiting {
+            if self.served.contains_key(&waiting.dest) {
+                continue;
+            }
+            if let Some(at) = store::last_served(session, station, &waiting.dest)? {
+                self.served.insert(waiting.dest.clone(), at);
+            }
+        }
+        Ok(())
+    }
+
+    fn look_at_limits(
+        &mut self,
+        session: &mut dyn Session,
+        config: &Config,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let limited = |waiting: &Waiting| {
+            let plan = waiting.plan.as_ref().ok()?;
+            let in_group = config
+                .groups
+                .iter()
+                .any(|group| group.nodes.iter().any(|node| node.as_str() == waiting.dest));
+            (in_group || !plan.allowance.is_free())
+                .then_some((plan.order.spec_id, plan.order.limit))
+        };
+        let limited: BTreeMap<_, _> = self.waiting.iter().filter_map(limited).collect();
+        if limited.is_empty() {
+            return Ok(());
+        }
+        self.used = store::used_since(session, config.node.as_str(), allowance::day_of(now))?;
+        for (spec, limit) in limited {
+            let last = store::expected_use(session, spec)?;
+            self.expected.insert(spec, last.unwrap_or(Use { bytes: 0, time: limit }));
+        }
+        Ok(())
+    }
+
+    /// Who goes next, and who goes no more.
+    pub(crate) fn choose(&self, now: Timestamp, groups: &[Group]) -> Choice {
+        choose::choose(&Scene {
+            now,
+            waiting: &self.waiting,
+            served: &self.served,
+            leased: &self.leased,
+            used: &self.used,
+            expected: &self.expected,
+            groups,
+        })
+    }
+}

@@ -1,0 +1,221 @@
+//! One run's turn: the channel is its own, a ping may go beside it.
+//!
+//! ```text
+//! the ping alone (LEAD) -> the test, and the ping beside it -> the ping is asked to end -> over
+//! ```
+
+use std::{os::fd::BorrowedFd, time::Duration};
+
+use station::{
+    text::Timestamp,
+    words::{config::Config, run::Machine},
+    world::{
+        channel::Channel,
+        clock::{Clock, Moment, Monotonic, SystemClock},
+        probe::{Company, Ending, Order, Running},
+    },
+};
+
+use crate::{PROGRAM, clerk::Next};
+
+/// So long the ping beside a test goes alone before: what it sees then is the delay without load.
+pub const LEAD: Duration = Duration::from_secs(1);
+/// So long it takes at most to end what will not end: TERM, KILL, and the kernel's time for both processes.
+pub const ENDING: Duration = Duration::from_secs(25);
+
+/// A run that has the channel.
+#[derive(Debug)]
+pub struct Turn {
+    order: Box<Order>,
+    company: Company,
+    test: Test,
+    beside: Option<Running>,
+    since: Timestamp,
+    /// Given back when the turn is dropped.
+    _channel: Channel,
+}
+
+#[derive(Debug)]
+enum Test {
+    Waits(Monotonic),
+    Runs(Running),
+    Over(Ending),
+    Failed(String),
+}
+
+/// What has come of a turn.
+#[derive(Debug)]
+pub enum End {
+    /// The run's process has ended.
+    Ended(Box<Ending>),
+    /// It could not be started.
+    Failed(Box<Order>, String),
+}
+
+impl Turn {
+    /// Begins a turn: starts the run, or the ping beside it.
+    #[must_use]
+    pub fn begin(
+        next: Next,
+        channel: Channel,
+        (machine, unclean): (Machine, Option<String>),
+        config: &Config,
+        moment: &Moment,
+    ) -> Self {
+        let mut company = Company { machine, unclean, beside: None };
+        let beside = beside(&next, config, moment, &mut company.unclean);
+        let lead = if beside.is_some() { LEAD } else { Duration::ZERO };
+        let mut turn = Self {
+            order: Box::new(next.plan.order),
+            company,
+            test: Test::Waits(moment.monotonic + lead),
+            beside,
+            since: moment.wall,
+            _channel: channel,
+        };
+        turn.start(config, moment);
+        turn
+    }
+
+    /// The run.
+    #[must_use]
+    pub fn order(&self) -> &Order {
+        &self.order
+    }
+
+    /// How the machine was before it.
+    #[must_use]
+    pub fn machine(&self) -> &Machine {
+        &self.company.machine
+    }
+
+    /// When it got the channel.
+    #[must_use]
+    pub fn since(&self) -> Timestamp {
+        self.since
+    }
+
+    /// Readable when one of its processes has ended.
+    pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.running().map(Running::fd)
+    }
+
+    /// When there is something to do.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Monotonic> {
+        let start = if let Test::Waits(until) = self.test { Some(until) } else { None };
+        self.running().map(Running::deadline).chain(start).min()
+    }
+
+    fn running(&self) -> impl Iterator<Item = &Running> {
+        let test = if let Test::Runs(running) = &self.test { Some(running) } else { None };
+        test.into_iter().chain(&self.beside)
+    }
+
+    /// Whether a process is one of its own.
+    #[must_use]
+    pub fn is_own(&self, pid: i32) -> bool {
+        self.running().any(|running| running.pid() == pid)
+    }
+
+    /// Starts the test when its time has come.
+    fn start(&mut self, config: &Config, moment: &Moment) {
+        if !matches!(self.test, Test::Waits(until) if moment.monotonic >= until) {
+            return;
+        }
+        self.test = match self.order.start(PROGRAM, config, moment) {
+            Ok(running) => Test::Runs(running),
+            Err(reason) => Test::Failed(reason),
+        };
+    }
+
+    /// Starts, ends and takes in what is to be; says whether the turn is over.
+    pub fn advance(&mut self, config: &Config, moment: &Moment) -> bool {
+        self.start(config, moment);
+        let over = |running: &Running| running.is_stuck() || has_ended(running);
+        self.test = match std::mem::replace(&mut self.test, Test::Failed(String::new())) {
+            Test::Runs(running) => match pushed(running, config, moment, over) {
+                Ok(ending) => Test::Over(ending),
+                Err(running) => Test::Runs(*running),
+            },
+            other => other,
+        };
+        let is_over = matches!(self.test, Test::Over(_) | Test::Failed(_));
+        if let Some(mut beside) = self.beside.take() {
+            if is_over {
+                beside.ask_to_end(moment.monotonic);
+            }
+            match pushed(beside, config, moment, over) {
+                Ok(ending) => self.company.beside = Some(ending),
+                Err(beside) => self.beside = Some(*beside),
+            }
+        }
+        is_over && self.beside.is_none()
+    }
+
+    /// Ends it whatever its processes do.
+    pub fn kill(&self) {
+        self.running().for_each(Running::kill);
+    }
+
+    /// What came of it; the channel is free when this returns. To be called when it is over.
+    #[must_use]
+    pub fn end(self) -> End {
+        match self.test {
+            Test::Over(ending) => {
+                End::Ended(Box::new(Ending { alone: Some(Box::new(self.company)), ..ending }))
+            }
+            Test::Failed(reason) => End::Failed(self.order, reason),
+            Test::Waits(_) | Test::Runs(_) => {
+                End::Failed(self.order, "its turn ended before it did".to_owned())
+            }
+        }
+    }
+}
+
+/// The ping beside a run, started; if it cannot be, the run's reading says so.
+fn beside(
+    next: &Next,
+    config: &Config,
+    moment: &Moment,
+    unclean: &mut Option<String>,
+) -> Option<Running> {
+    if next.plan.beside.is_empty() {
+        return None;
+    }
+    let run = &next.plan.order;
+    let limit = LEAD + run.limit + ENDING;
+    let tool = "ping".to_owned();
+    let order = Order { tool, argv: next.plan.beside.clone(), limit, ..run.clone() };
+    match order.start(PROGRAM, config, moment) {
+        Ok(running) => Some(running),
+        Err(reason) => {
+            let told = format!("no ping beside it: {reason}");
+            *unclean =
+                Some(unclean.take().map_or(told.clone(), |before| format!("{before}; {told}")));
+            None
+        }
+    }
+}
+
+fn has_ended(running: &Running) -> bool {
+    station::world::signals::wait_for(&[running.fd()], Duration::ZERO) == [true]
+}
+
+/// Goes on ending a process that has had its time; its result if it has ended.
+fn pushed(
+    mut running: Running,
+    config: &Config,
+    moment: &Moment,
+    over: impl Fn(&Running) -> bool,
+) -> Result<Ending, Box<Running>> {
+    running.check_output(config.most_output, moment.monotonic);
+    running.insist(moment.monotonic);
+    if !over(&running) {
+        return Err(Box::new(running));
+    }
+    if running.is_stuck() {
+        log::error!("run {}: a process of it cannot be killed", running.order().run);
+    }
+    running.end(&SystemClock.moment())
+}
