@@ -11,6 +11,7 @@ pub mod lab;
 pub mod program;
 pub mod station;
 pub mod watched;
+pub mod witness;
 
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ pub use lab::{Host, Lab};
 pub use program::Program;
 pub use station::Station;
 pub use watched::{DAEMONS, Watched};
+pub use witness::{Seen, Witness};
 
 /// The longest that a condition may take on a machine that is busy with other things.
 pub const PATIENCE: Duration = Duration::from_secs(60);

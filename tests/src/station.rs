@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The programs of the suite that a story may call.
-const PROGRAMS: [&str; 15] = [
+const PROGRAMS: [&str; 16] = [
     "iepm",
     "keep-em-alive",
     "keep-servers-alive",
@@ -28,6 +28,7 @@ const PROGRAMS: [&str; 15] = [
     "traced",
     "owpingd",
     "pathchirpd",
+    "bw-synchd",
     "load-test-data",
     "load-datad",
     "bw-cleanup",
@@ -123,6 +124,17 @@ impl Station {
     #[track_caller]
     pub fn measures(&self, nodes: &[&str], specs: &[&str]) -> &Self {
         self.writes_specifications(nodes, specs);
+        succeed(self.command("iepm").arg("apply"));
+        self
+    }
+
+    /// Writes the nodes as [`Self::measures`] does, and specifications with columns of the story's own; applies
+    /// them.
+    #[track_caller]
+    pub fn measures_with(&self, nodes: &[&str], columns: &str, specs: &[&str]) -> &Self {
+        self.writes_specifications(nodes, &[]);
+        let specs = format!("TABLENAME=TOOLSPECS\n#{columns}\n{}\n", specs.join("\n"));
+        fs::write(self.path("config/toolspecs.csv"), specs).expect("written");
         succeed(self.command("iepm").arg("apply"));
         self
     }

@@ -20,6 +20,7 @@ use station::{
         probe::{Ending, Order},
         spool::Spool,
         store::{self, Error, Holder, Plan, Session, Store, Try, Waiting},
+        turn::{ENDING, LEAD},
     },
 };
 
@@ -28,7 +29,6 @@ use crate::{
     choose::Choice,
     judge::{self, Verdict},
     known::Known,
-    turn::{ENDING, LEAD},
 };
 
 /// How long one transaction may wait for others.
@@ -47,6 +47,8 @@ pub enum Request {
     Failed(Box<Order>, String),
     /// Its window passed while it waited for the channel, or it was not to start on a busy machine.
     Missed(Box<Order>, String),
+    /// The run that goes next cannot have the channel yet: which, and why.
+    Blocked(String),
     /// It was not started, or was ended with the daemon, then: somebody else may take it.
     PutBack(Box<Order>, Option<Timestamp>),
 }
@@ -94,6 +96,8 @@ pub struct Clerk {
     marks: Vec<Mark>,
     /// Whether the loop has a run that goes next.
     has_next: bool,
+    /// What that run waits for.
+    blocked: Option<String>,
     /// When what has the channel is over at the latest.
     busy_until: Timestamp,
     /// Whether the loop knows that nothing is due.
@@ -113,6 +117,7 @@ impl Clerk {
             tries: Vec::new(),
             marks: Vec::new(),
             has_next: false,
+            blocked: None,
             busy_until: Timestamp(0),
             told_nothing: false,
             draining: false,
@@ -168,9 +173,10 @@ impl Clerk {
             return Ok(self.nothing());
         }
         let (marks, station) = (&self.marks, self.config.node.as_str());
+        let blocked = self.blocked.as_deref();
         let claimed = self.store.transaction(|session| {
             marks.iter().try_for_each(|mark| mark.write(session, station))?;
-            end_waiting(session, station, &known.waiting, &choice)?;
+            end_waiting(session, station, &known.waiting, &choice, blocked)?;
             let who = Holder { station, program: PROGRAM };
             let claim = |next| store::claim_alone(session, who, next, (now, until));
             next.map_or(Ok(false), claim)
@@ -213,8 +219,11 @@ impl ledger::Clerk for Clerk {
     fn take(&mut self, request: Request) {
         self.told_nothing = false;
         // Whatever becomes of the run that goes next, it goes next no more; only its end comes later.
-        self.has_next &= matches!(request, Request::Ended(_));
+        if !matches!(request, Request::Ended(_) | Request::Blocked(_)) {
+            (self.has_next, self.blocked) = (false, None);
+        }
         match request {
+            Request::Blocked(why) => self.blocked = Some(why),
             Request::Started(order, at, machine) => {
                 self.busy_until = at + LEAD + order.limit + ENDING;
                 self.marks.push(Mark::Started(order, at, machine));
@@ -278,10 +287,12 @@ fn end_waiting(
     station: &str,
     waiting: &[Waiting],
     choice: &Choice,
+    blocked: Option<&str>,
 ) -> Result<(), Error> {
     for (place, held) in &choice.missed {
         let waiting = &waiting[*place];
-        let why = why_missed(session, station, waiting, held.as_deref())?;
+        let held = held.as_deref().or(blocked);
+        let why = why_missed(session, station, waiting, held)?;
         store::end_waiting(session, waiting.run, State::Missed, &why)?;
     }
     for (place, fault) in &choice.faulty {

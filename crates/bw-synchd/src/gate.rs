@@ -12,14 +12,11 @@ use station::{
         channel::{self, Channel, Holder},
         clock::{Moment, Monotonic},
         machine::{self, Traffic},
+        turn::{ENDING, LEAD},
     },
 };
 
-use crate::{
-    PROGRAM,
-    clerk::Next,
-    turn::{ENDING, LEAD},
-};
+use crate::{PROGRAM, clerk::Next};
 
 /// How often the channel is tried that somebody else has, and a busy machine is looked at.
 const RETRIES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(1));
@@ -33,7 +30,7 @@ pub struct Gate {
     blocked: Option<String>,
     /// Taken, while the machine is looked at.
     channel: Option<Channel>,
-    /// Since when the machine is too busy.
+    /// Since when the machine is too busy: a run waits for it only as long as one before has not.
     busy_since: Option<Monotonic>,
     /// What had gone through the interfaces when the channel was last known to be free.
     traffic: Option<Traffic>,
@@ -55,10 +52,14 @@ pub enum Pass {
 impl Gate {
     /// The channel was given back: what goes through the interfaces from now on is others'.
     pub fn close(&mut self, moment: &Moment) {
-        *self = Self {
-            traffic: self.traffic.is_some().then(|| Traffic::count(moment.monotonic)),
-            ..Self::default()
-        };
+        self.begin_anew();
+        self.traffic = self.traffic.is_some().then(|| Traffic::count(moment.monotonic));
+    }
+
+    /// The next run stands before the gate.
+    fn begin_anew(&mut self) {
+        let (busy_since, traffic) = (self.busy_since, self.traffic.take());
+        *self = Self { busy_since, traffic, ..Self::default() };
     }
 
     /// How long it is of no use to try.
@@ -69,8 +70,8 @@ impl Gate {
 
     /// What the run that goes next waits for.
     #[must_use]
-    pub fn waits_for(&self) -> Option<String> {
-        self.blocked.clone()
+    pub fn waits_for(&self) -> Option<&String> {
+        self.blocked.as_ref()
     }
 
     /// Why a run's window passed while it was here.
@@ -90,7 +91,7 @@ impl Gate {
             return Pass::Wait;
         }
         if moment.wall + LEAD + order.limit + ENDING > next.lease_until {
-            *self = Self::default();
+            self.begin_anew();
             return Pass::LeaseOver;
         }
         if self.channel.is_none() && !self.take(next, config, moment) {
@@ -142,12 +143,14 @@ impl Gate {
             }
             if limits.busy == Busy::Skip {
                 let why = self.reason();
-                *self = Self::default();
+                self.begin_anew();
                 return Pass::Skip(why);
             }
+        } else {
+            self.busy_since = None;
         }
         let Some(channel) = self.channel.take() else { return Pass::Wait };
-        *self = Self { traffic: self.traffic.take(), ..Self::default() };
+        self.begin_anew();
         Pass::Go(channel, machine, over)
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use readings::{End, Kind, Output, Problem, Reading};
+use readings::{Kind, Output, Problem};
 use station::{text::Timestamp, words::run::Ended};
 
 /// The first pause before another try, and the longest.
@@ -22,12 +22,12 @@ pub struct Verdict {
 /// Judges what a tool left behind.
 #[must_use]
 pub fn judge(tool: &str, stdout: &[u8], stderr: &[u8], ended: &Ended) -> Verdict {
-    let output = Output { stdout, stderr, end: end(ended) };
+    let output = Output { stdout, stderr, end: ended.into() };
     match readings::read(tool, &output) {
         Ok(reading) => Verdict {
             outcome: reading.problem().map_or_else(|| "well".to_owned(), told),
-            bytes: bytes(&reading),
-            again: reading.problem().is_some_and(|problem| is_worth_another(problem, &reading)),
+            bytes: reading.bytes(),
+            again: reading.problem().is_some_and(may_do_better) && !reading.has_figures(),
         },
         Err(unreadable) => {
             Verdict { outcome: format!("not understood: {unreadable}"), bytes: None, again: false }
@@ -35,37 +35,13 @@ pub fn judge(tool: &str, stdout: &[u8], stderr: &[u8], ended: &Ended) -> Verdict
     }
 }
 
-fn end(ended: &Ended) -> End {
-    match ended {
-        Ended::Exited { status } => End::Exited(*status),
-        Ended::Signalled { signal } => End::Signalled(*signal),
-        Ended::TimedOut { .. } => End::TimedOut,
-        Ended::TooMuchOutput => End::Exited(1),
-    }
-}
-
 fn told(problem: &Problem) -> String {
     format!("{}: {}", problem.kind, problem.text)
 }
 
-fn bytes(reading: &Reading) -> Option<u64> {
-    match reading {
-        Reading::Throughput(throughput) => Some(throughput.bytes()),
-        Reading::Available(available) => available.overhead_bytes,
-        _ => None,
-    }
-}
-
-/// A server that refuses, or serves somebody else: unless there are figures all the same.
-fn is_worth_another(problem: &Problem, reading: &Reading) -> bool {
-    let has_figures = match reading {
-        Reading::Throughput(throughput) => {
-            throughput.flows.iter().any(|flow| flow.thruavg_bps.is_some())
-        }
-        Reading::Available(available) => available.min_bps.is_some(),
-        _ => true,
-    };
-    matches!(problem.kind, Kind::Refused | Kind::Busy) && !has_figures
+/// A server that is not there, or serves somebody else, may be there in a while.
+fn may_do_better(problem: &Problem) -> bool {
+    matches!(problem.kind, Kind::Refused | Kind::Busy)
 }
 
 /// When a run is tried again whose try number `tries` (1: the first) ended at `now`; nothing if that would

@@ -12,10 +12,11 @@ use station::{
     words::run::Machine,
     world::{
         channel::Channel,
-        clock::{self, Clock, Moment, Monotonic},
+        clock::{Clock, Moment, Monotonic},
         keepalive::BEAT,
         probe::Order,
         signals, strays,
+        turn::{End, Turn},
     },
 };
 
@@ -23,13 +24,10 @@ use crate::{
     CLAIM_AHEAD, PROGRAM,
     clerk::{Answer, Clerk, Next, Request},
     gate::{Gate, Pass},
-    turn::{End, Turn},
 };
 
 /// While something runs or waits, the loop comes round at least this often.
 const CHECK: Duration = Duration::from_secs(1);
-/// How long what a run has left outside of its group may take to end.
-const STRAYS: (u32, Duration) = (400, Duration::from_millis(5));
 
 /// The daemon's state between two turns of its loop.
 pub struct Keeper<'a> {
@@ -37,6 +35,8 @@ pub struct Keeper<'a> {
     ledger: Ledger<Clerk>,
     next: Option<Box<Next>>,
     gate: Gate,
+    /// What the ledger was told that the channel waits for.
+    told: String,
     turn: Option<Turn>,
     next_beat: Monotonic,
     phase: Phase,
@@ -60,12 +60,12 @@ impl<'a> Keeper<'a> {
     #[must_use]
     pub fn new(daemon: &'a mut Daemon, ledger: Ledger<Clerk>, once: bool) -> Self {
         let phase = if once { Phase::Once } else { Phase::Working };
-        let gate = Gate::default();
         Self {
             daemon,
             ledger,
             next: None,
-            gate,
+            gate: Gate::default(),
+            told: String::new(),
             turn: None,
             next_beat: Monotonic::default(),
             phase,
@@ -128,8 +128,6 @@ impl<'a> Keeper<'a> {
         if !turn.advance(&self.daemon.config, moment) {
             return;
         }
-        // Before the channel is free, whatever the run has started is gone.
-        end_strays();
         let Some(turn) = self.turn.take() else { return };
         match turn.end() {
             End::Ended(ending) => self.ledger.note(Request::Ended(ending)),
@@ -159,16 +157,31 @@ impl<'a> Keeper<'a> {
             return self.ledger.note(Request::Missed(Box::new(next.plan.order), why));
         }
         match self.gate.pass(&next, &self.daemon.config, moment) {
-            Pass::Wait => self.next = Some(next),
+            Pass::Wait => {
+                self.tell_blocked(&next);
+                self.next = Some(next);
+            }
             Pass::LeaseOver => self.ledger.note(Request::PutBack(Box::new(next.plan.order), None)),
             Pass::Skip(why) => self.ledger.note(Request::Missed(Box::new(next.plan.order), why)),
             Pass::Go(channel, machine, unclean) => self.go(*next, channel, (machine, unclean)),
         }
     }
 
+    /// Lets the ledger know what the channel waits for: others may miss their windows by it.
+    fn tell_blocked(&mut self, next: &Next) {
+        let blocked = self.gate.waits_for();
+        if *blocked.unwrap_or(&String::new()) != self.told {
+            self.told = blocked.cloned().unwrap_or_default();
+            let order = &next.plan.order;
+            let told =
+                format!("{}, to {}, was next; {}", order.run.schedule_id, order.node, self.told);
+            self.ledger.note(Request::Blocked(told));
+        }
+    }
+
     fn go(&mut self, next: Next, channel: Channel, machine: (Machine, Option<String>)) {
         let moment = self.daemon.clock.moment();
-        let turn = Turn::begin(next, channel, machine, &self.daemon.config, &moment);
+        let turn = Turn::begin(PROGRAM, next.plan, channel, machine, &self.daemon.config, &moment);
         let order = Box::new(turn.order().clone());
         self.ledger.note(Request::Started(order, turn.since(), turn.machine().clone()));
         self.turn = Some(turn);
@@ -179,7 +192,7 @@ impl<'a> Keeper<'a> {
         let running = self.turn.as_ref().map(|turn| format!("run {}", order(turn.order())));
         let next = self.next.as_ref().map(|next| format!("next {}", order(&next.plan.order)));
         let waits = self.next.as_ref().and_then(|_| self.gate.waits_for());
-        let parts: Vec<String> = running.into_iter().chain(next).chain(waits).collect();
+        let parts: Vec<String> = running.into_iter().chain(next).chain(waits.cloned()).collect();
         if parts.is_empty() { "the channel is free".to_owned() } else { parts.join("; ") }
     }
 
@@ -236,16 +249,11 @@ impl<'a> Keeper<'a> {
 
     /// Ends what still runs, and waits until the ledger has written everything.
     fn leave(mut self) {
-        if let Some(mut turn) = self.turn.take() {
+        if let Some(turn) = self.turn.take() {
             log::warn!("run {} is ended with the daemon and put back", turn.order().run);
-            turn.kill();
-            while !turn.advance(&self.daemon.config, &self.daemon.clock.moment()) {
-                clock::pause(STRAYS.1);
-            }
-            end_strays();
-            let ended = self.daemon.clock.now();
             let order = Box::new(turn.order().clone());
-            drop(turn);
+            turn.kill(&self.daemon.config);
+            let ended = self.daemon.clock.now();
             self.ledger.note(Request::PutBack(order, Some(ended)));
         }
         self.daemon.keepalive.beat(&self.daemon.clock.moment(), "ended".to_owned());
@@ -257,16 +265,4 @@ impl<'a> Keeper<'a> {
         crate::recovery::put_back_at_last(&config, &untaken.collect::<Vec<_>>());
         log::info!("{PROGRAM} ends");
     }
-}
-
-/// Ends what the run that is over has left outside of its group, and waits until it is gone.
-fn end_strays() {
-    let (looks, pause) = STRAYS;
-    for _ in 0..looks {
-        if !strays::end(|_| false, |_| false, || false) {
-            return;
-        }
-        clock::pause(pause);
-    }
-    log::error!("what a run left running cannot be ended");
 }

@@ -2,8 +2,7 @@
 //!
 //! - [`choose`](mod@choose) decides who has the channel next, [`judge`](mod@judge) what came of a try:
 //!   plain functions.
-//! - [`keeper`] is the loop; [`gate`] is what a run must pass before it starts, [`turn`] a run that has the
-//!   channel.
+//! - [`keeper`] is the loop; [`gate`] is what a run must pass before it starts.
 //! - [`clerk`] writes files and rows, and claims the run that goes next, on a thread of its own.
 //! - [`recovery`] puts right what a killed daemon left.
 
@@ -14,7 +13,6 @@ pub mod judge;
 pub mod keeper;
 mod known;
 pub mod recovery;
-pub mod turn;
 
 use std::time::Duration;
 

@@ -4,7 +4,7 @@ use std::io;
 
 use readings::{End, Output, Reading};
 use station::{
-    words::run::{self, Ended, Header, Parts},
+    words::run::{self, Header, Parts},
     world::inbox::Inbox,
 };
 
@@ -73,12 +73,6 @@ fn content(schedule_id: i64, tool: &str, file: &[u8]) -> Content {
 /// What the readers are told of a run.
 #[must_use]
 pub fn output<'a>(parts: &Parts<'a>) -> Output<'a> {
-    let end = match parts.header.ended {
-        Ended::Exited { status } => End::Exited(status),
-        Ended::Signalled { signal } => End::Signalled(signal),
-        Ended::TimedOut { .. } => End::TimedOut,
-        // It was killed for it, but it had every chance to say something.
-        Ended::TooMuchOutput => End::Exited(1),
-    };
+    let end = End::from(&parts.header.ended);
     Output { stdout: parts.stdout, stderr: parts.stderr, end }
 }

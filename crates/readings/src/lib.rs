@@ -121,6 +121,30 @@ pub enum Reading {
 }
 
 impl Reading {
+    /// Bytes that the measurement itself sent; nothing where the output does not tell, or that is no matter.
+    #[must_use]
+    pub fn bytes(&self) -> Option<u64> {
+        match self {
+            Self::Throughput(throughput) => Some(throughput.bytes()),
+            Self::Available(available) => available.overhead_bytes,
+            Self::Ping(_) | Self::Traceroute(_) | Self::OneWay(_) => None,
+        }
+    }
+
+    /// Whether it has figures: a rate, a delay, a hop.
+    #[must_use]
+    pub fn has_figures(&self) -> bool {
+        match self {
+            Self::Ping(ping) => ping.received > 0,
+            Self::Traceroute(traceroute) => traceroute.numhops > 0,
+            Self::Throughput(throughput) => {
+                throughput.flows.iter().any(|flow| flow.thruavg_bps.is_some())
+            }
+            Self::Available(available) => available.min_bps.is_some(),
+            Self::OneWay(oneway) => oneway.sessions.iter().any(|session| session.min_ms.is_some()),
+        }
+    }
+
     /// Why there are no figures, or fewer.
     #[must_use]
     pub const fn problem(&self) -> Option<&Problem> {

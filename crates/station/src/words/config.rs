@@ -228,7 +228,7 @@ fn exclusive(settings: &mut Settings<'_>, paths: &Paths) -> Exclusive {
     let wait = (Duration::ZERO, DAY / 24);
     Exclusive {
         channel: settings.get(TABLE, "channel", paths.keepalives.clone(), text(absolute)),
-        max_load: settings.get(TABLE, "max-load", 100, whole(1..100_001)),
+        max_load: settings.get(TABLE, "max-load", 200, whole(1..100_001)),
         min_free_memory: settings.get(
             TABLE,
             "min-free-memory",

@@ -125,6 +125,18 @@ impl Ended {
     }
 }
 
+impl From<&Ended> for readings::End {
+    fn from(ended: &Ended) -> Self {
+        match ended {
+            Ended::Exited { status } => Self::Exited(*status),
+            Ended::Signalled { signal } => Self::Signalled(*signal),
+            Ended::TimedOut { .. } => Self::TimedOut,
+            // It was killed for it, but it had every chance to say something.
+            Ended::TooMuchOutput => Self::Exited(1),
+        }
+    }
+}
+
 /// The first line of a result file: a JSON object.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Header {

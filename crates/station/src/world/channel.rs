@@ -158,6 +158,16 @@ fn end_left(dead: &Holder) -> io::Result<()> {
     orphans::end(&dead.program, &dead.tag(), &dead.appearances())
 }
 
+impl Channel {
+    /// Notes for what the channel is had, if that was not known when it was taken.
+    ///
+    /// # Errors
+    /// As `open(2)` and `write(2)`.
+    pub fn note(&self, holder: &Holder) -> io::Result<()> {
+        write(&self.note, &serde_json::to_vec(holder)?)
+    }
+}
+
 impl Drop for Channel {
     fn drop(&mut self) {
         // One that stays only makes the next holder look for processes.

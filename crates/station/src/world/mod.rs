@@ -23,3 +23,4 @@ pub mod sockets;
 pub mod spool;
 pub mod store;
 pub mod strays;
+pub mod turn;

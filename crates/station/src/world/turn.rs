@@ -6,26 +6,31 @@
 
 use std::{os::fd::BorrowedFd, time::Duration};
 
-use station::{
+use super::{
+    channel::Channel,
+    clock::{self, Clock, Moment, Monotonic, SystemClock},
+    probe::{Company, Ending, Order, Running},
+    signals,
+    store::Plan,
+    strays,
+};
+use crate::{
     text::Timestamp,
     words::{config::Config, run::Machine},
-    world::{
-        channel::Channel,
-        clock::{Clock, Moment, Monotonic, SystemClock},
-        probe::{Company, Ending, Order, Running},
-    },
 };
-
-use crate::{PROGRAM, clerk::Next};
 
 /// So long the ping beside a test goes alone before: what it sees then is the delay without load.
 pub const LEAD: Duration = Duration::from_secs(1);
 /// So long it takes at most to end what will not end: TERM, KILL, and the kernel's time for both processes.
 pub const ENDING: Duration = Duration::from_secs(25);
 
-/// A run that has the channel.
+/// How long what a run has left outside of its group may take to end.
+const STRAYS: (u32, Duration) = (400, Duration::from_millis(5));
+
+/// A run that has the channel. Who makes one has called [`strays::adopt`].
 #[derive(Debug)]
 pub struct Turn {
+    program: &'static str,
     order: Box<Order>,
     company: Company,
     test: Test,
@@ -56,17 +61,19 @@ impl Turn {
     /// Begins a turn: starts the run, or the ping beside it.
     #[must_use]
     pub fn begin(
-        next: Next,
+        program: &'static str,
+        plan: Plan,
         channel: Channel,
         (machine, unclean): (Machine, Option<String>),
         config: &Config,
         moment: &Moment,
     ) -> Self {
         let mut company = Company { machine, unclean, beside: None };
-        let beside = beside(&next, config, moment, &mut company.unclean);
+        let beside = beside(program, &plan, config, moment, &mut company.unclean);
         let lead = if beside.is_some() { LEAD } else { Duration::ZERO };
         let mut turn = Self {
-            order: Box::new(next.plan.order),
+            program,
+            order: Box::new(plan.order),
             company,
             test: Test::Waits(moment.monotonic + lead),
             beside,
@@ -123,7 +130,7 @@ impl Turn {
         if !matches!(self.test, Test::Waits(until) if moment.monotonic >= until) {
             return;
         }
-        self.test = match self.order.start(PROGRAM, config, moment) {
+        self.test = match self.order.start(self.program, config, moment) {
             Ok(running) => Test::Runs(running),
             Err(reason) => Test::Failed(reason),
         };
@@ -153,14 +160,20 @@ impl Turn {
         is_over && self.beside.is_none()
     }
 
-    /// Ends it whatever its processes do.
-    pub fn kill(&self) {
+    /// Ends it whatever its processes do, and gives the channel back when they are gone.
+    pub fn kill(mut self, config: &Config) {
         self.running().for_each(Running::kill);
+        while !self.advance(config, &SystemClock.moment()) {
+            clock::pause(STRAYS.1);
+        }
+        end_strays();
     }
 
-    /// What came of it; the channel is free when this returns. To be called when it is over.
+    /// What came of it; whatever it has started is gone, and the channel free, when this returns. To be called
+    /// when it is over.
     #[must_use]
     pub fn end(self) -> End {
+        end_strays();
         match self.test {
             Test::Over(ending) => {
                 End::Ended(Box::new(Ending { alone: Some(Box::new(self.company)), ..ending }))
@@ -175,19 +188,20 @@ impl Turn {
 
 /// The ping beside a run, started; if it cannot be, the run's reading says so.
 fn beside(
-    next: &Next,
+    program: &str,
+    plan: &Plan,
     config: &Config,
     moment: &Moment,
     unclean: &mut Option<String>,
 ) -> Option<Running> {
-    if next.plan.beside.is_empty() {
+    if plan.beside.is_empty() {
         return None;
     }
-    let run = &next.plan.order;
+    let run = &plan.order;
     let limit = LEAD + run.limit + ENDING;
     let tool = "ping".to_owned();
-    let order = Order { tool, argv: next.plan.beside.clone(), limit, ..run.clone() };
-    match order.start(PROGRAM, config, moment) {
+    let order = Order { tool, argv: plan.beside.clone(), limit, ..run.clone() };
+    match order.start(program, config, moment) {
         Ok(running) => Some(running),
         Err(reason) => {
             let told = format!("no ping beside it: {reason}");
@@ -199,7 +213,7 @@ fn beside(
 }
 
 fn has_ended(running: &Running) -> bool {
-    station::world::signals::wait_for(&[running.fd()], Duration::ZERO) == [true]
+    signals::wait_for(&[running.fd()], Duration::ZERO) == [true]
 }
 
 /// Goes on ending a process that has had its time; its result if it has ended.
@@ -218,4 +232,16 @@ fn pushed(
         log::error!("run {}: a process of it cannot be killed", running.order().run);
     }
     running.end(&SystemClock.moment())
+}
+
+/// Ends what a run that is over has left outside of its group, and waits until it is gone.
+fn end_strays() {
+    let (looks, pause) = STRAYS;
+    for _ in 0..looks {
+        if !strays::end(|_| false, |_| false, || false) {
+            return;
+        }
+        clock::pause(pause);
+    }
+    log::error!("what a run left running cannot be ended");
 }

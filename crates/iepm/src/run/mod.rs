@@ -1,16 +1,19 @@
 //! `iepm run`: one run now, in the foreground, on the same path as all others: a row of SCHEDULE, a
 //! process of a group of its own, a result file, and `load-test-data`.
 
+mod alone;
+
 use std::io::{Read, Seek};
 
 use station::{
     app::{self, Common, Exit, Failure},
-    text::NodeId,
+    text::{NodeId, Timestamp},
     words::{
         command,
         config::Config,
+        node::Node,
         run::{self, RunId, State},
-        toolspec::ToolSpec,
+        toolspec::{TestType, ToolSpec},
     },
     world::{
         clock::{Clock, SystemClock},
@@ -37,12 +40,6 @@ pub(crate) struct Args {
     variant: String,
 }
 
-/// A run that is about to start.
-struct Prepared {
-    order: Order,
-    run: RunId,
-}
-
 pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
     let config = common.load()?;
     let stop = Stop::on_signals()
@@ -52,34 +49,45 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
         Failure::new(Exit::TryLater, format!("preparing the data directory {data}")).because(error)
     })?;
     let mut store = crate::store(&config);
-    let prepared = store
-        .transaction(|session| prepare(session, &config, args))
-        .map_err(|error| Failure::store("preparing the run", error))?;
-    let Prepared { order, run } = prepared.map_err(|why| {
-        Failure::new(Exit::NeedsPerson, format!("running {} to {}", args.tool, args.node)).why(why)
-    })?;
     if let Err(error) = strays::adopt() {
         log::warn!("what the run leaves outside of its group cannot be ended: {error}");
     }
-    let started = order.start(PROGRAM, &config, &SystemClock.moment());
-    let ended = started.and_then(|running| watch(running, &config, &stop));
-    // What is killed here is the machine's to reap.
-    let _ = strays::end(|_| false, |_| false, || false);
+    let failure = |why| {
+        Failure::new(Exit::NeedsPerson, format!("running {} to {}", args.tool, args.node)).why(why)
+    };
+    let wanted = store
+        .read(|session| look(session, &config, args))
+        .map_err(|error| Failure::store("preparing the run", error))?
+        .map_err(failure)?;
+    let ended = match wanted.spec.testtype {
+        TestType::Background => side_by_side(&mut store, &config, &wanted, &stop)?,
+        TestType::BackgroundSyn => alone::carry_out(&mut store, &config, &wanted, &stop)?,
+    };
     match ended {
         Ok(ending) => hand_over(&config, &mut store, &spool, ending),
-        Err(reason) => fail(&mut store, run, &reason),
+        Err((run, reason)) => fail(&mut store, run, &reason),
     }
 }
 
-/// Finds the specification and writes its row; or says what is wrong with the request.
-fn prepare(
+/// What is to be run.
+struct Wanted {
+    id: i64,
+    spec: ToolSpec,
+    node: Node,
+    words: Vec<String>,
+}
+
+/// The result of a run, or why there is none.
+type Ended = Result<Ending, (RunId, String)>;
+
+/// Finds the specification and its target; or says what is wrong with the request.
+fn look(
     session: &mut dyn Session,
     config: &Config,
     args: &Args,
-) -> Result<Result<Prepared, String>, store::Error> {
+) -> Result<Result<Wanted, String>, store::Error> {
     let nodes = store::nodes(session)?;
-    let found = find(store::specs(session)?, config, args);
-    let (id, spec) = match found {
+    let (id, spec) = match find(store::specs(session)?, config, args) {
         Ok(found) => found,
         Err(why) => return Ok(Err(why)),
     };
@@ -88,29 +96,51 @@ fn prepare(
         return Ok(Err(format!("there is no usable node {} in NODES", spec.key.dest)));
     };
     let words = command::words(&spec, &node);
+    Ok(Ok(Wanted { id, spec, node, words }))
+}
+
+impl Wanted {
+    /// Writes the row of the run.
+    fn insert(&self, session: &mut dyn Session, now: Timestamp) -> Result<Order, store::Error> {
+        let new = NewRun {
+            spec_id: self.id,
+            key: &self.spec.key,
+            testtype: self.spec.testtype.as_str(),
+            target: self.node.host.as_str(),
+            words: &self.words,
+            due: now,
+            latest: now,
+            limit: self.spec.limit(),
+        };
+        let run = store::insert_running(session, &new, PROGRAM)?;
+        Ok(Order {
+            run,
+            spec_id: self.id,
+            tool: self.spec.key.tool.to_string(),
+            node: self.spec.key.dest.to_string(),
+            argv: self.words.clone(),
+            due: now,
+            latest: now,
+            limit: self.spec.limit(),
+        })
+    }
+}
+
+fn side_by_side(
+    store: &mut Store,
+    config: &Config,
+    wanted: &Wanted,
+    stop: &Stop,
+) -> Result<Ended, Failure> {
     let now = SystemClock.now();
-    let new = NewRun {
-        spec_id: id,
-        key: &spec.key,
-        testtype: spec.testtype.as_str(),
-        target: node.host.as_str(),
-        words: &words,
-        due: now,
-        latest: now,
-        limit: spec.limit(),
-    };
-    let run = store::insert_running(session, &new, PROGRAM)?;
-    let order = Order {
-        run,
-        spec_id: id,
-        tool: spec.key.tool.to_string(),
-        node: spec.key.dest.to_string(),
-        argv: words,
-        due: now,
-        latest: now,
-        limit: spec.limit(),
-    };
-    Ok(Ok(Prepared { order, run }))
+    let order = store
+        .transaction(|session| wanted.insert(session, now))
+        .map_err(|error| Failure::store("preparing the run", error))?;
+    let started = order.start(PROGRAM, config, &SystemClock.moment());
+    let ended = started.and_then(|running| watch(running, config, stop));
+    // What is killed here is the machine's to reap.
+    let _ = strays::end(|_| false, |_| false, || false);
+    Ok(ended.map_err(|why| (order.run, why)))
 }
 
 fn find(specs: Vec<StoredSpec>, config: &Config, args: &Args) -> Result<(i64, ToolSpec), String> {
