@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use rusqlite::Connection;
+use station::words::toolspec::TestType;
 use station::world::clock::{Clock, SystemClock};
 
 use crate::{
@@ -36,6 +37,7 @@ fn hang(bed: &Bed, count: u32) -> Result<(f64, f64)> {
     let runs = Runs {
         count,
         words: &["hang", TARGET],
+        testtype: TestType::Background,
         first: SystemClock.now(),
         step: Duration::ZERO,
         window: Duration::from_secs(3_600),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use rusqlite::Connection;
+use station::words::toolspec::TestType;
 use station::world::clock::{Clock, SystemClock};
 
 use crate::{
@@ -39,6 +40,7 @@ fn lateness(bed: &Bed, count: u32) -> Result<Vec<f64>> {
     let runs = Runs {
         count,
         words: &COMMAND,
+        testtype: TestType::Background,
         first: SystemClock.now() + LEAD,
         step: STEP,
         window: Duration::from_secs(60),

@@ -1,8 +1,8 @@
 //! `bench` measures the suite's speed and size, each figure as a ratio to its yardstick from the same
 //! run: what the machine does at that moment falls on both.
 //!
-//! - [`scheduling`], [`runs`], [`lateness`], [`hung`], [`loading`], [`idle`], [`watch`], [`servers`] and
-//!   [`cleanup`] measure one thing each.
+//! - [`scheduling`], [`runs`], [`lateness`], [`hung`], [`loading`], [`idle`], [`watch`], [`servers`],
+//!   [`channel`] and [`cleanup`] measure one thing each.
 //! - [`bed`] is what they stand on: stations in a temporary directory, and programs that end with it.
 //! - [`crowd`] is thousands of processes that do nothing.
 //! - [`rows`] fills databases and is the yardstick for inserts; [`machine`] tells time and memory.
@@ -11,6 +11,7 @@
 //! Nothing here is installed. A figure that misses its reach is a line of the table and no failure.
 
 pub mod bed;
+pub mod channel;
 pub mod cleanup;
 pub mod crowd;
 pub mod hung;
@@ -67,6 +68,8 @@ pub enum Name {
     Idle,
     /// What it takes to look after twenty daemons
     Watch,
+    /// How long the channel lies idle between two runs that must be alone
+    Channel,
     /// A run of bw-cleanup among thousands of processes
     Cleanup,
     /// A run of keep-servers-alive among many processes
@@ -83,6 +86,7 @@ impl Name {
             Self::Loading => loading::measure(bed),
             Self::Idle => idle::measure(bed),
             Self::Watch => watch::measure(bed),
+            Self::Channel => channel::measure(bed),
             Self::Cleanup => cleanup::measure(bed),
             Self::Servers => servers::measure(bed),
         }

@@ -11,6 +11,7 @@ use anyhow::{Result, ensure};
 use station::{
     text::Timestamp,
     words::run::{self, Ended, HEADER_VERSION, Header, RunId},
+    words::toolspec::TestType,
     world::{
         clock::{Clock, SystemClock},
         files,
@@ -112,6 +113,7 @@ fn read_and_move(station: &Station) -> Result<()> {
 fn put_finished_runs(station: &Station, count: u32) -> Result<()> {
     let runs = Runs {
         count,
+        testtype: TestType::Background,
         words: &COMMAND,
         first: SystemClock.now(),
         step: Duration::from_millis(100),

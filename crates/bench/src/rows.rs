@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use rusqlite::{Connection, TransactionBehavior, params_from_iter, types::Value};
 use station::{
     text::Timestamp,
-    words::toolspec::SpecKey,
+    words::toolspec::{SpecKey, TestType},
     world::store::{self, Error, NewRun, Session, Store},
 };
 
@@ -24,6 +24,8 @@ pub struct Runs<'a> {
     pub count: u32,
     /// What each runs.
     pub words: &'a [&'a str],
+    /// Whether they may go side by side.
+    pub testtype: TestType,
     /// When the first is due.
     pub first: Timestamp,
     /// How much later each is due than the one before it.
@@ -69,7 +71,7 @@ impl Runs<'_> {
         let run = NewRun {
             spec_id,
             key,
-            testtype: "background",
+            testtype: self.testtype.as_str(),
             target: TARGET,
             words,
             due,

@@ -4,6 +4,7 @@ use std::{process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{WaitOptions, wait};
+use station::words::toolspec::TestType;
 use station::world::{
     clock::{Clock, SystemClock},
     process,
@@ -53,6 +54,7 @@ fn daemon(bed: &Bed, count: u32) -> Result<Duration> {
     let runs = Runs {
         count,
         words: &COMMAND,
+        testtype: TestType::Background,
         first: SystemClock.now(),
         step: Duration::ZERO,
         window: Duration::from_secs(3_600),
