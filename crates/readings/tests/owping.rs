@@ -9,7 +9,7 @@ use std::fmt::Write;
 use common::Capture;
 use readings::{
     Direction, End, Kind, Output, Unreadable,
-    oneway::{OneWay, Session},
+    oneway::{OneWay, Packet, Percentile, Session},
     owping,
 };
 
@@ -63,6 +63,218 @@ fn no_capture_is_missing_from_the_table() {
     let names: Vec<String> = captures.map(|capture| capture.name()).collect();
     let table: Vec<&str> = TABLE.iter().map(|(name, _)| *name).collect();
     assert_eq!(names, table);
+}
+
+#[test]
+fn a_raw_session_has_every_packet_in_the_order_of_arrival() {
+    let reading = of_capture("loss-R");
+    let [to, from] = &reading.sessions[..] else { panic!("two sessions") };
+    let numbers = |session: &Session| session.packets.iter().map(|it| it.seq).collect::<Vec<_>>();
+    assert_eq!(numbers(to), [0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 13, 14, 8, 12]);
+    assert_eq!(numbers(from), [0, 1, 3, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 2, 6]);
+    let lost = Packet { seq: 8, delay_ns: None, ttl: None };
+    assert_eq!((to.packets[0].ttl, to.packets[13]), (Some(252), lost));
+    assert_eq!(to.packets[0].delay_ns, Some(10_790_000));
+}
+
+#[test]
+fn the_second_raw_session_may_begin_with_any_packet() {
+    let text = "0 4294967296 1 0.001 4299262263 1 0.002 250\n\
+                1 8589934592 1 0.001 00000000000000000000 1 0.001 255\n\
+                1 12884901888 1 0.001 12889196855 1 0.002 252\n\
+                0 8589934593 1 0.001 17179869184 1 0.002 251\n";
+    let reading = read(End::Exited(0), text, "").expect("a reading");
+    let [to, from] = &reading.sessions[..] else { panic!("two sessions") };
+    assert_eq!((to.sent, to.lost, from.sent, from.lost), (Some(2), Some(1), Some(2), Some(0)));
+    assert_eq!((to.hops, from.hops, from.reordered), (Some((5, 5)), Some((3, 4)), Some(1)));
+    assert_eq!((to.synchronised, to.error_ms), (Some(true), Some(3.0)));
+    assert_eq!((to.direction, from.direction), (Direction::To, Direction::From));
+}
+
+#[test]
+fn raw_records_out_of_order_are_put_in_the_order_of_arrival() {
+    let text = "1 4294967296 0 0 12884901888 0 0 252\n0 4294967295 0 0 8589934592 0 0 252\n";
+    let session = &read(End::Exited(0), text, "").expect("a reading").sessions[0];
+    assert_eq!((session.reordered, session.duplicates), (Some(0), Some(0)));
+}
+
+#[test]
+fn a_delay_before_zero_is_told_as_it_is() {
+    let text = "0 8589934592 0 0 4294967296 0 0 252\n1 8589934592 0 0 8589934592 0 0 252\n\
+                2 8589934592 0 0 0 0 0 255\n3 8589934592 0 0 0 0 0 255\n4 8589934592 0 0 0 0 0 255\n";
+    let session = &read(End::Exited(0), text, "").expect("a reading").sessions[0];
+    assert_eq!((session.min_ms, session.max_ms), (Some(-1000.0), Some(0.0)));
+    assert_eq!(session.median_ms, None, "three of five are lost");
+    assert_eq!(session.packets[0].delay_ns, Some(-1_000_000_000));
+}
+
+#[test]
+fn a_raw_run_that_was_ended_does_not_know_how_many_were_sent() {
+    let text = "0 4294967296 0 0 4299262263 0 0 252\n1 8589934592 0 0 85";
+    for end in [End::Exited(0), End::Signalled(15)] {
+        let reading = read(end, text, "").expect("a reading");
+        let session = &reading.sessions[0];
+        assert_eq!((session.sent, session.lost, session.median_ms), (None, None, None));
+        assert_eq!((session.packets.len(), session.min_ms.is_some()), (1, true));
+        assert!(!reading.complete);
+    }
+}
+
+#[test]
+fn at_most_two_raw_sessions_are_in_a_run() {
+    let text = "0 1 0 0 9 0 0 252\n0 2 0 0 9 0 0 252\n0 3 0 0 9 0 0 252\n";
+    let wrong = read(End::Exited(0), text, "").expect_err("a third session");
+    assert_eq!(
+        wrong.to_string(),
+        "line 3: expected at most two sessions, found \"0 3 0 0 9 0 0 252\""
+    );
+}
+
+#[test]
+fn percentiles_that_were_asked_for_are_kept() {
+    let sessions = of_capture("a99-b").sessions;
+    let median = Percentile { percent: 50.0, delay_ms: Some(10.8) };
+    assert!(sessions.iter().all(|session| session.percentiles == [median]));
+}
+
+#[test]
+fn a_session_alone_is_from_the_target_if_that_one_could_not_be_fetched() {
+    let text = summary("[a.example]:1 to [b.example]:2", "");
+    let direction =
+        |stderr| read(End::Exited(0), &text, stderr).expect("a reading").sessions[0].direction;
+    assert_eq!(direction("owping: Unable to fetch data for sid(c0)"), Direction::From);
+    assert_eq!(direction(""), Direction::To);
+}
+
+#[test]
+fn an_address_among_names_is_the_target() {
+    let direction = |ends| {
+        let reading = read(End::Exited(0), &summary(ends, ""), "").expect("a reading");
+        (reading.sessions[0].direction, reading.sessions[0].address.map(|it| it.to_string()))
+    };
+    let address = Some("2001:db8::2".to_owned());
+    assert_eq!(direction("[2001:db8::2]:1 to [b]:2"), (Direction::From, address.clone()));
+    assert_eq!(direction("[a]:1 to [2001:db8::2]:2"), (Direction::To, address));
+}
+
+#[test]
+fn a_host_that_measures_itself_goes_there_and_back() {
+    let text = summary("[a]:1 to [a]:2", "") + &summary("[a]:3 to [a]:4", "");
+    let sessions = read(End::Exited(0), &text, "").expect("a reading").sessions;
+    let directions: Vec<Direction> = sessions.iter().map(|session| session.direction).collect();
+    assert_eq!(directions, [Direction::To, Direction::From]);
+}
+
+#[test]
+fn parts_of_a_session_are_kept_apart() {
+    let there = summary("[a]:1 to [b]:2", "");
+    let text = there.clone() + &there + &summary("[b]:1 to [a]:2", "");
+    let sessions = read(End::Exited(0), &text, "").expect("a reading").sessions;
+    let directions: Vec<Direction> = sessions.iter().map(|session| session.direction).collect();
+    assert_eq!(directions, [Direction::To, Direction::To, Direction::From]);
+}
+
+#[test]
+fn a_summary_may_tell_of_hops_that_vary_and_of_reordering() {
+    let more = "hops takes 2 values; min hops = 3, max hops = 5\n\
+                1-reordering = 25.000000%\n2-reordering = 5.000000%\nno 3-reordering\n";
+    let reading = read(End::Exited(0), &summary("[a]:1 to [b]:2", more), "").expect("a reading");
+    let session = &reading.sessions[0];
+    assert_eq!((session.hops, session.reordered), (Some((3, 5)), None));
+    assert_eq!(session.one_reordered_ratio, Some(0.25));
+    assert!(reading.complete);
+}
+
+#[test]
+fn a_median_that_was_rounded_over_the_largest_delay_is_that_delay() {
+    let text =
+        summary("[a]:1 to [b]:2", "one-way delay min/median/max = 10.6/10.9/10.8 ms, (unsync)\n");
+    let session = &read(End::Exited(0), &text, "").expect("a reading").sessions[0];
+    assert_eq!(session.median_ms, Some(10.8));
+}
+
+#[test]
+fn delays_in_every_unit_become_milliseconds() {
+    for (printed, expected) in [
+        ("1.06e+07/-1.08e+07/inf ns", None),
+        ("-1.06/0.5/2 s", Some((-1060.0, 2000.0))),
+        ("10.6/10.8/1.1e+01 ms", Some((10.6, 11.0))),
+    ] {
+        let line = format!("one-way delay min/median/max = {printed}, (err=500 us)\n");
+        let text = summary("[a]:1 to [b]:2", &line);
+        let session = &read(End::Exited(0), &text, "").expect("a reading").sessions[0];
+        assert_eq!(session.min_ms.zip(session.max_ms), expected, "{printed}");
+        assert_eq!((session.error_ms, session.synchronised), (Some(0.5), Some(true)));
+    }
+}
+
+#[test]
+fn a_machines_session_that_did_not_finish_is_no_end() {
+    let capture = Capture::of("owping", "total-loss-M");
+    let text = String::from_utf8(capture.stdout).expect("text");
+    let text = text.replace("SESSION_FINISHED\t1", "SESSION_FINISHED\t0");
+    let reading = read(End::Exited(0), &text, "").expect("a reading");
+    assert!(!reading.complete);
+    assert_eq!(reading.problem.expect("a problem").kind, Kind::CutShort);
+}
+
+#[test]
+fn clocks_that_disagree_are_a_warning() {
+    let text = format!(
+        "\nDirectional delays may be inaccurate due to out of sync clocks!\n{}",
+        summary("[a]:1 to [b]:2", "no reordering\n")
+    );
+    let text = format!("Approximately 3.4 seconds until results available\n{text}");
+    let reading =
+        read(End::Exited(0), &text, "owping: NTP: Status UNSYNC (x)\n").expect("a reading");
+    assert_eq!(reading.warnings.len(), 2);
+    assert!(reading.complete && reading.problem.is_none());
+}
+
+#[test]
+fn a_silent_run_that_hung_is_a_reading() {
+    let reading = read(End::TimedOut, "", "").expect("a reading");
+    assert_eq!(reading.problem.expect("a problem").kind, Kind::Hung);
+}
+
+#[test]
+fn what_cannot_be_understood_says_why_and_where() {
+    let header = "--- owping statistics from [a]:1 to [b]:2 ---";
+    for (text, complaint) in [
+        ("", "nothing was printed (exit status 0)"),
+        ("hello\n", "line 1: expected a line of owping, found \"hello\""),
+        (
+            "--- owping statistics from a to b ---\n",
+            "line 1: expected \"from [host]:port to [host]:port\", \
+             found \"--- owping statistics from a to b ---\"",
+        ),
+        (
+            &format!("{header}\nx sent, 0 lost (0.000%), 0 duplicates\n"),
+            "line 2: expected a line of owping's summary, \
+             found \"x sent, 0 lost (0.000%), 0 duplicates\"",
+        ),
+        (
+            &format!("{header}\n2 sent, 3 lost (0.000%), 0 duplicates\n"),
+            "expected at most as many packets lost as sent",
+        ),
+        (
+            &format!("{header}\none-way delay min/median/max = 3/2/1 ms, (unsync)\n"),
+            "expected a smallest delay below the largest",
+        ),
+        ("SUMMARY\t3.00\nSENT\tx\n", "line 2: expected a value for its key, found \"SENT\\tx\""),
+        ("0 1 0 0 2 0 0 252\nx\n", "line 2: expected a record of owping, found \"x\""),
+    ] {
+        let wrong = read(End::Exited(0), text, "").expect_err(text);
+        assert_eq!(wrong.to_string(), complaint);
+    }
+}
+
+/// A session's summary.
+fn summary(ends: &str, more: &str) -> String {
+    format!(
+        "--- owping statistics from {ends} ---\n\
+         20 sent, 1 lost (5.000%), 0 duplicates\n{more}"
+    )
 }
 
 fn of_capture(case: &str) -> OneWay {

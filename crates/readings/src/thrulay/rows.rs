@@ -95,10 +95,12 @@ impl Rows {
     pub(super) fn end(&mut self, row: Row) {
         match row.id {
             None => self.whole = Some(row.interval),
-            Some(_) if self.by_stream.len() < MOST_STREAMS as usize => {
-                self.by_stream.push(row.interval);
+            Some(id) => {
+                self.streams = self.streams.max(id + 1);
+                if self.by_stream.len() < MOST_STREAMS as usize {
+                    self.by_stream.push(row.interval);
+                }
             }
-            Some(_) => {}
         }
     }
 
