@@ -4,8 +4,6 @@
 //! The first byte says how the run ended, the second and third how long standard error is, the least byte first;
 //! standard error follows, and the rest is standard output. `scripts/fuzz` writes its seeds, the captures, so.
 
-#![cfg_attr(not(test), warn(missing_docs))]
-
 pub use libfuzzer_sys;
 use readings::{End, Output};
 

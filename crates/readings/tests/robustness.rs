@@ -69,7 +69,7 @@ fn beginnings(text: &[u8]) -> Vec<usize> {
     const LONG: usize = 20 * 1024;
     const MARGIN: usize = 2 * 1024;
     let near_a_line_end = |place: usize| {
-        let around = place.saturating_sub(2)..(place + 2).min(text.len());
+        let around = place.saturating_sub(1)..(place + 1).min(text.len());
         text.get(around).is_some_and(|bytes| bytes.contains(&b'\n'))
     };
     let everywhere = 0..=text.len();
@@ -77,8 +77,7 @@ fn beginnings(text: &[u8]) -> Vec<usize> {
         text.len() <= LONG
             || *place <= MARGIN
             || text.len() - *place <= MARGIN
-            || (*place % 16 == 0 && near_a_line_end(*place))
-            || text.get(place.wrapping_sub(1)) == Some(&b'\n')
+            || near_a_line_end(*place)
     };
     everywhere.filter(chosen).collect()
 }
@@ -110,12 +109,12 @@ fn huge_rubbish_is_read_to_its_end_or_rejected_before() {
     let ping = b"PING h (192.0.2.2) 56(84) bytes of data.\n";
     let traceroute = b"traceroute to h (192.0.2.2)\n 1 ";
     for text in [
-        vec![b'x'; 8 * MEGABYTE],
-        b"x\n".repeat(4 * MEGABYTE),
-        b"\n".repeat(2 * MEGABYTE),
-        [&ping[..], &b"x y\n".repeat(MEGABYTE)].concat(),
-        [&ping[..], &b".".repeat(8 * MEGABYTE)].concat(),
-        [&traceroute[..], &b" *".repeat(4 * MEGABYTE)].concat(),
+        vec![b'x'; 4 * MEGABYTE],
+        b"x\n".repeat(MEGABYTE),
+        b"\n".repeat(MEGABYTE),
+        [&ping[..], &b"x y\n".repeat(MEGABYTE / 4)].concat(),
+        [&ping[..], &b".".repeat(4 * MEGABYTE)].concat(),
+        [&traceroute[..], &b" *".repeat(2 * MEGABYTE)].concat(),
         b"1795398339.123 7.52\n".repeat(MEGABYTE / 8),
         b"1 1 0 0 2 0 0 255\n".repeat(MEGABYTE / 8),
         [&b"#(ID)\n"[..], &b" ( 0) 0 1 18.3 1.0 1.0\n".repeat(MEGABYTE / 8)].concat(),
