@@ -7,6 +7,7 @@ mod common;
 use std::fmt::Write;
 
 use common::Capture;
+use proptest::prelude::*;
 use readings::{
     Direction, End, Kind, Output, Unreadable,
     oneway::{OneWay, Packet, Percentile, Session},
@@ -193,6 +194,15 @@ fn a_median_that_was_rounded_over_the_largest_delay_is_that_delay() {
     assert_eq!(session.median_ms, Some(10.8));
 }
 
+/// Found by fuzzing.
+#[test]
+fn a_median_below_the_smallest_delay_is_that_delay_though_the_largest_is_unknown() {
+    let text =
+        summary("[a]:1 to [b]:2", "one-way delay min/median/maz = 20.6/10.7/11.6 ms, (unsync)\n");
+    let session = &read(End::Exited(0), &text, "").expect("a reading").sessions[0];
+    assert_eq!((session.min_ms, session.median_ms, session.max_ms), (Some(20.6), Some(20.6), None));
+}
+
 #[test]
 fn delays_in_every_unit_become_milliseconds() {
     for (printed, expected) in [
@@ -267,6 +277,103 @@ fn what_cannot_be_understood_says_why_and_where() {
         let wrong = read(End::Exited(0), text, "").expect_err(text);
         assert_eq!(wrong.to_string(), complaint);
     }
+}
+
+#[test]
+fn what_is_read_of_a_beginning_was_there() {
+    for capture in common::all().into_iter().filter(|capture| capture.tool() == "owping") {
+        let whole = of_capture(&capture.case).sessions;
+        for length in 0..=capture.stdout.len() {
+            let output = Output { stdout: &capture.stdout[..length], ..capture.output() };
+            let Ok(part) = owping::read(&output) else { continue };
+            for (part, whole) in part.sessions.iter().zip(&whole) {
+                let place = format!("{} to {length}", capture.name());
+                assert!(whole.packets.starts_with(&part.packets), "{place}");
+                assert!(part.median_ms.is_none() || raw(part) || part.median_ms == whole.median_ms);
+                assert!(part.lost.is_none() || raw(part) || part.lost == whole.lost, "{place}");
+                assert!(part.direction == whole.direction, "{place}");
+            }
+        }
+    }
+}
+
+/// A raw output that is cut between two lines cannot be told from a whole one of fewer packets.
+fn raw(session: &Session) -> bool {
+    session.from.is_none()
+}
+
+/// What became of a packet.
+#[derive(Debug, Clone)]
+enum Fate {
+    Lost,
+    /// The delays of each time that it came.
+    Came(Vec<u64>),
+}
+
+/// Of the packets of two sessions, as many there as back.
+fn fates() -> impl Strategy<Value = Vec<(Fate, Fate)>> {
+    let came = prop::collection::vec(1..100u64, 1..4).prop_map(Fate::Came);
+    let fate = prop_oneof![1 => Just(Fate::Lost), 3 => came];
+    prop::collection::vec((fate.clone(), fate), 1..30)
+}
+
+proptest! {
+    #[test]
+    fn raw_sessions_say_what_became_of_their_packets(
+        fates in fates(),
+        shuffle in any::<prop::sample::Index>(),
+    ) {
+        let (there, back): (Vec<Fate>, Vec<Fate>) = fates.into_iter().unzip();
+        let text = records(&there, 1_000, &shuffle) + &records(&back, 5_000, &shuffle);
+        let reading = read(End::Exited(0), &text, "").expect("a reading");
+        prop_assert_eq!(reading.sessions.len(), 2);
+        for (session, fates) in reading.sessions.iter().zip([&there, &back]) {
+            let lost = fates.iter().filter(|fate| matches!(fate, Fate::Lost)).count() as u64;
+            let arrivals = arrivals(fates);
+            let more = arrivals.len() as u64 + lost - fates.len() as u64;
+            prop_assert_eq!(session.sent, Some(fates.len() as u64));
+            prop_assert_eq!((session.lost, session.duplicates), (Some(lost), Some(more)));
+            prop_assert_eq!(session.reordered, Some(reordered(&arrivals)));
+        }
+    }
+}
+
+/// Arrivals in the order of time: when, and of which packet. Packets leave 10 apart.
+fn arrivals(fates: &[Fate]) -> Vec<(u64, usize)> {
+    let came = fates.iter().enumerate().flat_map(|(seq, fate)| match fate {
+        Fate::Lost => Vec::new(),
+        Fate::Came(delays) => delays.iter().map(|delay| (10 * seq as u64 + delay, seq)).collect(),
+    });
+    let mut arrivals: Vec<(u64, usize)> = came.collect();
+    arrivals.sort_by_key(|(time, _)| *time);
+    arrivals
+}
+
+/// Packets that came, for the first time, after one that was sent later.
+fn reordered(arrivals: &[(u64, usize)]) -> u64 {
+    let late = |(place, (_, seq)): &(usize, &(u64, usize))| {
+        let before = &arrivals[..*place];
+        let first = before.iter().all(|(_, other)| other != seq);
+        first && before.iter().any(|(_, other)| other > seq)
+    };
+    arrivals.iter().enumerate().filter(late).count() as u64
+}
+
+/// The records of a session as owping prints them, lost packets anywhere among the others.
+fn records(fates: &[Fate], begin: u64, shuffle: &prop::sample::Index) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for (time, seq) in arrivals(fates) {
+        let sent = begin + 10 * seq as u64;
+        lines.push(format!("{seq} {sent} 0 0 {} 0 0 252\n", begin + time));
+    }
+    for (seq, fate) in fates.iter().enumerate() {
+        if matches!(fate, Fate::Lost) {
+            let sent = begin + 10 * seq as u64;
+            let place = shuffle.index(lines.len() + 1);
+            lines.insert(place, format!("{seq} {sent} 0 0 {:020} 0 0 255\n", 0));
+        }
+    }
+    lines.concat()
 }
 
 /// A session's summary.

@@ -160,6 +160,24 @@ fn what_cannot_be_understood_says_why_and_where() {
     }
 }
 
+#[test]
+fn what_is_read_of_a_beginning_was_there() {
+    for capture in common::all().into_iter().filter(|capture| capture.tool() == "thrulay") {
+        let whole = of_capture(&capture.case);
+        for length in 0..=capture.stdout.len() {
+            let stdout = &capture.stdout[..length];
+            let output = Output { stdout, stderr: &[], end: End::Signalled(9) };
+            let Ok(part) = thrulay::read(&output) else { continue };
+            for (part, whole) in part.flows.iter().zip(&whole.flows) {
+                let as_many = part.streams == whole.streams;
+                assert!(!as_many || whole.intervals.starts_with(&part.intervals));
+                assert!(whole.by_stream.starts_with(&part.by_stream), "{}", capture.name());
+                assert!(part.sent.is_none() || part.sent == whole.sent);
+            }
+        }
+    }
+}
+
 fn of_capture(case: &str) -> Throughput {
     thrulay::read(&Capture::of("thrulay", case).output()).expect("a reading")
 }

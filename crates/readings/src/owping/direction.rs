@@ -104,12 +104,12 @@ fn finish(draft: Draft, direction: Direction) -> Result<Session, Unreadable> {
     if session.sent == Some(0) {
         (session.synchronised, session.error_ms) = (None, None);
     }
-    if let Some((min, max)) = session.min_ms.zip(session.max_ms) {
-        if min > max {
-            return Err(contradiction("a smallest delay below the largest"));
-        }
-        session.median_ms = session.median_ms.map(|median| median.clamp(min, max));
+    let (min, max) = (session.min_ms, session.max_ms);
+    if min.zip(max).is_some_and(|(min, max)| min > max) {
+        return Err(contradiction("a smallest delay below the largest"));
     }
+    let least = session.median_ms.map(|median| min.map_or(median, |min| median.max(min)));
+    session.median_ms = least.map(|median| max.map_or(median, |max| median.min(max)));
     Ok(session)
 }
 

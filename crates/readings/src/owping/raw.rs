@@ -4,8 +4,9 @@
 //!
 //! The records of the second session follow on those of the first without a mark. But each packet of a
 //! session is there, received or lost, and one that came twice was sent once: so a number that was there
-//! before, with another time of sending, begins the second session. Order is not relied upon: arrivals are
-//! sorted by their time.
+//! before, with another time of sending, begins the second session. (Both are of as many packets. Were the
+//! second longer, and did it begin with a number that the first does not have, that record would be taken for
+//! one of the first.) Order is not relied upon: arrivals are sorted by their time.
 
 use std::collections::{HashMap, HashSet};
 
