@@ -7,7 +7,7 @@ mod common;
 use std::fmt::Write;
 
 use common::Capture;
-use proptest::prelude::*;
+use proptest::{prelude::*, sample::Index};
 use readings::{
     Direction, End, Kind, Output, Unreadable,
     oneway::{OneWay, Packet, Percentile, Session},
@@ -321,10 +321,10 @@ proptest! {
     #[test]
     fn raw_sessions_say_what_became_of_their_packets(
         fates in fates(),
-        shuffle in any::<prop::sample::Index>(),
+        shuffle in any::<Index>(),
     ) {
         let (there, back): (Vec<Fate>, Vec<Fate>) = fates.into_iter().unzip();
-        let text = records(&there, 1_000, &shuffle) + &records(&back, 5_000, &shuffle);
+        let text = records(&there, 1_000, shuffle) + &records(&back, 5_000, shuffle);
         let reading = read(End::Exited(0), &text, "").expect("a reading");
         prop_assert_eq!(reading.sessions.len(), 2);
         for (session, fates) in reading.sessions.iter().zip([&there, &back]) {
@@ -360,7 +360,7 @@ fn reordered(arrivals: &[(u64, usize)]) -> u64 {
 }
 
 /// The records of a session as owping prints them, lost packets anywhere among the others.
-fn records(fates: &[Fate], begin: u64, shuffle: &prop::sample::Index) -> String {
+fn records(fates: &[Fate], begin: u64, shuffle: Index) -> String {
     let mut lines: Vec<String> = Vec::new();
     for (time, seq) in arrivals(fates) {
         let sent = begin + 10 * seq as u64;
