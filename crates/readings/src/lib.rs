@@ -27,17 +27,22 @@ use serde::{Deserialize, Serialize};
 
 pub mod available;
 pub mod oneway;
+pub mod owping;
+pub mod pathchirp;
+pub mod pathload;
 pub mod ping;
 mod problem;
 pub mod statistics;
 mod text;
 pub mod throughput;
+pub mod thrulay;
 pub mod traceroute;
 
 pub use problem::{Kind, Problem};
 
 /// The tools that have a reader, by the names [`read`] takes.
-pub const TOOLS: &[&str] = &["ping", "traceroute"];
+pub const TOOLS: &[&str] =
+    &["ping", "traceroute", "owping", "thrulay", "tlaytcp", "mtlaytcp", "pathload", "pathchirp"];
 
 /// What a run of a tool left behind.
 #[derive(Debug, Clone, Copy)]
@@ -167,6 +172,10 @@ pub fn read(tool: &str, output: &Output<'_>) -> Result<Reading, Unreadable> {
     match tool {
         "ping" => ping::read(output).map(Reading::Ping),
         "traceroute" => traceroute::read(output).map(Reading::Traceroute),
+        "owping" => owping::read(output).map(Reading::OneWay),
+        "thrulay" | "tlaytcp" | "mtlaytcp" => thrulay::read(output).map(Reading::Throughput),
+        "pathload" => pathload::read(output).map(Reading::Available),
+        "pathchirp" => pathchirp::read(output).map(Reading::Available),
         _ => Err(Unreadable { reason: format!("there is no reader for {tool:?}"), line: None }),
     }
 }

@@ -41,6 +41,9 @@ pub struct Session {
     pub duplicates: Option<u64>,
     /// Packets that came after one that was sent later (RFC 4737 section 3.3); none if the output does not tell.
     pub reordered: Option<u64>,
+    /// Share of the packets that came right after one that was sent later (1-reordering, RFC 4737 section
+    /// 5.1), 0 to 1; none if the output does not tell. Those that are `reordered` are these and maybe more.
+    pub one_reordered_ratio: Option<f64>,
     /// Smallest one-way delay, milliseconds; none where it is undefined.
     pub min_ms: Option<f64>,
     /// Median one-way delay, milliseconds; none where it is undefined or falls among lost packets.
@@ -55,8 +58,19 @@ pub struct Session {
     pub error_ms: Option<f64>,
     /// Routers on the way: the smallest and the largest number seen.
     pub hops: Option<(u8, u8)>,
-    /// Every packet that was printed (`-R`), in the order of their arrival, lost ones where the tool put them.
+    /// The percentiles that were asked for (`-a`), at most 16.
+    pub percentiles: Vec<Percentile>,
+    /// Every packet that was printed (`-R`, `-v`), in the order of their arrival, lost ones where the tool put them.
     pub packets: Vec<Packet>,
+}
+
+/// A percentile of the one-way delay.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Percentile {
+    /// Which, 0 to 100.
+    pub percent: f64,
+    /// The delay, milliseconds; none if it falls among lost packets.
+    pub delay_ms: Option<f64>,
 }
 
 /// One packet.
@@ -83,6 +97,7 @@ impl Session {
             lost: None,
             duplicates: None,
             reordered: None,
+            one_reordered_ratio: None,
             min_ms: None,
             median_ms: None,
             max_ms: None,
@@ -90,6 +105,7 @@ impl Session {
             synchronised: None,
             error_ms: None,
             hops: None,
+            percentiles: Vec::new(),
             packets: Vec::new(),
         }
     }

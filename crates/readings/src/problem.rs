@@ -29,7 +29,7 @@ pub enum Kind {
     NoAddress,
     /// This host has no route to the target.
     NetworkUnreachable,
-    /// Nobody listens where the tool looked for its server.
+    /// Nobody listens where the tool looked for its server, or the server turned the test down.
     Refused,
     /// Its server serves somebody else.
     Busy,
@@ -117,12 +117,64 @@ const SAYINGS: &[(&str, Kind)] = &[
     ("no more than", Kind::Usage),
     ("bad option", Kind::Usage),
     ("cannot handle", Kind::Usage),
+    // pathload and pathchirp.
+    ("connection refused", Kind::Refused),
+    // owping and thrulay have one saying for a refusal and for a host that cannot be reached; the C
+    // library's reason, if there is one, stands on a line before it.
+    ("unable to open control connection", Kind::Refused),
+    ("could not establish connection to server", Kind::Refused),
+    ("server denied test", Kind::Refused),
+    ("connection reset", Kind::Broken),
+    ("premature end of test", Kind::Broken),
+    ("test session(s) failed", Kind::Broken),
+    ("unable to fetch data", Kind::Broken),
+];
+
+/// What stands on standard error though nothing is wrong: the progress of pathchirp.
+const PROGRESS: &[&str] = &[
+    "sender host is",
+    "receiver host is",
+    "low rate is",
+    "high rate is",
+    "opening file",
+    "updating probing range",
+    "chirp number=",
+    "finished servicing this client",
+    "finished experiment",
 ];
 
 /// What kept the tool from its figures; nothing if it told them all and ended by itself.
 pub(crate) fn of(output: &Output<'_>, complete: bool) -> Option<Problem> {
+    of_told(output, complete, None)
+}
+
+/// The same for a tool that may have said on standard output, in `said`, why it gives up.
+pub(crate) fn of_told(output: &Output<'_>, complete: bool, said: Option<&str>) -> Option<Problem> {
+    let on_stdout = said.map(|said| Problem::of(meaning(said), said));
     let by_itself = || told(output.stderr).unwrap_or_else(|| cut_short(output.end));
-    from_outside(output.end).or_else(|| (!complete).then(by_itself))
+    from_outside(output.end).or_else(|| (!complete).then(|| on_stdout.unwrap_or_else(by_itself)))
+}
+
+/// Whether standard error holds a complaint of a known kind.
+pub(crate) fn complained(stderr: &[u8]) -> bool {
+    told(stderr).is_some_and(|problem| problem.kind != Kind::Other)
+}
+
+/// Warnings of a reading.
+const MOST_WARNINGS: usize = 16;
+
+/// What the tool warned of on standard error.
+pub(crate) fn warnings(stderr: &[u8]) -> Vec<String> {
+    let lines = text::lines(stderr).filter(|line| is_warning(&line.text));
+    lines.take(MOST_WARNINGS).map(|line| quote(bare(&line.text))).collect()
+}
+
+/// Adds what it warned of on standard output, each warning once.
+pub(crate) fn warn(warnings: &mut Vec<String>, said: &str) {
+    let said = quote(said);
+    if warnings.len() < MOST_WARNINGS && !warnings.contains(&said) {
+        warnings.push(said);
+    }
 }
 
 /// The problem that stands in place of any output, told as such or a stop from outside.
@@ -159,7 +211,7 @@ fn told(stderr: &[u8]) -> Option<Problem> {
     let mut unknown = None;
     for line in text::lines(stderr) {
         let said = bare(&line.text);
-        if said.is_empty() || is_warning(said) {
+        if said.is_empty() || is_warning(said) || is_progress(said) {
             continue;
         }
         match meaning(said) {
@@ -170,9 +222,15 @@ fn told(stderr: &[u8]) -> Option<Problem> {
     unknown
 }
 
-/// Whether the tool goes on after saying this.
+/// Whether the tool goes on after saying this. owping complains of every clock that no NTP disciplines.
 pub(crate) fn is_warning(said: &str) -> bool {
-    said.to_ascii_lowercase().contains("warning")
+    let said = said.to_ascii_lowercase();
+    said.contains("warning") || said.contains(": ntp: ")
+}
+
+fn is_progress(said: &str) -> bool {
+    let said = said.to_ascii_lowercase();
+    PROGRESS.iter().any(|start| said.starts_with(start) || said.ends_with(start))
 }
 
 fn meaning(said: &str) -> Kind {

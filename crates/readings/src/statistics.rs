@@ -113,7 +113,7 @@ impl Stream {
 ///
 /// `sorted` must be in ascending order, `percent` at most 100.
 #[must_use]
-pub fn percentile(sorted: &[u64], lost: u64, percent: u8) -> Option<u64> {
+pub fn percentile<T: Copy>(sorted: &[T], lost: u64, percent: u8) -> Option<T> {
     let size = u128::from(count(sorted.len())) + u128::from(lost);
     let rank = (size * u128::from(percent)).div_ceil(100).max(1);
     sorted.get(usize::try_from(rank - 1).ok()?).copied()
@@ -202,11 +202,18 @@ fn mean(values: impl IntoIterator<Item = u64>) -> Option<f64> {
     (count > 0).then(|| sum / real(count))
 }
 
-fn count(length: usize) -> u64 {
+pub(crate) fn count(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "delays and counts stay far below 2^53")]
 pub(crate) fn real(number: u64) -> f64 {
     number as f64
+}
+
+/// The nearest whole number; none for what is negative, or too large to be told to the unit.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 2^53")]
+pub(crate) fn whole(number: f64) -> Option<u64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    (0.0..EXACT).contains(&number).then(|| number.round() as u64)
 }

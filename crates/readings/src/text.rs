@@ -78,6 +78,44 @@ pub(crate) fn microseconds(milliseconds: &str) -> Option<u64> {
     Some(whole * 1000 + thousandths + u64::from(round_up))
 }
 
+/// The largest real number that is believed; what is derived from it by units stays finite.
+const LARGEST: f64 = 1e15;
+
+/// A real number: `-0.5`, `1.06e+04`. Not `nan`, nor a word like `infinity`.
+pub(crate) fn real(text: &str) -> Option<f64> {
+    let plain =
+        |byte: u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+' | b'e' | b'E');
+    let number: f64 = text.bytes().all(plain).then(|| text.parse().ok())??;
+    (number.abs() <= LARGEST).then_some(number)
+}
+
+/// What a tool prints where it may have nothing to tell.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Figure {
+    /// A number.
+    Defined(f64),
+    /// `nan` or `inf`.
+    Undefined,
+}
+
+impl Figure {
+    /// Reads it; nothing if it is neither.
+    pub(crate) fn of(text: &str) -> Option<Self> {
+        match text.trim_start_matches(['-', '+']) {
+            "nan" | "inf" => Some(Self::Undefined),
+            _ => real(text).map(Self::Defined),
+        }
+    }
+
+    /// The number, if there is one, put through `scale`.
+    pub(crate) fn scaled(self, scale: impl Fn(f64) -> f64) -> Option<f64> {
+        match self {
+            Self::Defined(number) => Some(scale(number)),
+            Self::Undefined => None,
+        }
+    }
+}
+
 /// An address, with or without the zone of a link-local one (`fe80::1%eth0`).
 pub(crate) fn address(text: &str) -> Option<IpAddr> {
     text.split('%').next()?.parse().ok()
@@ -102,6 +140,19 @@ mod tests {
             assert_eq!(microseconds(text), None, "{text}");
         }
         assert_eq!(microseconds("99999999999999999999"), None);
+    }
+
+    #[test]
+    fn a_real_number_may_have_a_sign_and_an_exponent() {
+        let cases = [("1.06e+04", 10_600.0), ("-0.5", -0.5), ("2.32831e-10", 2.328_31e-10)];
+        for (text, expected) in cases {
+            assert_eq!(real(text), Some(expected), "{text}");
+        }
+        for text in ["", "-", "e", "nan", "inf", "infinity", "1e309", "1e16", "0x1", "1 2"] {
+            assert_eq!(real(text), None, "{text}");
+        }
+        assert_eq!(["-nan", "inf"].map(Figure::of), [Some(Figure::Undefined); 2]);
+        assert_eq!(Figure::of("x"), None);
     }
 
     #[test]

@@ -61,6 +61,25 @@ pub struct Flow {
     pub thrumax_bps: Option<f64>,
     /// The smallest, middle and largest round-trip time that the tool saw within its own streams.
     pub rtt: Option<RoundTrip>,
+    /// One-way delays of the datagrams, as far as the clocks of both ends agree (thrulay over UDP).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delay: Option<OneWayDelay>,
+}
+
+/// Percentiles of a one-way delay, microseconds; negative where the clocks do not agree. Lost datagrams
+/// are not among them, as the tool takes them over those that came.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct OneWayDelay {
+    /// The smallest.
+    pub min_us: Option<i64>,
+    /// 25th percentile.
+    pub p25_us: Option<i64>,
+    /// 50th percentile, the median.
+    pub p50_us: Option<i64>,
+    /// 75th percentile.
+    pub p75_us: Option<i64>,
+    /// 95th percentile.
+    pub p95_us: Option<i64>,
 }
 
 /// Round-trip times within a stream, microseconds.
@@ -77,7 +96,7 @@ pub struct RoundTrip {
 /// A stretch of a test.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Interval {
-    /// Its begin, seconds since the begin of the test.
+    /// Its begin, seconds since the begin of the test; 0 to 0 where the output tells no times.
     pub start_s: f64,
     /// Its end, seconds since the begin of the test.
     pub end_s: f64,
@@ -100,7 +119,8 @@ pub struct Interval {
     /// Datagrams that were sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub datagrams: Option<u64>,
-    /// Datagrams that came after one that was sent later.
+    /// Datagrams that came after one that was sent later; thrulay counts only those that came right after
+    /// one (1-reordering, RFC 4737 section 5.1).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reordered: Option<u64>,
     /// Datagrams that came again.
@@ -123,6 +143,7 @@ impl Flow {
             thruavg_bps: None,
             thrumax_bps: None,
             rtt: None,
+            delay: None,
         }
     }
 

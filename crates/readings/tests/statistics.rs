@@ -24,8 +24,8 @@ fn a_lost_packet_is_slower_than_any_other() {
     let delays = [10, 20, 30, 40];
     assert_eq!(percentile(&delays, 4, 50), Some(40));
     assert_eq!(percentile(&delays, 5, 50), None);
-    assert_eq!(percentile(&[], 3, 0), None);
-    assert_eq!(percentile(&[], 0, 50), None);
+    assert_eq!(percentile::<u64>(&[], 3, 0), None);
+    assert_eq!(percentile::<u64>(&[], 0, 50), None);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     Output, Unreadable, problem,
     statistics::{Delay, Stream, real},
-    text::{self, bare, quote},
+    text,
 };
 
 use super::{
@@ -15,9 +15,6 @@ use super::{
     summary::{Summary, Times},
     transcript::Transcript,
 };
-
-/// Warnings that are kept.
-const MOST_WARNINGS: usize = 16;
 
 pub(super) fn assemble(said: Transcript, output: &Output<'_>) -> Result<Ping, Unreadable> {
     let header = said.header.unwrap_or_default();
@@ -43,7 +40,7 @@ pub(super) fn assemble(said: Transcript, output: &Output<'_>) -> Result<Ping, Un
         errors: faults.kinds,
         errors_from: faults.from,
         delay: Delay::of(&stream),
-        warnings: warnings(output.stderr),
+        warnings: problem::warnings(output.stderr),
         problem: problem::of(output, counts.is_some()),
         complete: counts.is_some(),
         ..Ping::default()
@@ -98,9 +95,4 @@ fn all_faults(mut faults: Faults, stderr: &[u8], counts: Option<&Summary>) -> Fa
     }
     faults.fill_up_to(counts.map_or(0, |counts| counts.errors));
     faults
-}
-
-fn warnings(stderr: &[u8]) -> Vec<String> {
-    let lines = text::lines(stderr).filter(|line| problem::is_warning(&line.text));
-    lines.take(MOST_WARNINGS).map(|line| quote(bare(&line.text))).collect()
 }

@@ -12,6 +12,8 @@ use std::{
 
 use readings::{End, Output};
 
+pub(crate) mod soundness;
+
 /// One run of one tool.
 pub(crate) struct Capture {
     pub(crate) folder: String,
@@ -33,7 +35,15 @@ impl Capture {
 
     /// The tool whose reader it is for.
     pub(crate) fn tool(&self) -> &'static str {
-        if self.folder.ends_with("ping") { "ping" } else { "traceroute" }
+        match self.folder.as_str() {
+            "ping" | "inetping" | "busyboxping" => "ping",
+            "traceroute" | "inettraceroute" | "busyboxtraceroute" => "traceroute",
+            "owping" => "owping",
+            "thrulay" => "thrulay",
+            "pathload" => "pathload",
+            "pathchirp" => "pathchirp",
+            folder => panic!("whose captures are in {folder}?"),
+        }
     }
 
     pub(crate) fn name(&self) -> String {

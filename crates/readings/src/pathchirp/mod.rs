@@ -1,0 +1,105 @@
+//! Reads the estimates of pathchirp: a line for each, `1795398339.123 7.52`, seconds since the epoch and
+//! Mbit/s, as they stand in an `.instbw` file too.
+//!
+//! # What was learned from real output
+//!
+//! - The reference tool writes its estimates into a file and tells its progress on standard error.
+//!   Without a file's lines on standard output there are no figures, and that is the problem then.
+//! - Without a sender it ends with status 0, and says so on standard error alone.
+//! - Times may go backwards (assolo): lines are kept in the order in which they came.
+//! - An estimate that is no number, or negative, is one that the tool could not make; it is left out.
+
+use crate::{
+    End, Output, Unreadable,
+    available::{Available, Estimate},
+    problem::{self, Kind, Problem},
+    statistics::real,
+    text::{self, Figure, Line, bare},
+};
+
+/// Estimates that a reading keeps: a run makes some in a second. All count in the least, mean and largest.
+pub const MOST_ESTIMATES: usize = 100_000;
+
+/// Reads the output of a pathchirp.
+///
+/// # Errors
+///
+/// If a line is not a time and a rate. Also if nothing was printed and nothing ended the tool.
+pub fn read(output: &Output<'_>) -> Result<Available, Unreadable> {
+    let mut tally = Tally::default();
+    for line in text::lines(output.stdout) {
+        if let Some(estimate) = estimate(&line)? {
+            tally.take(estimate);
+        }
+    }
+    let address = sender(output.stderr);
+    if tally.number == 0 {
+        let problem = Some(without_estimates(output)?);
+        return Ok(Available { address, problem, ..Available::default() });
+    }
+    let complete = output.stdout.ends_with(b"\n")
+        && matches!(output.end, End::Exited(_))
+        && !problem::complained(output.stderr);
+    Ok(Available {
+        address,
+        min_bps: Some(tally.least),
+        avg_bps: Some(tally.sum / real(tally.number)),
+        max_bps: Some(tally.largest),
+        estimates: tally.kept,
+        overhead_bytes: None,
+        warnings: problem::warnings(output.stderr),
+        problem: problem::of(output, complete),
+        complete,
+    })
+}
+
+#[derive(Default)]
+struct Tally {
+    number: u64,
+    sum: f64,
+    least: f64,
+    largest: f64,
+    kept: Vec<Estimate>,
+}
+
+impl Tally {
+    fn take(&mut self, estimate: Estimate) {
+        let rate = estimate.bits_per_s;
+        self.least = if self.number == 0 { rate } else { self.least.min(rate) };
+        self.largest = self.largest.max(rate);
+        self.sum += rate;
+        self.number += 1;
+        if self.kept.len() < MOST_ESTIMATES {
+            self.kept.push(estimate);
+        }
+    }
+}
+
+/// What a line says; nothing if it is blank, breaks off, or holds no estimate.
+fn estimate(line: &Line<'_>) -> Result<Option<Estimate>, Unreadable> {
+    let said = bare(&line.text);
+    if said.is_empty() || !line.finished {
+        return Ok(None);
+    }
+    let wrong = || line.wrong("a time and a rate", said);
+    let (time, rate) = said.split_once([' ', '\t']).ok_or_else(wrong)?;
+    let time_s = text::real(time).ok_or_else(wrong)?;
+    let rate = Figure::of(rate.trim_start()).ok_or_else(wrong)?.scaled(|mbps| mbps * 1e6);
+    let rate = rate.filter(|rate| *rate >= 0.0);
+    Ok(rate.map(|bits_per_s| Estimate { time_s, bits_per_s }))
+}
+
+/// `Sender host is:  192.0.2.2`, from standard error.
+fn sender(stderr: &[u8]) -> Option<std::net::IpAddr> {
+    text::lines(stderr).take(16).find_map(|line| {
+        let (_, address) = line.text.split_once("Sender host is:")?;
+        text::address(bare(address))
+    })
+}
+
+fn without_estimates(output: &Output<'_>) -> Result<Problem, Unreadable> {
+    let instead = problem::instead_of_output(output, None);
+    let began = text::lines(output.stderr).any(|line| line.text.contains("Opening file"));
+    let nothing = || Problem { kind: Kind::Other, text: "no estimate was printed".to_owned() };
+    instead.or_else(|silence| if began { Ok(nothing()) } else { Err(silence) })
+}

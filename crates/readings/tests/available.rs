@@ -1,0 +1,174 @@
+//! Every capture of pathload and pathchirp, and what their readers must make of it.
+//!
+//! Each line of the table was checked by eye against the text of the capture.
+
+mod common;
+
+use common::Capture;
+use readings::{
+    End, Kind, Output, Reading, Unreadable, available::Available, pathchirp::MOST_ESTIMATES,
+    read as read_any,
+};
+
+/// Capture; address, available bandwidth min/avg/max in Mbit/s, bytes sent, warnings, problem, and whether the
+/// result is missing.
+#[rustfmt::skip]
+const TABLE: &[(&str, &str)] = &[
+    ("pathchirp/basic", "192.0.2.2, -/-/-, ? bytes, other: no estimate was printed!, cut"),
+    ("pathchirp/nosender", "192.0.2.2, -/-/-, ? bytes, refused: pathchirp_rcv: read: Connection refused!, cut"),
+    ("pathload/basic", "192.0.2.2, 7.54/-/7.60, 1753600 bytes"),
+    ("pathload/coalesce", "192.0.2.2, 0.00/-/-, 15971200 bytes, Interrupt coalescion detected, Receiver NIC has interrupt coalescence enabled"),
+    ("pathload/coalesce2", "192.0.2.2, 0.00/-/-, 3606400 bytes, Interrupt coalescion detected, Receiver NIC has interrupt coalescence enabled"),
+    ("pathload/fast", "192.0.2.2, -/-/-, 3606400 bytes, other: Measurement terminated due to frequent CS @ sender/receiver.!, cut"),
+    ("pathload/noargs", "?, -/-/-, ? bytes, usage: usage: pathload_rcv [-q|-v] [-o <filename>] [-N <filename>][-w <bw_resol>] [-h|-H] -s <sender>!, cut"),
+    ("pathload/refused", "192.0.2.2, -/-/-, ? bytes, refused: Make sure that pathload_snd runs at sender:: Connection refused!, cut"),
+    ("pathload/v", "192.0.2.2, -/-/-, ? bytes, killed: ended by signal 11!, cut"),
+];
+
+#[test]
+fn every_capture_says_what_the_table_says() {
+    for (name, expected) in TABLE {
+        let (folder, case) = name.split_once('/').expect("folder/case");
+        assert_eq!(told(&of_capture(folder, case)), *expected, "{name}");
+    }
+}
+
+#[test]
+fn no_capture_is_missing_from_the_table() {
+    let names: Vec<String> = captures().map(|capture| capture.name()).collect();
+    let table: Vec<&str> = TABLE.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, table);
+}
+
+#[test]
+fn a_bound_alone_has_no_other_end() {
+    for (words, expected) in [
+        ("is greater than 5.00", (Some(5e6), None)),
+        ("is at least 5.00", (Some(5e6), None)),
+        ("is less than 5.00", (None, Some(5e6))),
+        ("is at most 5.00", (None, Some(5e6))),
+        ("range : 1.00 - 5.00", (Some(1e6), Some(5e6))),
+    ] {
+        let text = format!("Available bandwidth {words} (Mbps)\n");
+        let found = read("pathload", End::Exited(0), &text, "").expect("a reading");
+        assert_eq!((found.min_bps, found.max_bps), expected, "{words}");
+        assert!(found.complete && found.problem.is_none());
+    }
+}
+
+#[test]
+fn a_measurement_that_was_given_up_says_why() {
+    let text = "\t*****  RESULT *****\nMeasurements terminated due to insufficient probing rate.\n";
+    let problem = read("pathload", End::Exited(0), text, "").expect("a reading").problem;
+    let problem = problem.expect("a problem");
+    assert_eq!(problem.text, "Measurements terminated due to insufficient probing rate.");
+    assert_eq!(problem.kind, Kind::Other);
+}
+
+#[test]
+fn what_breaks_off_within_a_number_is_no_result() {
+    let text = "\t*****  RESULT *****\nAvailable bandwidth range : 7.54 - 7.60 (Mbps)";
+    let found = read("pathload", End::Exited(0), text, "").expect("a reading");
+    assert_eq!((found.min_bps, found.problem.map(|it| it.kind)), (None, Some(Kind::CutShort)));
+}
+
+#[test]
+fn estimates_are_kept_in_the_order_of_their_lines() {
+    let text = "1795398339.123 7.52\n1795398338.5\t8.48\n\n1795398340 nan\n1795398341 -1.0\n";
+    let found = read("pathchirp", End::Exited(0), text, "Chirp Number=1\n").expect("a reading");
+    let times: Vec<f64> = found.estimates.iter().map(|estimate| estimate.time_s).collect();
+    assert_eq!(times, [1_795_398_339.123, 1_795_398_338.5]);
+    let rates = [found.min_bps, found.avg_bps, found.max_bps];
+    assert_eq!(rates, [Some(7.52e6), Some(8e6), Some(8.48e6)]);
+    assert!(found.complete && found.problem.is_none());
+}
+
+#[test]
+fn a_run_without_an_end_keeps_its_estimates() {
+    for (end, stderr, kind) in [
+        (End::Signalled(15), "", Kind::Killed),
+        (End::TimedOut, "", Kind::Hung),
+        (End::Exited(1), "pathchirp_rcv: read: Connection reset by peer\n", Kind::Broken),
+    ] {
+        let found = read("pathchirp", end, "1795398339 7.5\n", stderr).expect("a reading");
+        assert_eq!(found.problem.as_ref().map(|problem| problem.kind), Some(kind));
+        assert_eq!((found.estimates.len(), found.complete), (1, false));
+    }
+}
+
+#[test]
+fn all_estimates_count_though_not_all_are_kept() {
+    let text = "1 2\n".repeat(MOST_ESTIMATES) + "1 8\n";
+    let found = read("pathchirp", End::Exited(0), &text, "").expect("a reading");
+    assert_eq!((found.estimates.len(), found.max_bps), (MOST_ESTIMATES, Some(8e6)));
+}
+
+#[test]
+fn what_cannot_be_understood_says_why_and_where() {
+    for (tool, text, complaint) in [
+        ("pathload", "", "nothing was printed (exit status 0)"),
+        ("pathchirp", "", "nothing was printed (exit status 0)"),
+        (
+            "pathload",
+            "hello\n",
+            "line 1: expected \"Receiver ... starts measurements\", found \"hello\"",
+        ),
+        (
+            "pathload",
+            "Available bandwidth range : 2.00 - 1.00 (Mbps)\n",
+            "line 1: expected the lower end first, found \"range : 2.00 - 1.00\"",
+        ),
+        (
+            "pathload",
+            "Available bandwidth is nan (Mbps)\n",
+            "line 1: expected a range or a bound in Mbps, found \"is nan (Mbps)\"",
+        ),
+        ("pathchirp", "hello\n", "line 1: expected a time and a rate, found \"hello\""),
+        ("pathchirp", "1 2 3\n", "line 1: expected a time and a rate, found \"1 2 3\""),
+    ] {
+        let wrong = read(tool, End::Exited(0), text, "").expect_err(text);
+        assert_eq!(wrong.to_string(), complaint);
+    }
+}
+
+/// The sender waits for a receiver: it is a server, and nobody's tool.
+#[test]
+fn the_output_of_a_sender_is_no_reading() {
+    let text = "Waiting for receiver to establish control stream => OK\n";
+    assert!(read("pathload", End::Signalled(9), text, "").is_err());
+}
+
+fn captures() -> impl Iterator<Item = Capture> {
+    common::all().into_iter().filter(|it| ["pathload", "pathchirp"].contains(&it.tool()))
+}
+
+fn of_capture(tool: &str, case: &str) -> Available {
+    of(read_any(tool, &Capture::of(tool, case).output())).expect("a reading")
+}
+
+fn read(tool: &str, end: End, stdout: &str, stderr: &str) -> Result<Available, Unreadable> {
+    of(read_any(tool, &Output { stdout: stdout.as_bytes(), stderr: stderr.as_bytes(), end }))
+}
+
+fn of(reading: Result<Reading, Unreadable>) -> Result<Available, Unreadable> {
+    match reading? {
+        Reading::Available(found) => Ok(found),
+        other => panic!("{other:?} is of another form"),
+    }
+}
+
+fn told(reading: &Available) -> String {
+    let address = reading.address.map_or("?".to_owned(), |address| address.to_string());
+    let rates = [reading.min_bps, reading.avg_bps, reading.max_bps];
+    let rates = rates.map(|rate| rate.map_or("-".to_owned(), |rate| format!("{:.2}", rate / 1e6)));
+    let bytes = reading.overhead_bytes.map_or("?".to_owned(), |bytes| bytes.to_string());
+    let mut parts = vec![address, rates.join("/"), format!("{bytes} bytes")];
+    parts.extend(reading.warnings.clone());
+    if let Some(problem) = &reading.problem {
+        parts.push(format!("{}: {}!", problem.kind, problem.text));
+    }
+    if !reading.complete {
+        parts.push("cut".to_owned());
+    }
+    parts.join(", ")
+}

@@ -1,0 +1,4 @@
+//! The reader of iperf.
+#![no_main]
+
+fuzz::target!("iperf");

@@ -1,0 +1,4 @@
+//! The reader of owping.
+#![no_main]
+
+fuzz::target!("owping");

@@ -1,0 +1,4 @@
+//! The reader of pathchirp.
+#![no_main]
+
+fuzz::target!("pathchirp");

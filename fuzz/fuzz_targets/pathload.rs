@@ -1,0 +1,4 @@
+//! The reader of pathload.
+#![no_main]
+
+fuzz::target!("pathload");

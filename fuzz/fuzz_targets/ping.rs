@@ -1,0 +1,4 @@
+//! The reader of ping.
+#![no_main]
+
+fuzz::target!("ping");

@@ -1,0 +1,4 @@
+//! The reader of thrulay.
+#![no_main]
+
+fuzz::target!("thrulay");

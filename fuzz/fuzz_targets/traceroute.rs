@@ -1,0 +1,4 @@
+//! The reader of traceroute.
+#![no_main]
+
+fuzz::target!("traceroute");

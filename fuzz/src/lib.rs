@@ -1,0 +1,36 @@
+//! What every fuzzing target does: bytes are made into what a run left behind, and what comes of it must be
+//! a sound reading or a reason.
+//!
+//! The first byte says how the run ended, the second and third how long standard error is, the least byte first;
+//! standard error follows, and the rest is standard output. `scripts/fuzz` writes its seeds, the captures, so.
+
+pub use libfuzzer_sys;
+use readings::{End, Output};
+
+#[path = "../../crates/readings/tests/common/soundness.rs"]
+mod soundness;
+
+/// A target for the reader of the named tool.
+#[macro_export]
+macro_rules! target {
+    ($tool:literal) => {
+        $crate::libfuzzer_sys::fuzz_target!(|data: &[u8]| $crate::check($tool, data));
+    };
+}
+
+/// Gives the bytes to the reader of the tool, and panics if it breaks one of its promises.
+pub fn check(tool: &str, data: &[u8]) {
+    let [end, low, high, rest @ ..] = data else { return };
+    let stderr = usize::from(u16::from_le_bytes([*low, *high])).min(rest.len());
+    let (stderr, stdout) = rest.split_at(stderr);
+    soundness::check(tool, &Output { stdout, stderr, end: how(*end) });
+}
+
+/// 0 to 127: exited with this status; then a signal, and 255: hung.
+fn how(byte: u8) -> End {
+    match byte {
+        0..=127 => End::Exited(byte.into()),
+        255 => End::TimedOut,
+        _ => End::Signalled((byte - 127).into()),
+    }
+}
