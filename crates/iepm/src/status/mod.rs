@@ -1,8 +1,9 @@
 //! `iepm status`: the last reading and the health of every specification, and the daemons.
 //!
 //! [`reading`] finds the latest rows by index, [`health`] judges them, [`machine`] looks at daemons and
-//! files, [`show`] sets it all in columns.
+//! files, [`show`] sets it all in columns, and [`figures`] says what has no column of its own.
 
+mod figures;
 mod health;
 mod machine;
 mod reading;
