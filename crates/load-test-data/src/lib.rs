@@ -264,3 +264,13 @@ fn read(file: &Path) -> Result<Vec<u8>, Failure> {
         Failure::new(Exit::NeedsPerson, format!("reading {}", file.display())).because(error)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use station::words::suite;
+
+    #[test]
+    fn every_tool_that_has_a_reader_is_loaded_and_no_other() {
+        assert_eq!(suite::PROBETYPES, readings::TOOLS);
+    }
+}

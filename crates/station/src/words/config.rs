@@ -10,6 +10,7 @@ use crate::text::{Mistake, NodeId, ProgramName, Span, ToolName, parse_duration};
 use super::{
     servers::{self, Demand},
     settings::{Settings, list, text, whole},
+    suite,
 };
 
 /// The configuration of a station, complete: what the file leaves out has its default.
@@ -137,7 +138,7 @@ fn default_node() -> NodeId {
 
 /// The probe types that this version has a reader for.
 fn default_probetypes() -> Vec<ToolName> {
-    ["ping", "traceroute"].iter().filter_map(|name| name.parse().ok()).collect()
+    suite::PROBETYPES.iter().filter_map(|name| name.parse().ok()).collect()
 }
 
 fn paths(settings: &mut Settings<'_>, home: PathBuf) -> Paths {

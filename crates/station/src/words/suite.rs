@@ -6,6 +6,12 @@ use super::toolspec::TestType;
 pub const BUILT: [&str; 6] =
     ["load-datad", "load-scheduled", "pingd", "traced", "owpingd", "pathchirpd"];
 
+/// The tools whose results this version has readers for; what `load-datad` loads unless `iepm.toml` says
+/// otherwise. A test of `load-test-data` compares them with the readers that there are.
+// A tool whose reader is added to `readings::TOOLS` is added here, in the same order, and in
+// config/iepm.toml and docs/load-test-data.md.
+pub const PROBETYPES: &[&str] = &["ping", "traceroute"];
+
 /// All daemons of the suite, as the original had them. Those that are not installed are not missed.
 pub const DAEMONS: [&str; 7] =
     ["bw-synchd", "load-datad", "load-scheduled", "owpingd", "pathchirpd", "pingd", "traced"];
