@@ -108,3 +108,39 @@ pub(super) fn percent(ratio: f64) -> String {
     let text = format!("{:.1}", ratio * 100.0);
     text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_has_three_digits_and_a_unit() {
+        let shown = [0.0, 0.0195, 0.94, 1.0, 9.41, 19.0, 99.96, 940.2, 9_410.0].map(human_rate);
+        let (small, large) = shown.split_at(5);
+        assert_eq!(
+            small,
+            ["0.00 Mbit/s", "19.5 kbit/s", "940 kbit/s", "1.00 Mbit/s", "9.41 Mbit/s"]
+        );
+        assert_eq!(large, ["19.0 Mbit/s", "100 Mbit/s", "940 Mbit/s", "9.41 Gbit/s"]);
+    }
+
+    #[test]
+    fn a_range_is_told_as_far_as_it_is_known() {
+        let shown = |min, avg, max| {
+            let direction = "from".to_owned();
+            rate(&Rate { direction, min, avg, max, ..Rate::default() })
+        };
+        let told = |text: &str| Some(text.to_owned());
+        assert_eq!(shown(Some(61.5), None, Some(70.0)), told("<- 61.5 Mbit/s to 70.0 Mbit/s"));
+        assert_eq!(shown(Some(61.5), None, None), told("<- more than 61.5 Mbit/s"));
+        assert_eq!(shown(Some(1.0), Some(2.0), Some(3.0)), told("<- 2.00 Mbit/s"));
+        assert_eq!(shown(None, None, None), None);
+    }
+
+    #[test]
+    fn a_way_without_delays_is_told_for_its_loss() {
+        let lost = Way { direction: "from", sent: Some(100), lost: Some(100), ..Way::default() };
+        assert_eq!(way(&lost).as_deref(), Some("<- ?/?/? ms, 100 % lost"));
+        assert_eq!(way(&Way::default()), None);
+    }
+}
