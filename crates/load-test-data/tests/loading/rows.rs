@@ -1,5 +1,7 @@
 //! Readings of each kind as rows.
 
+use std::collections::HashSet;
+
 use load_test_data::{
     file::{Content, Measured, Prepared},
     load::{self, Fate},
@@ -221,4 +223,25 @@ fn an_owping_that_was_refused_is_a_row_too() {
         columns(&desk, "OWAMPDATA", "tmin, to_sent, problem"),
         [r#"[null,null,"no answer"]"#]
     );
+}
+
+#[test]
+fn every_column_is_in_the_page_of_the_tables() {
+    let desk = Desk::new();
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/tables.md");
+    let page = std::fs::read_to_string(page).expect("the page");
+    let word = |c: char| !c.is_ascii_alphanumeric() && c != '_';
+    let words: HashSet<&str> = page.split(word).collect();
+    let tables =
+        "'PINGDATA','ROUTEDATA','ROUTENO','BWDATA','OWAMPDATA','SCHEDULE','TRIES','LEASES'";
+    let sql = format!(
+        "SELECT t.name, c.name FROM sqlite_schema t, pragma_table_info(t.name) c WHERE t.name IN ({tables})"
+    );
+    let mut statement = desk.look.prepare(&sql).expect("a statement");
+    let columns = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("columns");
+    let columns: Vec<(String, String)> = columns.map(|column| column.expect("a name")).collect();
+    assert!(columns.len() > 150, "{}", columns.len());
+    for (table, column) in columns {
+        assert!(words.contains(column.as_str()), "{table}.{column} is not in docs/tables.md");
+    }
 }
