@@ -8,6 +8,8 @@ use station::{
     world::inbox::Inbox,
 };
 
+use crate::beside::{self, Beside};
+
 /// A file and what is in it.
 #[derive(Debug)]
 pub struct Prepared {
@@ -21,11 +23,22 @@ pub struct Prepared {
     pub content: Content,
 }
 
+/// What a run measured.
+#[derive(Debug)]
+pub struct Measured {
+    /// What the file says of the run.
+    pub header: Header,
+    /// What its tool's output says.
+    pub reading: Reading,
+    /// What the ping beside it says, if there was one.
+    pub beside: Option<Beside>,
+}
+
 /// What is in a result file.
 #[derive(Debug)]
 pub enum Content {
     /// A reading.
-    Reading(Box<Header>, Box<Reading>),
+    Reading(Box<Measured>),
     /// It was not understood; the header, if there is one, and why.
     Rejected(Option<Box<Header>>, String),
     /// It cannot be read now; nothing is known of it.
@@ -57,15 +70,16 @@ fn content(schedule_id: i64, tool: &str, file: &[u8]) -> Content {
         let why = format!("its header is of {schedule_id}.{probetype}");
         return Content::Rejected(None, why);
     }
-    let reading = readings::read(tool, &output(&parts));
-    let header = Box::new(parts.header);
-    match reading {
-        Ok(reading) => Content::Reading(header, Box::new(reading)),
+    match readings::read(tool, &output(&parts)) {
+        Ok(reading) => {
+            let beside = beside::read(&parts);
+            Content::Reading(Box::new(Measured { header: parts.header, reading, beside }))
+        }
         Err(unreadable) => {
-            let how =
-                header.ended.remark().map_or_else(String::new, |remark| format!("{remark}; "));
+            let how = parts.header.ended.remark();
+            let how = how.map_or_else(String::new, |remark| format!("{remark}; "));
             let why = format!("{how}the output of {tool} was not understood: {unreadable}");
-            Content::Rejected(Some(header), why)
+            Content::Rejected(Some(Box::new(parts.header)), why)
         }
     }
 }
@@ -73,6 +87,5 @@ fn content(schedule_id: i64, tool: &str, file: &[u8]) -> Content {
 /// What the readers are told of a run.
 #[must_use]
 pub fn output<'a>(parts: &Parts<'a>) -> Output<'a> {
-    let end = End::from(&parts.header.ended);
-    Output { stdout: parts.stdout, stderr: parts.stderr, end }
+    Output { stdout: parts.stdout, stderr: parts.stderr, end: End::from(&parts.header.ended) }
 }

@@ -1,11 +1,15 @@
 //! `load-test-data` loads result files into the data tables.
 //!
 //! - [`file`](mod@file) reads a file and has it understood: no database yet.
+//! - [`beside`] tells the delay on the idle and on the loaded path from the ping beside a test.
 //! - [`load`] decides with the database what becomes of it, in one transaction for many files.
+//! - [`overlap`] knows which runs had the channel to themselves, and which others went on meanwhile.
 //! - [`tables`] and [`routes`] make rows of readings.
 
+pub mod beside;
 pub mod file;
 pub mod load;
+pub mod overlap;
 pub mod routes;
 pub mod tables;
 
@@ -88,11 +92,12 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     let mut store = Store::of(&config.database, PATIENCE);
     // Also when nothing waits: whoever calls it wants to know that it could load.
     store.read(|_| Ok(())).map_err(away)?;
-    let mut tally = load_files(&mut store, &spool, std::iter::once(Ok(names(&files))))?;
+    let node = config.node.as_str();
+    let mut tally = load_files(&mut store, node, &spool, std::iter::once(Ok(names(&files))))?;
     for tool in types {
         let mut waiting = spool.waiting(Some(&tool)).map_err(|error| reading().because(error))?;
         let some = std::iter::from_fn(|| waiting.take_sorted(NAMES).map(not_empty).transpose());
-        tally.add(load_files(&mut store, &spool, some)?);
+        tally.add(load_files(&mut store, node, &spool, some)?);
     }
     log::info!("{} loaded, {} rejected, {} kept", tally.loaded, tally.rejected, tally.kept);
     Ok(if tally.rejected + tally.kept > 0 { Exit::NeedsPerson } else { Exit::Well })
@@ -167,6 +172,7 @@ fn not_empty(names: Vec<String>) -> Option<Vec<String>> {
 /// and the one before is moved, each on a thread of its own.
 fn load_files(
     store: &mut Store,
+    station: &str,
     spool: &Spool,
     names: impl Iterator<Item = io::Result<Vec<String>>> + Send,
 ) -> Result<Tally, Failure> {
@@ -182,7 +188,7 @@ fn load_files(
         let reader = scope.spawn(move || read_all(&inbox, names, &read));
         let mover = scope.spawn(move || move_all(mover, &to_move));
         let result = to_load.into_iter().try_for_each(|batch: Vec<Prepared>| {
-            let fates = load::load(store, &batch).map_err(away)?;
+            let fates = load::load(store, station, &batch).map_err(away)?;
             let done = batch.into_iter().map(|file| file.name).zip(fates).collect();
             // The mover takes until this end is closed.
             let _ = loaded.send(done);

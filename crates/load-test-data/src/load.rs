@@ -14,7 +14,8 @@ use station::{
 };
 
 use crate::{
-    file::{Content, Prepared},
+    file::{Content, Measured, Prepared},
+    overlap::Tries,
     tables,
 };
 
@@ -49,16 +50,14 @@ impl Tally {
     }
 }
 
-/// Loads files in one transaction; if one of them makes it fail, each in its own.
+/// Loads files of `station` in one transaction; if one of them makes the transaction fail, each in its own.
 ///
 /// # Errors
 /// The database is away; then nothing was changed and no file was moved.
-pub fn load(store: &mut Store, batch: &[Prepared]) -> Result<Vec<Fate>, Error> {
-    let together =
-        store.transaction(|session| batch.iter().map(|file| load_one(session, file)).collect());
-    match together {
+pub fn load(store: &mut Store, station: &str, batch: &[Prepared]) -> Result<Vec<Fate>, Error> {
+    match store.transaction(|session| load_together(session, station, batch)) {
         Err(error) if matches!(error.kind(), Kind::Conflict | Kind::Other) && batch.len() > 1 => {
-            batch.iter().map(|file| load_alone(store, file)).collect()
+            batch.iter().map(|file| load_alone(store, station, file)).collect()
         }
         Err(error) if matches!(error.kind(), Kind::Conflict | Kind::Other) => {
             Ok(vec![Fate::Kept(error.to_string())])
@@ -67,8 +66,12 @@ pub fn load(store: &mut Store, batch: &[Prepared]) -> Result<Vec<Fate>, Error> {
     }
 }
 
-fn load_alone(store: &mut Store, file: &Prepared) -> Result<Fate, Error> {
-    match store.transaction(|session| load_one(session, file)) {
+fn load_alone(store: &mut Store, station: &str, file: &Prepared) -> Result<Fate, Error> {
+    let alone = |session: &mut dyn Session| {
+        let tries = Tries::during(session, station, std::slice::from_ref(file))?;
+        load_one(session, file, &tries)
+    };
+    match store.transaction(alone) {
         Err(error) if matches!(error.kind(), Kind::Conflict | Kind::Other) => {
             Ok(Fate::Kept(error.to_string()))
         }
@@ -76,14 +79,24 @@ fn load_alone(store: &mut Store, file: &Prepared) -> Result<Fate, Error> {
     }
 }
 
-fn load_one(session: &mut dyn Session, file: &Prepared) -> Result<Fate, Error> {
+fn load_together(
+    session: &mut dyn Session,
+    station: &str,
+    batch: &[Prepared],
+) -> Result<Vec<Fate>, Error> {
+    let tries = Tries::during(session, station, batch)?;
+    batch.iter().map(|file| load_one(session, file, &tries)).collect()
+}
+
+fn load_one(session: &mut dyn Session, file: &Prepared, tries: &Tries) -> Result<Fate, Error> {
     match &file.content {
-        Content::Reading(header, reading) => {
+        Content::Reading(measured) => {
+            let Measured { header, reading, .. } = &**measured;
             let reason = header.ended.remark().or_else(|| tables::problem(reading));
             if !leave(session, header, State::Loaded, reason.as_deref())? {
                 return superseded(session, file, Some(header));
             }
-            tables::insert(session, header, reading)?;
+            tables::insert(session, measured, tries.overlapping(header))?;
             Ok(Fate::Loaded)
         }
         Content::Rejected(Some(header), why) => {

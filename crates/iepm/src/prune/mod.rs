@@ -7,12 +7,19 @@
 mod files;
 mod rows;
 
+use std::time::Duration;
+
 use station::{
     app::{Common, Exit, Failure},
     text::Timestamp,
     words::config::Config,
     world::clock::{Clock, SystemClock},
 };
+
+use self::rows::Rows;
+
+/// An expired lease is kept for so long: another station's clock may be behind this one's.
+const LEASE: Duration = Duration::from_secs(86_400);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -24,9 +31,9 @@ pub(crate) struct Args {
 /// What was deleted, or would be.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Pruned {
-    readings: u64,
+    rows: Rows,
     routes: u64,
-    schedule: u64,
+    leases: u64,
     loaded: u64,
     rejected: u64,
 }
@@ -34,9 +41,11 @@ struct Pruned {
 pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
     let config = common.load()?;
     let pruned = prune(&config, SystemClock.now(), args.dry_run)?;
-    let Pruned { readings, routes, schedule, loaded, rejected } = pruned;
+    let Pruned { rows, routes, leases, loaded, rejected } = pruned;
+    let Rows { readings, schedule, tries } = rows;
     let told = format!(
-        "{readings} readings, {routes} routes, {schedule} rows of SCHEDULE, {loaded} loaded and {rejected} rejected files"
+        "{readings} readings, {routes} routes, {schedule} rows of SCHEDULE, {tries} of TRIES, {leases} of LEASES, \
+         {loaded} loaded and {rejected} rejected files"
     );
     if args.dry_run {
         station::app::print(&format!("would delete {told}\n"))?;
@@ -51,10 +60,11 @@ fn prune(config: &Config, now: Timestamp, dry_run: bool) -> Result<Pruned, Failu
     let kept = &config.retention;
     let failed = |error| Failure::store("pruning the database", error);
     let rows = rows::prune(&mut store, now - kept.readings, now - kept.schedule, dry_run);
-    let (readings, schedule) = rows.map_err(failed)?;
+    let rows = rows.map_err(failed)?;
     let routes = rows::prune_routes(&mut store, now - kept.readings, dry_run).map_err(failed)?;
+    let leases = rows::prune_leases(&mut store, now - LEASE, dry_run).map_err(failed)?;
     let data = &config.paths.data;
     let loaded = files::prune_days(&data.join("loaded"), now - kept.loaded, dry_run)?;
     let rejected = files::prune_files(&data.join("rejected"), now - kept.rejected, dry_run)?;
-    Ok(Pruned { readings, routes, schedule, loaded, rejected })
+    Ok(Pruned { rows, routes, leases, loaded, rejected })
 }

@@ -17,7 +17,7 @@ struct Table {
     delete: &'static str,
 }
 
-const READINGS: [Table; 2] = [
+const READINGS: [Table; 4] = [
     Table {
         find: "SELECT pingdataID FROM PINGDATA WHERE toolspecsID = ? AND startepoch < ? LIMIT ?",
         delete: "DELETE FROM PINGDATA WHERE pingdataID = ?",
@@ -26,7 +26,21 @@ const READINGS: [Table; 2] = [
         find: "SELECT routedataID FROM ROUTEDATA WHERE toolspecsID = ? AND startepoch < ? LIMIT ?",
         delete: "DELETE FROM ROUTEDATA WHERE routedataID = ?",
     },
+    Table {
+        find: "SELECT bwdataID FROM BWDATA WHERE toolspecsID = ? AND startepoch < ? LIMIT ?",
+        delete: "DELETE FROM BWDATA WHERE bwdataID = ?",
+    },
+    Table {
+        find: "SELECT owampdataID FROM OWAMPDATA WHERE toolspecsID = ? AND startepoch < ? LIMIT ?",
+        delete: "DELETE FROM OWAMPDATA WHERE owampdataID = ?",
+    },
 ];
+
+/// As old as rows of SCHEDULE may be, for they tell how runs got the channel.
+const TRIES: Table = Table {
+    find: "SELECT tryID FROM TRIES WHERE toolspecsID = ? AND start_us < ? LIMIT ?",
+    delete: "DELETE FROM TRIES WHERE tryID = ?",
+};
 
 /// What may still become something stays, however old.
 const SCHEDULE: Table = Table {
@@ -34,6 +48,22 @@ const SCHEDULE: Table = Table {
            AND state NOT IN ('pending', 'running', 'finished') LIMIT ?",
     delete: "DELETE FROM SCHEDULE WHERE scheduleID = ? AND state NOT IN ('pending', 'running', 'finished')",
 };
+
+/// Deletes leases that expired before `before`; says how many. There is one for each target at most.
+pub(super) fn prune_leases(
+    store: &mut Store,
+    before: Timestamp,
+    dry_run: bool,
+) -> Result<u64, Error> {
+    if dry_run {
+        let find = "SELECT COUNT(*) FROM LEASES WHERE expires_us < ?";
+        let counted =
+            store.read(|session| store::one(session, find, &[before.into()], |row| row.int(0)))?;
+        return Ok(counted.map_or(0, i64::unsigned_abs));
+    }
+    let delete = "DELETE FROM LEASES WHERE expires_us < ?";
+    store.transaction(|session| session.execute(delete, &[before.into()]))
+}
 
 /// Deletes routes that were seen last before `before`; says how many. Readings that name one are as old.
 pub(super) fn prune_routes(
@@ -65,21 +95,33 @@ pub(super) fn prune_routes(
     }
 }
 
-/// Deletes readings from before `readings` and rows of SCHEDULE from before `schedule`; says how many.
+/// Rows that were deleted, or would be.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Rows {
+    /// Of the data tables.
+    pub(super) readings: u64,
+    /// Of SCHEDULE.
+    pub(super) schedule: u64,
+    /// Of TRIES.
+    pub(super) tries: u64,
+}
+
+/// Deletes readings from before `readings`, and rows of SCHEDULE and TRIES from before `schedule`.
 pub(super) fn prune(
     store: &mut Store,
     readings: Timestamp,
     schedule: Timestamp,
     dry_run: bool,
-) -> Result<(u64, u64), Error> {
+) -> Result<Rows, Error> {
     let specs = store.read(|session| {
         store::all(session, "SELECT toolspecsID FROM TOOLSPECS", &[], |row| row.int(0))
     })?;
-    let mut pruned = (0, 0);
+    let mut pruned = Rows::default();
     for table in &READINGS {
-        pruned.0 += sweep(store, table, &specs, readings.seconds(), dry_run)?;
+        pruned.readings += sweep(store, table, &specs, readings.seconds(), dry_run)?;
     }
-    pruned.1 = sweep(store, &SCHEDULE, &specs, schedule.0, dry_run)?;
+    pruned.schedule = sweep(store, &SCHEDULE, &specs, schedule.0, dry_run)?;
+    pruned.tries = sweep(store, &TRIES, &specs, schedule.0, dry_run)?;
     Ok(pruned)
 }
 
@@ -193,11 +235,60 @@ mod tests {
         let at = Timestamp::from_seconds(100);
         let counted = prune(&mut station.store, Timestamp(0), at, true).expect("counted");
         let pruned = prune(&mut station.store, Timestamp(0), at, false).expect("pruned");
-        assert_eq!((counted, pruned), ((0, 3), (0, 3)));
+        let three = Rows { schedule: 3, ..Rows::default() };
+        assert_eq!((counted, pruned), (three, three));
         let left =
             station.rows("SELECT state FROM SCHEDULE WHERE dueepoch = 99 ORDER BY scheduleID");
         assert_eq!(left, [["pending"], ["running"], ["finished"]]);
         assert_eq!(station.rows("SELECT COUNT(*) FROM SCHEDULE"), [["9"]]);
+    }
+
+    #[test]
+    fn bandwidth_delays_and_tries_go_in_their_time() {
+        let mut station = station();
+        for (id, start) in [(1_i64, 99_i64), (2, 100)] {
+            let values = [id.into(), start.into(), Timestamp::from_seconds(start).into()];
+            for sql in [
+                "INSERT INTO BWDATA (scheduleID, direction, toolspecsID, srcNodeID, destNodeID, toolName, startepoch, \
+                 start_us, end_us, clock_synchronised) VALUES (?, 'to', 1, 's', 'd', 'iperf', ?, ?, 0, 1)",
+                "INSERT INTO OWAMPDATA (scheduleID, toolspecsID, srcNodeID, destNodeID, startepoch, start_us, end_us, \
+                 clock_synchronised) VALUES (?, 1, 's', 'd', ?, ?, 0, 1)",
+                "INSERT INTO TRIES (scheduleID, attempt, toolspecsID, srcNodeID, destNodeID, start_us) \
+                 VALUES (?, ?, 1, 's', 'd', ?)",
+            ] {
+                station.execute(sql, &values);
+            }
+        }
+        let at = Timestamp::from_seconds(100);
+        for dry_run in [true, false] {
+            let pruned = prune(&mut station.store, at, at, dry_run).expect("pruned");
+            assert_eq!(pruned, Rows { readings: 2, schedule: 0, tries: 1 });
+        }
+        for table in ["BWDATA", "OWAMPDATA", "TRIES"] {
+            assert_eq!(
+                station.rows(&format!("SELECT scheduleID FROM {table}")),
+                [["2"]],
+                "{table}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_lease_goes_when_it_expired_long_ago() {
+        let mut station = station();
+        for (node, expires) in [("a", 99_i64), ("b", 100)] {
+            station.execute(
+                "INSERT INTO LEASES (destNodeID, holderNodeID, scheduleID, expires_us) VALUES (?, 's', 1, ?)",
+                &[node.into(), expires.into()],
+            );
+        }
+        for dry_run in [true, false] {
+            assert_eq!(
+                prune_leases(&mut station.store, Timestamp(100), dry_run).expect("pruned"),
+                1
+            );
+        }
+        assert_eq!(station.rows("SELECT destNodeID FROM LEASES"), [["b"]]);
     }
 
     #[test]
@@ -228,7 +319,7 @@ mod tests {
         reading(&mut station, 20_000);
         let at = Timestamp::from_seconds(12_000);
         let pruned = prune(&mut station.store, at, Timestamp(0), false).expect("pruned");
-        assert_eq!(pruned, (11_999, 0));
+        assert_eq!(pruned, Rows { readings: 11_999, ..Rows::default() });
         assert_eq!(station.rows("SELECT startepoch FROM PINGDATA"), [["12000"], ["20000"]]);
     }
 }

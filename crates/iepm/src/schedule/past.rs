@@ -21,6 +21,19 @@ pub(super) struct Past {
     start_us: Option<i64>,
     end_us: Option<i64>,
     reason: String,
+    /// Each time that it had the channel; empty for runs that need none.
+    tries: Vec<Try>,
+}
+
+/// A row of TRIES.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Try {
+    attempt: i64,
+    start_us: Timestamp,
+    end_us: Option<i64>,
+    bytes: Option<i64>,
+    outcome: String,
+    unclean: String,
 }
 
 impl Past {
@@ -59,7 +72,26 @@ pub(super) fn rows(
         tool.into(),
         (number as u64).into(),
     ];
-    store::all(session, sql, &values, past)
+    let mut rows = store::all(session, sql, &values, past)?;
+    for row in &mut rows {
+        row.tries = store::all(session, TRIES, &[row.schedule_id.into()], one_try)?;
+    }
+    Ok(rows)
+}
+
+/// By the index that keeps them unique: a few at most for each run that is shown.
+const TRIES: &str = "SELECT attempt, start_us, end_us, bytes, outcome, unclean FROM TRIES WHERE scheduleID = ? \
+     ORDER BY attempt";
+
+fn one_try(row: &Row<'_>) -> Result<Try, Error> {
+    Ok(Try {
+        attempt: row.int(0)?,
+        start_us: row.timestamp(1)?,
+        end_us: row.optional_int(2)?,
+        bytes: row.optional_int(3)?,
+        outcome: row.text(4),
+        unclean: row.text(5),
+    })
 }
 
 fn past(row: &Row<'_>) -> Result<Past, Error> {
@@ -73,6 +105,7 @@ fn past(row: &Row<'_>) -> Result<Past, Error> {
         start_us: row.optional_int(6)?,
         end_us: row.optional_int(7)?,
         reason: row.text(8),
+        tries: Vec::new(),
     })
 }
 
@@ -86,6 +119,7 @@ pub(super) fn text(rows: &[Past]) -> String {
         ("NODE", Align::Left),
         ("RUN", Align::Right),
         ("STATE", Align::Left),
+        ("TRIES", Align::Right),
         ("REASON", Align::Left),
     ]);
     for row in rows {
@@ -98,10 +132,25 @@ pub(super) fn text(rows: &[Past]) -> String {
             row.node.clone(),
             row.schedule_id.to_string(),
             format!("{}{slots}", row.state),
-            row.reason.clone(),
+            if row.tries.is_empty() { String::new() } else { row.tries.len().to_string() },
+            reason(row),
         ]);
     }
     columns.plain()
+}
+
+/// The reason, and what came of each try unless that is the same.
+fn reason(row: &Past) -> String {
+    let said = |one: &Try| {
+        let unclean = Some(format!("unclean: {}", one.unclean)).filter(|_| !one.unclean.is_empty());
+        let outcome = Some(one.outcome.clone()).filter(|outcome| {
+            !outcome.is_empty() && (row.tries.len() > 1 || !row.reason.contains(outcome.as_str()))
+        });
+        let said: Vec<String> = [outcome, unclean].into_iter().flatten().collect();
+        (!said.is_empty()).then(|| format!("try {}: {}", one.attempt, said.join(", ")))
+    };
+    let own = Some(row.reason.clone()).filter(|reason| !reason.is_empty());
+    own.into_iter().chain(row.tries.iter().filter_map(said)).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
@@ -132,10 +181,35 @@ mod tests {
         };
         assert_eq!(
             text(&read(10, &Filter::default())),
-            "DUE                   LATE ms  TOOK s  TOOL  NODE  RUN  STATE             REASON\n\
-             1970-01-01T00:00:02Z                   ping  d       2  missed (7 slots)  pingd was not running\n\
+            "DUE                   LATE ms  TOOK s  TOOL  NODE  RUN  STATE             TRIES  REASON\n\
+             1970-01-01T00:00:02Z                   ping  d       2  missed (7 slots)         pingd was not running\n\
              1970-01-01T00:00:01Z       12     9.1  ping  d       1  loaded\n"
         );
         assert_eq!(read(1, &Filter::default()).len(), 1);
+    }
+    #[test]
+    fn tries_are_told_with_what_came_of_them() {
+        let mut station = Station::new();
+        station.execute(
+            "INSERT INTO SCHEDULE (toolspecsID, srcNodeID, destNodeID, toolName, testtype, dueepoch, due_us, \
+             latest_us, state, reason) VALUES (1, 's', 'd', 'iperf', 'background-syn', 0, 1000000, 0, 'failed', 'busy')",
+            &[],
+        );
+        for (attempt, outcome, unclean) in [(1_i64, "refused", None), (2, "busy", Some("load"))] {
+            station.execute(
+                "INSERT INTO TRIES (scheduleID, attempt, toolspecsID, srcNodeID, destNodeID, start_us, end_us, outcome, \
+                 unclean) VALUES (1, ?, 1, 's', 'd', 1000000, 2000000, ?, ?)",
+                &[attempt.into(), outcome.into(), unclean.into()],
+            );
+        }
+        let config = station.config.clone();
+        let read = |session: &mut dyn Session| rows(session, &config, 9, &Filter::default());
+        let rows = station.store.read(read).expect("read");
+        assert_eq!(reason(&rows[0]), "busy; try 1: refused; try 2: busy, unclean: load");
+        assert!(text(&rows).contains("failed      2  busy; try 1"), "{}", text(&rows));
+        let json = serde_json::to_value(&rows).expect("plain values");
+        assert_eq!(json[0]["tries"][1]["attempt"], 2);
+        let once = Past { tries: rows[0].tries[1..].to_vec(), ..rows[0].clone() };
+        assert_eq!(reason(&once), "busy; try 2: unclean: load");
     }
 }

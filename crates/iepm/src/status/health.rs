@@ -3,7 +3,7 @@
 use serde::Serialize;
 use station::{text::Timestamp, words::toolspec::ToolSpec};
 
-use super::reading::{End, Found, Latest, Reading};
+use super::reading::{End, Found, Latest, Rate, Reading, Way};
 
 /// How a specification does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -13,7 +13,7 @@ pub(crate) enum Health {
     Ok,
     /// Some packets were lost.
     Lossy,
-    /// The node did not answer at all.
+    /// The node, or the server of the tool on it, did not answer at all.
     Down,
     /// Its last reading is older than it should be.
     Stale,
@@ -56,6 +56,13 @@ pub(crate) struct Line {
     pub(super) route: Option<i64>,
     pub(super) reached: Option<bool>,
     pub(super) rtt_ms: Option<f64>,
+    /// Each direction that was measured, towards the target first; empty for other tools.
+    pub(super) rates: Vec<Rate>,
+    pub(super) one_way: Vec<Way>,
+    /// Over which limits the machine was before a run that must be alone.
+    pub(super) unclean: Option<String>,
+    /// The scheduleID of a run that had the channel meanwhile.
+    pub(super) overlapped: Option<i64>,
     pub(crate) remark: String,
     /// The last run, if it left no reading.
     #[serde(skip)]
@@ -73,7 +80,8 @@ pub(super) fn judge(spec: &ToolSpec, seen: Latest, now: Timestamp) -> Line {
     if let Some(reading) = reading {
         line.last_us = Some(reading.start);
         line.age_seconds = Some(reading.start.until(now).as_secs());
-        fill(&mut line, &reading.found);
+        (line.unclean, line.overlapped) = (reading.unclean, reading.overlapped);
+        fill(&mut line, reading.found);
     }
     line
 }
@@ -103,7 +111,7 @@ fn health(
 /// Kinds of problems, by the words that readings begin with, for which the network was not asked.
 const NOT_ASKED: [&str; 4] = ["usage", "not permitted", "resolver failure", "other"];
 /// Those for which it was not asked to the end.
-const NOT_TO_THE_END: [&str; 4] = ["hung", "killed", "interrupted", "cut short"];
+const NOT_TO_THE_END: [&str; 5] = ["hung", "killed", "interrupted", "cut short", "broken off"];
 
 fn said(found: &Found, problem: &str) -> Health {
     let is_one_of = |kinds: &[&str]| kinds.iter().any(|kind| problem.starts_with(kind));
@@ -111,8 +119,31 @@ fn said(found: &Found, problem: &str) -> Health {
         _ if is_one_of(&NOT_ASKED) => Health::Failing,
         Found::Ping { received: 0, .. } | Found::Route { reached: false, .. } => Health::Down,
         _ if is_one_of(&NOT_TO_THE_END) => Health::Failing,
-        Found::Ping { lossratio: Some(loss), .. } if *loss > 0.0 => Health::Lossy,
-        Found::Ping { .. } | Found::Route { .. } => Health::Ok,
+        found if !answered(found) => Health::Down,
+        found if lossratio(found).is_some_and(|loss| loss > 0.0) => Health::Lossy,
+        _ => Health::Ok,
+    }
+}
+
+/// Whether anything came through at all.
+fn answered(found: &Found) -> bool {
+    match found {
+        Found::Ping { received, .. } => *received > 0,
+        Found::Route { reached, .. } => *reached,
+        Found::Bandwidth(rates) => {
+            rates.iter().any(|rate| rate.is_known() && rate.lossratio.is_none_or(|loss| loss < 1.0))
+        }
+        Found::OneWay(ways) => ways.iter().any(|way| way.min_ms.is_some()),
+    }
+}
+
+/// The share of packets that were lost, of the worse direction; none where none are counted.
+fn lossratio(found: &Found) -> Option<f64> {
+    match found {
+        Found::Ping { lossratio, .. } => *lossratio,
+        Found::Route { .. } => None,
+        Found::Bandwidth(rates) => rates.iter().filter_map(|rate| rate.lossratio).reduce(f64::max),
+        Found::OneWay(ways) => ways.iter().filter_map(Way::lossratio).reduce(f64::max),
     }
 }
 
@@ -126,15 +157,22 @@ fn remark(health: Health, reading: Option<&Reading>, bad_end: Option<&End>) -> S
     }
 }
 
-fn fill(line: &mut Line, found: &Found) {
-    match *found {
-        Found::Ping { lossratio, min, avg, max, .. } => {
-            (line.lossratio, line.min_ms, line.avg_ms, line.max_ms) = (lossratio, min, avg, max);
+fn fill(line: &mut Line, found: Found) {
+    line.lossratio = lossratio(&found);
+    match found {
+        Found::Ping { min, avg, max, .. } => {
+            (line.min_ms, line.avg_ms, line.max_ms) = (min, avg, max);
         }
         Found::Route { hops, reached, route, rtt_us } => {
             (line.hops, line.reached, line.route) = (Some(hops), Some(reached), route);
             line.rtt_ms = rtt_us.map(|micros| micros / 1e3);
         }
+        Found::Bandwidth(rates) => {
+            let rtt = rates.iter().map(|rate| rate.rtt).find(|rtt| rtt.iter().any(Option::is_some));
+            [line.min_ms, line.avg_ms, line.max_ms] = rtt.unwrap_or_default();
+            line.rates = rates;
+        }
+        Found::OneWay(ways) => line.one_way = ways.into(),
     }
 }
 
@@ -154,6 +192,10 @@ fn empty(spec: &ToolSpec) -> Line {
         route: None,
         reached: None,
         rtt_ms: None,
+        rates: Vec::new(),
+        one_way: Vec::new(),
+        unclean: None,
+        overlapped: None,
         remark: String::new(),
         bad_end: None,
     }
@@ -193,7 +235,13 @@ mod tests {
     fn ping(received: i64, lossratio: Option<f64>) -> Reading {
         let found = Found::Ping { received, lossratio, min: None, avg: None, max: None };
         let start = Timestamp::from_seconds(START);
-        Reading { start, found, problem: "unknown host".to_owned() }
+        Reading {
+            start,
+            found,
+            problem: "unknown host".to_owned(),
+            unclean: None,
+            overlapped: None,
+        }
     }
 
     fn end(due: i64, state: &str) -> End {

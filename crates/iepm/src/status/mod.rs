@@ -1,8 +1,9 @@
 //! `iepm status`: the last reading and the health of every specification, and the daemons.
 //!
 //! [`reading`] finds the latest rows by index, [`health`] judges them, [`machine`] looks at daemons and
-//! files, [`show`] sets it all in columns.
+//! files, [`show`] sets it all in columns, and [`figures`] says what has no column of its own.
 
+mod figures;
 mod health;
 mod machine;
 mod reading;
@@ -218,5 +219,107 @@ mod tests {
         assert_eq!((lines.len(), lines[0].health.as_str()), (1, "waiting"));
         assert_eq!(wait::tally(&lines), wait::Tally { answered: 0, failing: 0, all: 1 });
         assert!(wrong[0].starts_with("toolspecsID 1: runinterval: expected 1 to"), "{wrong:?}");
+    }
+    const TEST: &str = "INSERT INTO BWDATA (scheduleID, direction, toolspecsID, srcNodeID, destNodeID, toolName, \
+         startepoch, start_us, end_us, thruavg, rttmin, lossratio, unclean, problem, idle_rtt_p50_us, loaded_rtt_p50_us, \
+         clock_synchronised) VALUES (?, ?, 1, 's', 'd', 'iperf', ?, 1000000000, 0, ?, ?, ?, ?, ?, 10000, 250000, 1)";
+
+    fn test(
+        station: &mut Station,
+        (id, direction, start): (i64, &'static str, i64),
+        (rate, loss): (Option<f64>, Option<f64>),
+        (unclean, problem): (Option<&'static str>, Option<&'static str>),
+    ) {
+        let rtt: Option<f64> = None;
+        station.execute(
+            TEST,
+            &[
+                id.into(),
+                direction.into(),
+                start.into(),
+                rate.into(),
+                rtt.into(),
+                loss.into(),
+                unclean.into(),
+                problem.into(),
+            ],
+        );
+    }
+
+    #[test]
+    fn both_directions_of_the_newest_test_are_shown() {
+        let mut station = Station::new();
+        spec(&mut station, "iperf");
+        let clean = (None, None);
+        test(&mut station, (1, "to", 900), (Some(5.0), None), clean);
+        test(&mut station, (2, "from", 1_000), (Some(94.1), Some(0.01)), (Some("load"), None));
+        test(&mut station, (2, "to", 1_000), (Some(19.0), None), (Some("load"), None));
+        let (lines, _) = lines_of(&mut station, 1_100);
+        let line = &lines[0];
+        assert_eq!((line.health, line.lossratio), (Health::Lossy, Some(0.01)));
+        assert_eq!(
+            figures::remark(line),
+            "-> 19.0 Mbit/s; <- 94.1 Mbit/s, 1 % lost; rtt 10.000 ms, 250.000 ms under load; !unclean"
+        );
+        assert!(figures::legend(&lines).starts_with("!unclean: "));
+        let json = serde_json::to_value(line).expect("plain values");
+        assert_eq!(json["rates"][1]["thruavg_mbit_per_s"], 94.1);
+        assert_eq!(
+            (&json["rates"][0]["direction"], &json["unclean"]),
+            (&"to".into(), &"load".into())
+        );
+    }
+
+    #[test]
+    fn a_test_that_found_nothing_says_why() {
+        for (problem, health) in [
+            ("refused: connect failed: Connection refused", Health::Down),
+            ("no answer", Health::Down),
+            ("busy: the server is busy", Health::Down),
+            ("broken off", Health::Failing),
+            ("usage: bad option", Health::Failing),
+        ] {
+            let mut station = Station::new();
+            spec(&mut station, "iperf");
+            test(&mut station, (1, "to", 1_000), (None, None), (None, Some(problem)));
+            let (lines, _) = lines_of(&mut station, 1_100);
+            assert_eq!((lines[0].health, lines[0].remark.as_str()), (health, problem));
+        }
+    }
+
+    #[test]
+    fn a_test_in_which_all_was_lost_found_the_node_down() {
+        let mut station = Station::new();
+        spec(&mut station, "iperf");
+        test(&mut station, (1, "to", 1_000), (Some(0.0), Some(1.0)), (None, None));
+        let why = "the ping beside it: its end is missing";
+        assert_eq!(lines_of(&mut station, 1_100).0[0].health, Health::Down);
+        test(&mut station, (2, "to", 1_001), (Some(9.0), None), (None, Some(why)));
+        let line = &lines_of(&mut station, 1_100).0[0];
+        assert_eq!((line.health, line.remark.as_str()), (Health::Ok, why));
+    }
+
+    #[test]
+    fn one_way_delays_are_shown_by_direction() {
+        let mut station = Station::new();
+        spec(&mut station, "owping");
+        station.execute(
+            "INSERT INTO OWAMPDATA (scheduleID, toolspecsID, srcNodeID, destNodeID, startepoch, start_us, end_us, tmin, \
+             tmed, tmax, to_sent, to_lost, fmin, fmed, fmax, from_sent, from_lost, overlapped, clock_synchronised) \
+             VALUES (1, 1, 's', 'd', 1000, 1000000000, 0, 1.2, 1.31, 4.5, 100, 0, 0.9, NULL, 2, 100, 60, 8, 1)",
+            &[],
+        );
+        let (lines, _) = lines_of(&mut station, 1_100);
+        assert_eq!((lines[0].health, lines[0].lossratio), (Health::Lossy, Some(0.6)));
+        assert_eq!(
+            figures::remark(&lines[0]),
+            "-> 1.20/1.31/4.50 ms; <- 0.90/?/2.00 ms, 60 % lost; !overlapped"
+        );
+        let json = serde_json::to_value(&lines[0]).expect("plain values");
+        assert_eq!(
+            (&json["one_way"][0]["median_ms"], &json["overlapped"]),
+            (&1.31.into(), &8.into())
+        );
+        assert!(figures::legend(&lines).starts_with("!overlapped: "));
     }
 }

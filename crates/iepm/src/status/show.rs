@@ -8,7 +8,7 @@ use station::{
 };
 
 use super::{
-    Picture,
+    Picture, figures,
     health::{Health, Line, Trouble},
     machine::{Daemon, Machine},
 };
@@ -27,6 +27,7 @@ pub(super) fn text(picture: &Picture, colour: bool) -> String {
     [
         format!("{} at {}\n\n", picture.station, picture.now_us),
         specifications(&picture.specifications, colour),
+        figures::legend(&picture.specifications),
         wrong.concat(),
         "\n".to_owned(),
         machine(&picture.machine, colour),
@@ -77,11 +78,11 @@ fn row(line: &Line) -> [String; 10] {
         line.health.as_str().to_owned(),
         line.last_us.map_or_else(String::new, |last: Timestamp| last.to_string()),
         age.unwrap_or_default(),
-        line.lossratio.map_or_else(String::new, |ratio| trimmed(ratio * 100.0, 1)),
-        millis(line.min_ms),
-        millis(line.avg_ms),
-        millis(line.max_ms),
-        remark(line),
+        line.lossratio.map_or_else(String::new, figures::percent),
+        figures::millis(line.min_ms),
+        figures::millis(line.avg_ms),
+        figures::millis(line.max_ms),
+        figures::remark(line),
     ]
 }
 
@@ -91,28 +92,6 @@ fn with_variant(line: &Line) -> String {
     } else {
         format!("{} ({})", line.tool, line.variant)
     }
-}
-
-fn millis(value: Option<f64>) -> String {
-    value.map_or_else(String::new, |value| format!("{value:.3}"))
-}
-
-/// `0`, `10`, `33.3`.
-fn trimmed(value: f64, digits: usize) -> String {
-    let text = format!("{value:.digits$}");
-    text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
-}
-
-fn remark(line: &Line) -> String {
-    let route = line.hops.map(|hops| {
-        let plural = if hops == 1 { "" } else { "s" };
-        let number = line.route.map_or_else(String::new, |number| format!(", route {number}"));
-        let rtt = line.rtt_ms.map_or_else(String::new, |rtt| format!(", {rtt:.3} ms"));
-        let missed = if line.reached == Some(false) { ", not reached" } else { "" };
-        format!("{hops} hop{plural}{number}{rtt}{missed}")
-    });
-    let said = Some(line.remark.clone()).filter(|remark| !remark.is_empty());
-    [route, said].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 fn paint(health: &str) -> &'static str {
@@ -192,7 +171,13 @@ mod tests {
         };
         let route = Found::Route { hops: 1, reached: true, route: Some(2), rtt_us: Some(250.0) };
         let line = |index: usize, found| {
-            let reading = |found| Reading { start, found, problem: String::new() };
+            let reading = |found| Reading {
+                start,
+                found,
+                problem: String::new(),
+                unclean: None,
+                overlapped: None,
+            };
             let seen = Latest { reading: Option::map(found, reading), end: None };
             health::judge(&specs[index].spec, seen, now)
         };

@@ -112,7 +112,8 @@ impl Reply {
     }
 
     /// Whether it is the answer to its request: sound, and the first.
-    pub(super) fn is_first(&self) -> bool {
+    #[must_use]
+    pub fn is_first(&self) -> bool {
         self.is_sound() && !self.duplicate
     }
 

@@ -182,7 +182,7 @@ fn default_node() -> NodeId {
 
 /// The probe types that this version has a reader for.
 fn default_probetypes() -> Vec<ToolName> {
-    ["ping", "traceroute"].iter().filter_map(|name| name.parse().ok()).collect()
+    readings::TOOLS.iter().filter_map(|name| name.parse().ok()).collect()
 }
 
 fn paths(settings: &mut Settings<'_>, home: PathBuf) -> Paths {

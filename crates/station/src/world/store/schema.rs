@@ -294,15 +294,25 @@ const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS SCHEMAVERSION (
 /// # Errors
 /// A newer database, or what the engine says; then the schema is as it was.
 pub fn migrate(session: &mut dyn Session, now: Timestamp) -> Result<i64, Error> {
+    take(session, now, &STEPS)
+}
+
+/// Takes those of the steps that were not taken yet.
+fn take(
+    session: &mut dyn Session,
+    now: Timestamp,
+    steps: &[&'static [&'static str]],
+) -> Result<i64, Error> {
     session.execute(VERSIONS, &[])?;
     let found = version(session)?;
     if found > LATEST {
         return Err(newer(found));
     }
-    for (number, step) in (1..).zip(STEPS).filter(|(number, _)| *number > found) {
-        for statement in step {
+    for (number, step) in (1..).zip(steps).filter(|(number, _)| *number > found) {
+        for statement in *step {
             session.execute(statement, &[])?;
         }
+        let number: i64 = number;
         let values = [number.into(), now.seconds().into()];
         session
             .execute("INSERT INTO SCHEMAVERSION (version, appliedepoch) VALUES (?, ?)", &values)?;
@@ -346,4 +356,91 @@ fn newer(found: i64) -> Error {
             "the database's schema is version {found}, this program knows {LATEST} at most; install the newer suite"
         ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::{
+        words::config::Database,
+        world::store::{Store, all, specs},
+    };
+
+    /// A database as version 1 of the schema left it, with a specification and its reading.
+    fn first_version() -> (TempDir, Store) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = Database::Sqlite(folder.path().join("iepm.db"));
+        let mut store = Store::of(&database, Duration::from_secs(5));
+        store.create().expect("made");
+        let fill = |session: &mut dyn Session| {
+            take(session, Timestamp(0), &STEPS[..1])?;
+            for sql in [
+                "INSERT INTO TOOLSPECS (srcNodeID, destNodeID, toolName, toolPath, testtype, time2run, runinterval) \
+                 VALUES ('s', 'd', 'ping', 'ping', 'background', 15, 600)",
+                "INSERT INTO SCHEDULE (toolspecsID, srcNodeID, destNodeID, toolName, testtype, dueepoch, due_us, \
+                 latest_us, state) VALUES (1, 's', 'd', 'ping', 'background', 0, 0, 0, 'loaded')",
+                "INSERT INTO PINGDATA (scheduleID, toolspecsID, srcNodeID, destNodeID, startepoch, start_us, end_us, \
+                 received, duplicates, reordered, clock_synchronised, avg) \
+                 VALUES (1, 1, 's', 'd', 7, 7000000, 0, 9, 0, 0, 1, 2.5)",
+            ] {
+                session.execute(sql, &[])?;
+            }
+            Ok(())
+        };
+        store.unchecked(fill).expect("version 1");
+        (folder, store)
+    }
+
+    fn ask(store: &mut Store, sql: &str) -> Result<Vec<String>, Error> {
+        store.unchecked(|session| all(session, sql, &[], |row| Ok(row.text(0))))
+    }
+
+    #[test]
+    fn a_database_of_the_first_version_is_brought_forward_with_all_its_rows() {
+        let (_folder, mut store) = first_version();
+        let refused = store.read(|_| Ok(())).expect_err("too old");
+        assert!(refused.to_string().contains("iepm migrate"), "{refused}");
+        let now = Timestamp::from_seconds(77);
+        assert_eq!(store.unchecked(|session| migrate(session, now)).expect("migrated"), 1);
+        let (readings, specs) = store
+            .read(|session| {
+                let sql = "SELECT avg, overlapped FROM PINGDATA";
+                let row = |row: &crate::world::store::Row<'_>| {
+                    Ok((row.optional_real(0)?, row.optional_int(1)?))
+                };
+                Ok((all(session, sql, &[], row)?, specs(session)?))
+            })
+            .expect("of this version");
+        assert_eq!(readings, [(Some(2.5), None)]);
+        assert!(specs[0].spec.is_ok(), "{:?}", specs[0].spec);
+        let empty = "SELECT dailybytes || dailyseconds || hours || pingbeside FROM TOOLSPECS";
+        assert_eq!(ask(&mut store, empty).expect("read"), [""]);
+        let steps = ask(&mut store, "SELECT appliedepoch FROM SCHEMAVERSION ORDER BY version");
+        assert_eq!(steps.expect("read"), ["0", "77"]);
+    }
+
+    #[test]
+    fn a_migration_that_ends_in_the_middle_did_not_happen() {
+        let (_folder, mut store) = first_version();
+        // The last table but one of the step is there already: all before it has been carried out.
+        let table = "CREATE TABLE OWAMPDATA (somebodys INTEGER)";
+        store.unchecked(|session| session.execute(table, &[])).expect("made");
+        store.unchecked(|session| migrate(session, Timestamp(0))).expect_err("in the way");
+        let crashed = store.unchecked(|session| {
+            session.execute("DROP TABLE OWAMPDATA", &[])?;
+            migrate(session, Timestamp(0))?;
+            Err::<(), Error>(Error::new(Kind::Other, "the program dies here"))
+        });
+        crashed.expect_err("dead");
+        assert_eq!(store.unchecked(version).expect("read"), 1);
+        let columns = "SELECT name FROM pragma_table_info('TOOLSPECS') WHERE name = 'dailybytes'";
+        assert_eq!(ask(&mut store, columns).expect("read"), [""; 0]);
+        assert_eq!(ask(&mut store, "SELECT received FROM PINGDATA").expect("read"), ["9"]);
+        store.unchecked(|session| session.execute("DROP TABLE OWAMPDATA", &[])).expect("dropped");
+        assert_eq!(store.unchecked(|session| migrate(session, Timestamp(0))).expect("migrated"), 1);
+    }
 }

@@ -1,118 +1,10 @@
-//! Files into tables, exactly once, on a real database and a real spool.
+//! What becomes of files, whoever is killed when.
 
-use std::{fs, time::Duration};
+use std::fs;
 
-use load_test_data::{
-    file::{self, Prepared},
-    load::{self, Fate, Tally},
-};
-use rusqlite::{Connection, types::FromSql};
-use station::{
-    text::Timestamp,
-    words::{
-        config::Config,
-        run::{Ended, HEADER_VERSION, Header},
-    },
-    world::{
-        files,
-        inbox::Inbox,
-        spool::Spool,
-        store::{self, Store},
-    },
-};
-use tempfile::TempDir;
+use load_test_data::load::{self, Fate, Tally};
 
-const PING: &str = "PING 127.0.0.1 (127.0.0.1) 56(84) bytes of data.\n\
-    64 bytes from 127.0.0.1: icmp_seq=1 ttl=64 time=0.020 ms\n\
-    64 bytes from 127.0.0.1: icmp_seq=2 ttl=64 time=0.040 ms\n\
-    \n--- 127.0.0.1 ping statistics ---\n\
-    2 packets transmitted, 2 received, 0% packet loss, time 1001ms\n\
-    rtt min/avg/max/mdev = 0.020/0.030/0.040/0.010 ms\n";
-
-/// A database and a spool, and the loader over them.
-struct Desk {
-    store: Store,
-    spool: Spool,
-    look: Connection,
-    folder: TempDir,
-}
-
-impl Desk {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let config = Config::default_at(folder.path());
-        files::make_directory(&folder.path().join("db")).expect("made");
-        let mut store = Store::of(&config.database, Duration::from_secs(5));
-        store.create().expect("a database");
-        store.unchecked(|session| store::migrate(session, Timestamp(0))).expect("a schema");
-        let look = Connection::open(folder.path().join("db/iepm.db")).expect("a database");
-        let spool = Spool::open(&config.paths.data).expect("made");
-        Self { store, spool, look, folder }
-    }
-
-    /// A row of SCHEDULE in a state.
-    fn row(&self, id: i64, tool: &str, state: &str, attempt: i64) -> &Self {
-        let sql = "INSERT INTO SCHEDULE (scheduleID, toolspecsID, srcNodeID, destNodeID, toolName, testtype, dueepoch, \
-             due_us, latest_us, state, attempt) VALUES (?, 1, 'station', 'n', ?, 'background', 0, 0, 0, ?, ?)";
-        self.look.execute(sql, (id, tool, state, attempt)).expect("a row");
-        self
-    }
-
-    /// A result file that waits.
-    fn file(&self, id: i64, tool: &str, attempt: i64, stdout: &str) -> &Self {
-        let header = Header {
-            version: HEADER_VERSION,
-            schedule_id: id,
-            attempt,
-            probetype: tool.to_owned(),
-            spec_id: 1,
-            due_us: Timestamp(0),
-            argv: vec![tool.to_owned()],
-            node: "n".to_owned(),
-            start_us: Timestamp(5_000_000),
-            end_us: Timestamp(6_000_000),
-            ended: Ended::Exited { status: 0 },
-            clock_synchronised: true,
-            stdout_bytes: stdout.len() as u64,
-            stderr_bytes: 0,
-            cut_bytes: 0,
-            alone: None,
-        };
-        let header = serde_json::to_string(&header).expect("plain values");
-        self.raw(&format!("{id}.{tool}"), &format!("{header}\n{stdout}"))
-    }
-
-    fn raw(&self, name: &str, content: &str) -> &Self {
-        fs::write(self.spool.data().join(name), content).expect("room");
-        self
-    }
-
-    fn prepared(&self) -> Vec<Prepared> {
-        let names = self.spool.waiting(None).expect("a folder").take_sorted(1_000).expect("read");
-        let inbox = Inbox::open(&self.spool).expect("there");
-        names.into_iter().map(|name| file::prepare(&inbox, name, &mut Vec::new())).collect()
-    }
-
-    fn load(&mut self) -> Tally {
-        let batch = self.prepared();
-        let fates = load::load(&mut self.store, &batch).expect("a database");
-        let moves: Vec<_> = batch.into_iter().map(|file| file.name).zip(fates).collect();
-        load::carry_out(&mut Inbox::open(&self.spool).expect("there"), Timestamp(0), &moves)
-    }
-
-    #[track_caller]
-    fn ask<T: FromSql>(&self, sql: &str) -> T {
-        self.look.query_row(sql, [], |row| row.get(0)).expect(sql)
-    }
-
-    fn state(&self, id: i64) -> String {
-        self.ask(&format!("SELECT state FROM SCHEDULE WHERE scheduleID = {id}"))
-    }
-
-    fn readings(&self) -> i64 {
-        self.ask("SELECT COUNT(*) FROM PINGDATA")
-    }
-}
+use crate::desk::{Desk, PING};
 
 #[test]
 fn a_file_becomes_a_reading_and_goes_to_the_archive() {
@@ -132,7 +24,7 @@ fn a_loader_that_died_before_it_moved_the_file_loads_nothing_twice() {
     let mut desk = Desk::new();
     desk.row(1, "ping", "finished", 1).file(1, "ping", 1, PING);
     let batch = desk.prepared();
-    assert_eq!(load::load(&mut desk.store, &batch).expect("a database"), [Fate::Loaded]);
+    assert_eq!(load::load(&mut desk.store, "station", &batch).expect("a database"), [Fate::Loaded]);
     // It dies here; the next one finds the file where it was.
     assert_eq!(desk.load(), Tally { loaded: 1, rejected: 0, kept: 0 });
     assert_eq!(desk.readings(), 1);

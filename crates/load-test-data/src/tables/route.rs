@@ -1,0 +1,79 @@
+//! ROUTEDATA, and ROUTENO, which numbers the routes.
+
+use std::sync::LazyLock;
+
+use readings::traceroute::Traceroute;
+use serde_json::json;
+use station::{
+    words::run::Header,
+    world::store::{self, Error, Session, Value},
+};
+
+use super::{KNOWN, Run, statement, told};
+use crate::routes;
+
+const COLUMNS: [&str; 7] =
+    ["address", "numhops", "reached", "routeno", "rtt_us", "hops", "problem"];
+
+static INSERT: LazyLock<String> = LazyLock::new(|| statement("ROUTEDATA", KNOWN, &COLUMNS));
+
+pub(super) fn insert(
+    session: &mut dyn Session,
+    run: &Run<'_>,
+    traceroute: &Traceroute,
+) -> Result<(), Error> {
+    let route = routes::text(&traceroute.route());
+    let number =
+        if route.is_empty() { None } else { Some(route_number(session, run.header, &route)?) };
+    let mut values = Vec::with_capacity(5 + COLUMNS.len() + 1);
+    values.extend(run.common());
+    values.extend([
+        traceroute.address.map(|address| address.to_string()).into(),
+        traceroute.numhops.into(),
+        traceroute.reached.into(),
+        number.into(),
+        round_trip(traceroute).into(),
+        (!traceroute.hops.is_empty()).then(|| json!(traceroute.hops).to_string()).into(),
+        traceroute.problem.as_ref().map(told).into(),
+        run.header.schedule_id.into(),
+    ]);
+    run.insert(session, &INSERT, &values)
+}
+
+/// The shortest round trip to the target itself, where it answered.
+fn round_trip(traceroute: &Traceroute) -> Option<u64> {
+    let last = traceroute
+        .hops
+        .iter()
+        .rev()
+        .find(|hop| hop.answers.iter().any(|answer| !answer.is_silent()))?;
+    let own = last.answers.iter().filter(|answer| answer.address == traceroute.address);
+    own.filter_map(|answer| answer.rtt_us).min().filter(|_| traceroute.reached)
+}
+
+fn route_number(session: &mut dyn Session, header: &Header, route: &str) -> Result<i64, Error> {
+    let epoch = header.start_us.seconds();
+    let sql = "SELECT srcNodeID, destNodeID FROM SCHEDULE WHERE scheduleID = ?";
+    let pair = store::one(session, sql, &[header.schedule_id.into()], |row| {
+        Ok([row.text(0), row.text(1)])
+    })?;
+    let [src, dest] = pair.unwrap_or_default();
+    let pair = [Value::from(src.as_str()), dest.as_str().into()];
+    let sql = "SELECT routeno, route FROM ROUTENO WHERE srcNodeID = ? AND destNodeID = ? ORDER BY lastepoch DESC, routeno";
+    let known = store::all(session, sql, &pair, |row| Ok((row.int(0)?, row.text(1))))?;
+    let found = routes::number(route, &known);
+    let number =
+        found.unwrap_or_else(|| known.iter().map(|(number, _)| number + 1).max().unwrap_or(1));
+    let [src, dest] = pair;
+    if found.is_some() {
+        let sql = "UPDATE ROUTENO SET lastepoch = ? WHERE srcNodeID = ? AND destNodeID = ? AND routeno = ? \
+             AND lastepoch < ?";
+        session.execute(sql, &[epoch.into(), src, dest, number.into(), epoch.into()])?;
+    } else {
+        let sql = "INSERT INTO ROUTENO (srcNodeID, destNodeID, routeno, route, firstepoch, lastepoch) \
+             VALUES (?, ?, ?, ?, ?, ?)";
+        session
+            .insert(sql, &[src, dest, number.into(), route.into(), epoch.into(), epoch.into()])?;
+    }
+    Ok(number)
+}
