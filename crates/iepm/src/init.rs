@@ -16,7 +16,7 @@ use station::{
     },
 };
 
-use crate::migrate;
+use crate::{iperf, migrate};
 
 /// The sample files, which are also those of the project.
 const CONFIGURATION: &str = include_str!("../../../config/iepm.toml");
@@ -49,6 +49,7 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
         directory(&folder, &mut told)?;
     }
     samples(&config, &mut told)?;
+    servers(&config, &mut told)?;
     database(&config, &mut told)?;
     app::print(&told.concat())?;
     Ok(Exit::Well)
@@ -175,6 +176,13 @@ fn of_station(sample: &str, node: &NodeId) -> String {
         }
     };
     sample.lines().map(line).collect()
+}
+
+/// What the samples name and no package brings.
+fn servers(config: &Config, told: &mut Told) -> Result<(), Failure> {
+    let named = iperf::name_twice(&config.paths.bin);
+    told.extend(named.map_err(|(link, error)| failed("making", &link).because(error))?);
+    Ok(())
 }
 
 fn database(config: &Config, told: &mut Told) -> Result<(), Failure> {

@@ -12,7 +12,7 @@ use station::{
     words::{
         cleanup::Entry,
         node,
-        servers::{Demand, Server},
+        servers::{self, Demand, Server},
         suite,
         table::{self, Row},
         toolspec::{Placed, TestType, ToolSpec},
@@ -147,22 +147,27 @@ pub(crate) fn demands_have_servers(
     }
 }
 
-/// The program of every server is on this machine.
+/// The program of every server is on this machine, and what that calls.
 pub(crate) fn servers_are_installed(
     servers_file: &mut Source,
     servers: &[Server],
     home: &Path,
     find: Find<'_>,
 ) {
+    let is_there = |name: &str| find(name).is_some_and(|path| path.is_file());
     for server in servers {
         let name = server.name.as_str();
         let path = home.join(&server.directory).join(name).display().to_string();
         let named = if server.directory.as_os_str().is_empty() { name } else { &path };
-        if !find(named).is_some_and(|path| path.is_file()) {
-            let place = if named == name { "bin and PATH" } else { named };
-            let message = format!("{name} is not installed: it cannot be started ({place})");
-            servers_file.warning(server.span, message);
-        }
+        let needed = servers::needs(name).filter(|needed| !is_there(needed));
+        let place = match needed {
+            _ if !is_there(named) && named == name => "it is neither in bin nor in PATH".to_owned(),
+            _ if !is_there(named) => format!("{named} is no program"),
+            Some(needed) => format!("it runs {needed}, which is nowhere"),
+            None => continue,
+        };
+        let message = format!("{name} is not installed: {place}; {}", servers::remedy(name));
+        servers_file.warning(server.span, message);
     }
 }
 

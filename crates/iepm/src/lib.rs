@@ -12,6 +12,7 @@ mod doctor;
 mod hold;
 mod init;
 mod invariants;
+mod iperf;
 mod load;
 mod migrate;
 mod prune;
