@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The programs of the suite that a story may call.
-const PROGRAMS: [&str; 15] = [
+const PROGRAMS: [&str; 16] = [
     "iepm",
     "keep-em-alive",
     "keep-servers-alive",
@@ -35,6 +35,7 @@ const PROGRAMS: [&str; 15] = [
     "fetch-toolspecs",
     "kill-all-servers",
     "restart-all-servers",
+    "bw-iperf3-server",
 ];
 
 const SPEC_COLUMNS: &str =

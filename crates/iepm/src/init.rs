@@ -251,7 +251,7 @@ mod tests {
         let (list, mistakes) = cleanup::parse(list);
         assert_eq!((list.len(), mistakes), (13, vec![]));
         let (servers, mistakes) = servers::parse(servers);
-        assert_eq!((servers.len(), mistakes), (6, vec![]));
+        assert_eq!((servers.len(), mistakes), (7, vec![]));
     }
 
     #[test]
