@@ -167,13 +167,12 @@ impl Watchdogs {
 /// by keep-servers-alive. One that is there and does not run is another thing.
 fn server(name: &str, fault: &str) -> Finding {
     let key = format!("server {name}");
-    match fault.rsplit_once("; ").filter(|_| fault.starts_with("is not installed")) {
-        Some((what, todo)) => Finding::note(key, format!("{name} {what}"), todo),
-        None => {
-            let todo = "`keep-servers-alive --json` shows how it stands; the logs say more";
-            Finding::warning(key, format!("{name}: {fault}"), todo)
-        }
+    let missing = fault.rsplit_once("; ").filter(|_| fault.starts_with("is not installed"));
+    if let Some((what, todo)) = missing {
+        return Finding::note(key, format!("{name} {what}"), todo);
     }
+    let todo = "`keep-servers-alive --json` shows how it stands; the logs say more";
+    Finding::warning(key, format!("{name}: {fault}"), todo)
 }
 
 impl Cron {

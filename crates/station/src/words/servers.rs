@@ -96,14 +96,14 @@ pub fn needs(server: &str) -> Option<&'static str> {
     (server == "bw-iperf3-server").then_some("iperf3")
 }
 
-/// What a person is to do about a server that is not installed.
+/// What a person is to do about a server, or what it needs, that is not installed.
 #[must_use]
-pub fn remedy(server: &str) -> &'static str {
-    match server {
+pub fn remedy(missing: &str) -> &'static str {
+    match missing {
         "bw-iperf-server" => {
             "as root `apt-get install iperf`, then `iepm init`, or switch its line in servers.alive off by a '#'"
         }
-        "bw-iperf3-server" => {
+        "iperf3" => {
             "as root `apt-get install iperf3`, or switch its line in servers.alive off by a '#'"
         }
         _ => "install it, or switch its line in servers.alive off by a '#'",

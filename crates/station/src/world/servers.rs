@@ -26,10 +26,10 @@ const LONG_LOG: u64 = 16 << 20;
 /// Says, in words that follow on its name, what is not installed, where it was looked for, and what to do.
 pub fn program(server: &Server, paths: &Paths) -> Result<PathBuf, String> {
     let name = server.name.as_str();
-    let missing = |place: String| format!("is not installed: {place}; {}", servers::remedy(name));
-    let program = own_program(server, paths).map_err(missing)?;
+    let missing = |what, place| format!("is not installed: {place}; {}", servers::remedy(what));
+    let program = own_program(server, paths).map_err(|place| missing(name, place))?;
     match servers::needs(name).filter(|needed| process::find(needed, &paths.bin).is_none()) {
-        Some(needed) => Err(missing(format!("it runs {needed}, which is nowhere"))),
+        Some(needed) => Err(missing(needed, format!("it runs {needed}, which is nowhere"))),
         None => Ok(program),
     }
 }
