@@ -103,11 +103,15 @@ impl Report {
 
     fn sums(&self) -> String {
         let wait = |seconds| human_duration(Duration::from_secs(seconds));
+        let measured = if self.specifications.iter().any(|line| line.measured.is_some()) {
+            format!("{} % as the last runs went, ", percent(self.measured_share))
+        } else {
+            String::new()
+        };
         format!(
-            "{} % of the time is allotted, {} % as the last runs went, {} % if each is ended at its limit\n\
+            "{} % of the time is allotted, {measured}{} % if each is ended at its limit\n\
              the longest wait for all others is {}, {} if each is ended at its limit\n",
             percent(self.share),
-            percent(self.measured_share),
             percent(self.worst_share),
             wait(self.longest_wait_s),
             wait(self.longest_worst_wait_s),
