@@ -36,7 +36,7 @@ fn name_once(link: &Path, iperf: &Result<PathBuf, String>) -> Result<String, (Pa
     let failed = |error| (link.to_path_buf(), error);
     match (look(link).map_err(failed)?, iperf) {
         (There::Stays, _) => Ok(format!("  {shown}\n")),
-        (_, Err(why)) => Ok(format!("  {shown} is not made: {why}\n")),
+        (_, Err(why)) => Ok(format!("! {shown} is not made: {why}\n")),
         (There::Nothing, Ok(iperf)) => {
             symlink(iperf, link).map_err(failed)?;
             Ok(format!("+ {shown} -> {}\n", iperf.display()))
@@ -110,7 +110,7 @@ mod tests {
         let bin = tempfile::tempdir().expect("a folder");
         let sh = "/bin/sh";
         let absent =
-            "  bw-iperf-server is not made: no iperf\n  bw-iperf-client is not made: no iperf\n";
+            "! bw-iperf-server is not made: no iperf\n! bw-iperf-client is not made: no iperf\n";
         assert_eq!(named(bin.path(), Err("no iperf")), absent);
         fs::write(bin.path().join("bw-iperf-client"), "somebody's own").expect("room");
         let made = "+ bw-iperf-server -> /bin/sh\n  bw-iperf-client\n";
