@@ -47,7 +47,7 @@ impl Served {
 
     /// Whether its port is listened on; a connection would be a test.
     fn listens(&self) -> bool {
-        let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| fs::read_to_string(table));
+        let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(fs::read_to_string);
         let port = format!(":{:04X}", self.port);
         let is = |line: &str| {
             let fields: Vec<&str> = line.split_whitespace().collect();
