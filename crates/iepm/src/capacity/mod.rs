@@ -181,6 +181,20 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_claim_is_what_its_specification_says() {
+        let rows = "s,a,iperf,background-syn,30,1800,,\ns,a,ping,background,15,600,,\n";
+        let specs = crate::testing::specs(rows);
+        let claims: Vec<Claim> = specs.iter().filter_map(|it| Claim::of(&it.spec)).collect();
+        let [claim] = &claims[..] else { panic!("{claims:?}") };
+        assert_eq!(
+            *claim,
+            Claim { node: "a".to_owned(), ..super::tests::claim("iperf", 0, 30, 1_800) }
+        );
+        assert_eq!(claim.window(), specs[0].spec.window().as_secs());
+        assert_eq!(claim.limit(), specs[0].spec.limit().as_secs());
+    }
+
+    #[test]
     fn nothing_fits_and_one_alone_fits_always() {
         let none = Fit::of(&[]);
         assert!(fits(&[]) && none.share == 0.0 && none.share.is_sign_positive());
