@@ -202,9 +202,12 @@ pub(crate) fn the_station_is_not_full(specs_file: &mut Source, load: &Load, side
         specs_file.fault(format!("{share}: some would always be missed; {more}"));
     } else if load.windows_not_kept > 0 {
         let missed = load.windows_not_kept;
-        let why =
-            format!("runs of {missed} {} specifications are missed when all are due", alone());
-        specs_file.doubt(format!("{why} at once: they wait longer than they may; {more}"));
+        let plural = if missed == 1 { "" } else { "s" };
+        specs_file.doubt(format!(
+            "runs of {missed} {} specification{plural} are missed when all are due at once: they wait longer \
+             than they may; {more}",
+            alone()
+        ));
     } else if load.exclusive_share > FULL {
         specs_file.doubt(format!("{share}: a long one puts the others off"));
     }

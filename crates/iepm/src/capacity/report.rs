@@ -124,14 +124,15 @@ impl Report {
         let mut text = match (self.fits, in_danger) {
             (true, 0) => "it fits\n".to_owned(),
             (true, _) => format!(
-                "it fits, if most runs end in the time that they are allotted: else runs of {in_danger} \
-                 specifications may be missed\n"
+                "it fits, if most runs end in the time that they are allotted: else runs of {} may be missed\n",
+                specifications(in_danger)
             ),
             (false, _) if self.share > WHOLE => {
                 "it does not fit: some runs will always be missed\n".to_owned()
             }
             (false, _) => format!(
-                "it does not fit: runs of {missed} specifications wait longer than they may, and are missed\n"
+                "it does not fit: runs of {} wait longer than they may, and are missed\n",
+                specifications(missed)
             ),
         };
         if !self.advice.is_empty() {
@@ -154,6 +155,10 @@ fn shares(claims: &[Claim], name: impl Fn(&Claim) -> &String) -> BTreeMap<String
         *shares.entry(name(claim).clone()).or_default() += claim.share();
     }
     shares
+}
+
+fn specifications(count: usize) -> String {
+    format!("{count} specification{}", if count == 1 { "" } else { "s" })
 }
 
 fn percent(share: f64) -> String {
@@ -240,6 +245,6 @@ mod tests {
         assert!(over.text().contains(told), "{}", over.text());
         let late =
             Report::of(&[claim("iperf", 0, 10, 60), claim("pathload", 0, 100, 1_000)]).text();
-        assert!(late.contains("it does not fit: runs of 1 specifications wait longer"), "{late}");
+        assert!(late.contains("it does not fit: runs of 1 specification wait longer"), "{late}");
     }
 }
