@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The programs of the suite that a story may call.
-const PROGRAMS: [&str; 16] = [
+const PROGRAMS: [&str; 17] = [
     "iepm",
     "keep-em-alive",
     "keep-servers-alive",
@@ -36,6 +36,7 @@ const PROGRAMS: [&str; 16] = [
     "fetch-toolspecs",
     "kill-all-servers",
     "restart-all-servers",
+    "bw-iperf3-server",
 ];
 
 const SPEC_COLUMNS: &str =

@@ -369,6 +369,16 @@ mod tests {
     }
 
     #[test]
+    fn a_run_that_waits_longer_than_it_may_is_warned_of() {
+        let rows = "s,d,iperf,background-syn,10,60,,\ns,d,pathload,background-syn,100,1000,,\n";
+        let checked = checked(&NODES, rows, "", "");
+        assert_eq!(checked.mistakes(), 0);
+        let told =
+            "warning: runs of 1 background-syn specification are missed when all are due at once";
+        assert!(checked.cited().contains(told), "{}", checked.cited());
+    }
+
+    #[test]
     fn more_side_by_side_than_the_daemon_starts_is_refused() {
         let row = |n| format!("s,d{n},ping,background,60,60,,\n");
         let rows: String = (0..3).map(row).collect();

@@ -16,7 +16,7 @@ use station::{
     },
 };
 
-use crate::migrate;
+use crate::{iperf, migrate};
 
 /// The sample files, which are also those of the project.
 const CONFIGURATION: &str = include_str!("../../../config/iepm.toml");
@@ -49,6 +49,7 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
         directory(&folder, &mut told)?;
     }
     samples(&config, &mut told)?;
+    servers(&config, &mut told)?;
     database(&config, &mut told)?;
     app::print(&told.concat())?;
     Ok(Exit::Well)
@@ -177,6 +178,13 @@ fn of_station(sample: &str, node: &NodeId) -> String {
     sample.lines().map(line).collect()
 }
 
+/// What the samples name and no package brings.
+fn servers(config: &Config, told: &mut Told) -> Result<(), Failure> {
+    let named = iperf::name_twice(&config.paths.bin);
+    told.extend(named.map_err(|(link, error)| failed("making", &link).because(error))?);
+    Ok(())
+}
+
 fn database(config: &Config, told: &mut Told) -> Result<(), Failure> {
     let Database::Sqlite(path) = &config.database;
     let is_new = !path.exists();
@@ -239,11 +247,11 @@ mod tests {
         let (nodes, mistakes) = node::parse(&on(nodes, &["gateway", "far"]));
         assert_eq!((nodes.len(), mistakes), (5, vec![]));
         let (specs, mistakes) = toolspec::parse(&on(specs, &["station"]));
-        assert_eq!((specs.len(), mistakes), (11, vec![]));
+        assert_eq!((specs.len(), mistakes), (15, vec![]));
         let (list, mistakes) = cleanup::parse(list);
         assert_eq!((list.len(), mistakes), (13, vec![]));
         let (servers, mistakes) = servers::parse(servers);
-        assert_eq!((servers.len(), mistakes), (6, vec![]));
+        assert_eq!((servers.len(), mistakes), (7, vec![]));
     }
 
     #[test]

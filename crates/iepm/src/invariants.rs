@@ -12,14 +12,14 @@ use station::{
     words::{
         cleanup::Entry,
         node,
-        servers::{Demand, Server},
+        servers::{self, Demand, Server},
         suite,
         table::{self, Row},
         toolspec::{Placed, TestType, ToolSpec},
     },
 };
 
-use crate::{load::Load, source::Source};
+use crate::{capacity::WHOLE, load::Load, source::Source};
 
 /// More of the exclusive channel than this leaves little room for runs that take longer.
 const FULL: f64 = 0.7;
@@ -147,7 +147,7 @@ pub(crate) fn demands_have_servers(
     }
 }
 
-/// The program of every server is on this machine.
+/// The program of every server is on this machine, and what that calls.
 pub(crate) fn servers_are_installed(
     servers_file: &mut Source,
     servers: &[Server],
@@ -155,15 +155,27 @@ pub(crate) fn servers_are_installed(
     find: Find<'_>,
 ) {
     for server in servers {
-        let name = server.name.as_str();
-        let path = home.join(&server.directory).join(name).display().to_string();
-        let named = if server.directory.as_os_str().is_empty() { name } else { &path };
-        if !find(named).is_some_and(|path| path.is_file()) {
-            let place = if named == name { "bin and PATH" } else { named };
-            let message = format!("{name} is not installed: it cannot be started ({place})");
+        if let Some((missing, place)) = missing(server, home, find) {
+            let (name, remedy) = (&server.name, servers::remedy(&missing));
+            let message = format!("{name} is not installed: {place}; {remedy}");
             servers_file.warning(server.span, message);
         }
     }
+}
+
+/// What of a server is missing, and where it was looked for.
+fn missing(server: &Server, home: &Path, find: Find<'_>) -> Option<(String, String)> {
+    let is_there = |name: &str| find(name).is_some_and(|path| path.is_file());
+    let name = server.name.as_str();
+    let path = home.join(&server.directory).join(name).display().to_string();
+    if server.directory.as_os_str().is_empty() && !is_there(name) {
+        return Some((name.to_owned(), "it is neither in bin nor in PATH".to_owned()));
+    }
+    if !server.directory.as_os_str().is_empty() && !is_there(&path) {
+        return Some((name.to_owned(), format!("{path} is no program")));
+    }
+    let needed = servers::needs(name).filter(|needed| !is_there(needed))?;
+    Some((needed.to_owned(), format!("it runs {needed}, which is nowhere")))
 }
 
 /// What is to run for ever is not ended for its age.
@@ -185,8 +197,17 @@ pub(crate) fn servers_are_spared(servers_file: &mut Source, servers: &[Server], 
 pub(crate) fn the_station_is_not_full(specs_file: &mut Source, load: &Load, side_by_side: usize) {
     let percent = load.exclusive_share * 100.0;
     let share = format!("{} runs need {percent:.0} % of the time in which one may run", alone());
-    if load.exclusive_share > 1.0 {
-        specs_file.fault(format!("{share}: some would always be missed"));
+    let more = "`iepm schedule --capacity` says what to change";
+    if load.exclusive_share > WHOLE {
+        specs_file.fault(format!("{share}: some would always be missed; {more}"));
+    } else if load.windows_not_kept > 0 {
+        let missed = load.windows_not_kept;
+        let plural = if missed == 1 { "" } else { "s" };
+        specs_file.doubt(format!(
+            "runs of {missed} {} specification{plural} are missed when all are due at once: they wait longer \
+             than they may; {more}",
+            alone()
+        ));
     } else if load.exclusive_share > FULL {
         specs_file.doubt(format!("{share}: a long one puts the others off"));
     }

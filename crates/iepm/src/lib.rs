@@ -3,15 +3,18 @@
 //!
 //! Each subcommand is a module: a part that decides, from values to values, and a part that acts. They
 //! share what reads the configuration's files ([`tables`]), what holds between those files
-//! ([`invariants`]) and how full a station is ([`load`]).
+//! ([`invariants`]), how full a station is ([`load`]) and whether the runs that must be alone fit
+//! ([`capacity`]).
 
 mod apply;
+mod capacity;
 mod check;
 mod crontab;
 mod doctor;
 mod hold;
 mod init;
 mod invariants;
+mod iperf;
 mod load;
 mod migrate;
 mod prune;

@@ -11,6 +11,8 @@ use station::{
     },
 };
 
+use crate::capacity::{Claim, Fit, Window};
+
 /// How far the starts are counted ahead.
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -25,6 +27,8 @@ pub(crate) struct Load {
     pub(crate) fullest_minute_at: Timestamp,
     /// The share of the time that `background-syn` runs are allotted; more than 1 is too much.
     pub(crate) exclusive_share: f64,
+    /// How many specifications' runs may wait longer than they may, though none takes longer than allotted.
+    pub(crate) windows_not_kept: usize,
     /// The longest that a `background-syn` run can wait for all others, seconds.
     pub(crate) worst_wait_seconds: u64,
     /// How many background runs of each tool go side by side, on average, if all take their time2run.
@@ -35,7 +39,9 @@ impl Load {
     /// The load of specifications that are on, in the hour from `now`.
     pub(crate) fn of(specs: &[&ToolSpec], now: Timestamp) -> Self {
         let (fullest_minute, fullest_minute_at) = fullest_minute(specs, now);
-        let exclusive = specs.iter().filter(|spec| spec.testtype == TestType::BackgroundSyn);
+        let claims: Vec<Claim> = specs.iter().filter_map(|spec| Claim::of(spec)).collect();
+        let fit = Fit::of(&claims);
+        let is_kept = |claim: &&Claim| fit.window(claim) != Window::NotKept;
         Self {
             starts_per_minute: specs
                 .iter()
@@ -43,9 +49,9 @@ impl Load {
                 .sum(),
             fullest_minute,
             fullest_minute_at,
-            // An empty sum of floating-point numbers is -0.
-            exclusive_share: exclusive.map(|spec| share(spec)).sum::<f64>() + 0.0,
-            worst_wait_seconds: worst_wait(specs),
+            exclusive_share: fit.share,
+            windows_not_kept: claims.len() - claims.iter().filter(is_kept).count(),
+            worst_wait_seconds: claims.iter().map(|it| fit.worst_wait(it)).max().unwrap_or(0),
             side_by_side: side_by_side(specs),
         }
     }
@@ -53,13 +59,6 @@ impl Load {
 
 fn share(spec: &ToolSpec) -> f64 {
     f64::from(spec.time2run.seconds()) / f64::from(spec.runinterval.seconds())
-}
-
-/// The shortest run waits for all others, each of which takes as long as it may.
-fn worst_wait(specs: &[&ToolSpec]) -> u64 {
-    let exclusive = specs.iter().filter(|spec| spec.testtype == TestType::BackgroundSyn);
-    let limits: Vec<u64> = exclusive.map(|spec| spec.limit().as_secs()).collect();
-    limits.iter().sum::<u64>() - limits.iter().min().unwrap_or(&0)
 }
 
 fn side_by_side(specs: &[&ToolSpec]) -> BTreeMap<String, f64> {

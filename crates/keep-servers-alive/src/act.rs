@@ -15,7 +15,7 @@ use station::{
 };
 
 use crate::{
-    look::{Seen, is_other, shown},
+    look::{Seen, is_other},
     plan::Step,
 };
 
@@ -156,7 +156,7 @@ fn watch(server: &Server, started: &Detached, until: Monotonic, config: &Config)
             })
         }
         Some(Status::Exited(WRONG)) => Err(Trouble::Wrong(log())),
-        Some(status) => Err(Trouble::Ended(shown(status), log())),
+        Some(status) => Err(Trouble::Ended(status.to_string(), log())),
     }
 }
 

@@ -167,7 +167,7 @@ impl Test {
     fn end(self) -> io::Result<Option<String>> {
         match self.status_before(self.until)? {
             Some(Status::Exited(0)) => Ok(None),
-            Some(status) => Ok(Some(format!("runs, but its test fails: {}", shown(status)))),
+            Some(status) => Ok(Some(format!("runs, but its test fails: {status}"))),
             None => {
                 self.process.signal(Signal::KILL);
                 self.status_before(SystemClock.moment().monotonic + LAST_WAIT)?;
@@ -186,13 +186,5 @@ impl Test {
             }
             signals::wait_for(&[self.process.fd()], left);
         }
-    }
-}
-
-/// How something ended.
-pub(crate) fn shown(status: Status) -> String {
-    match status {
-        Status::Exited(status) => format!("exit status {status}"),
-        Status::Signalled(signal) => format!("signal {signal}"),
     }
 }

@@ -151,19 +151,28 @@ impl Watchdogs {
     }
 
     fn servers(&self) -> Vec<Finding> {
-        let todo = "`keep-servers-alive --json` shows how it stands; the logs say more";
         let mut findings = Vec::new();
         if let Some(fault) = self.servers["list_fault"].as_str() {
             let what = format!("servers.alive: {}", fault.lines().next().unwrap_or_default());
             findings.push(Finding::warning("servers", what, "`iepm check` shows every mistake"));
         }
         let servers = self.servers["servers"].as_object().into_iter().flatten();
-        findings.extend(servers.filter_map(|(name, kept)| {
-            let fault = kept["fault"].as_str()?;
-            Some(Finding::warning(format!("server {name}"), format!("{name}: {fault}"), todo))
-        }));
+        findings
+            .extend(servers.filter_map(|(name, kept)| Some(server(name, kept["fault"].as_str()?))));
         findings
     }
+}
+
+/// A server that was never installed keeps nobody from measuring here: that is good to know, and was told
+/// by keep-servers-alive. One that is there and does not run is another thing.
+fn server(name: &str, fault: &str) -> Finding {
+    let key = format!("server {name}");
+    let missing = fault.rsplit_once("; ").filter(|_| fault.starts_with("is not installed"));
+    if let Some((what, todo)) = missing {
+        return Finding::note(key, format!("{name} {what}"), todo);
+    }
+    let todo = "`keep-servers-alive --json` shows how it stands; the logs say more";
+    Finding::warning(key, format!("{name}: {fault}"), todo)
 }
 
 impl Cron {
@@ -262,10 +271,19 @@ mod tests {
     fn what_is_told_of_servers_is_passed_on_whatever_else_the_file_holds() {
         let servers = json!({
             "list_fault": "wrong\nline 2", "more": [1],
-            "servers": {"owampd": {"fault": "is not installed"}, "thrulayd": {"fault": null}, "odd": 3},
+            "servers": {
+                "owampd": {"fault": "is not installed: no place; install it"},
+                "pathload_snd": {"fault": "does not stay up"}, "thrulayd": {"fault": null}, "odd": 3,
+            },
         });
         let findings = Watchdogs { servers, ..fine() }.judge(false, minutes(1));
-        let what: Vec<&str> = findings.iter().map(|finding| finding.what.as_str()).collect();
-        assert_eq!(what, ["servers.alive: wrong", "owampd: is not installed"]);
+        let told: Vec<_> = findings.iter().map(|it| (it.severity, it.what.as_str())).collect();
+        let expected = [
+            (Warning, "servers.alive: wrong"),
+            (Note, "owampd is not installed: no place"),
+            (Warning, "pathload_snd: does not stay up"),
+        ];
+        assert_eq!(told, expected);
+        assert_eq!(findings[1].todo, "install it");
     }
 }

@@ -1,10 +1,11 @@
-//! `iepm schedule`: the next runs, what became of the last ones, and how full the station is.
+//! `iepm schedule`: the next runs, what became of the last ones, and how full the station is; with
+//! `--capacity`, whether the runs that must be alone fit.
 
 mod day;
 mod next;
 mod past;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde::Serialize;
 use station::{
@@ -14,11 +15,14 @@ use station::{
     words::{config::Config, run::State, toolspec::ToolSpec},
     world::{
         clock::{Clock, SystemClock},
-        store::{self, Error, Session},
+        store::{self, Error, Session, Store},
     },
 };
 
-use crate::load::Load;
+use crate::{
+    capacity::{self, Claim, Report},
+    load::Load,
+};
 
 use self::next::Next;
 
@@ -35,6 +39,9 @@ pub(crate) struct Args {
     /// Show the last runs instead
     #[arg(long)]
     past: bool,
+    /// Show whether the runs that must be alone fit, and if not, what to change
+    #[arg(long, conflicts_with_all = ["past", "number", "node", "tool"])]
+    capacity: bool,
     /// Print JSON: times are microseconds since the epoch
     #[arg(long)]
     json: bool,
@@ -55,6 +62,9 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
     let config = common.load()?;
     let now = SystemClock.now();
     let mut store = crate::store(&config);
+    if args.capacity {
+        return capacity(&mut store, &config, args.json, now);
+    }
     let text = if args.past {
         let rows = store.read(|session| past::rows(session, &config, args.number, &args.filter));
         rows.map(|rows| if args.json { json(&rows) } else { past::text(&rows) })
@@ -65,6 +75,33 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
     let text = text.map_err(|error| Failure::store("reading the schedule", error))?;
     app::print(&text)?;
     Ok(Exit::Well)
+}
+
+/// Whether the runs that must be alone fit.
+fn capacity(
+    store: &mut Store,
+    config: &Config,
+    as_json: bool,
+    now: Timestamp,
+) -> Result<Exit, Failure> {
+    let claims = store
+        .read(|session| claims(session, config, now))
+        .map_err(|error| Failure::store("reading the specifications and their runs", error))?;
+    let report = Report::of(&claims);
+    app::print(&if as_json { json(&report) } else { report.text() })?;
+    Ok(if report.fits { Exit::Well } else { Exit::NeedsPerson })
+}
+
+/// What this station's specifications claim of the time in which one may run, with what their runs took.
+fn claims(session: &mut dyn Session, config: &Config, now: Timestamp) -> Result<Vec<Claim>, Error> {
+    let claim = |(id, spec): &(i64, ToolSpec)| Some((*id, Claim::of(spec)?));
+    let mut claims: Vec<(i64, Claim)> = active(session, config)?.iter().filter_map(claim).collect();
+    let tools: BTreeSet<&str> = claims.iter().map(|(_, claim)| claim.tool.as_str()).collect();
+    let measured = capacity::measured(session, config.node.as_str(), tools, now)?;
+    for (id, claim) in &mut claims {
+        claim.measured = measured.get(id).copied();
+    }
+    Ok(claims.into_iter().map(|(_, claim)| claim).collect())
 }
 
 fn json(value: &impl Serialize) -> String {

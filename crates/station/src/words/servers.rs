@@ -90,6 +90,26 @@ impl fmt::Display for Port {
     }
 }
 
+/// The program of another package that a server of ours calls, if it does: it is of no use alone.
+#[must_use]
+pub fn needs(server: &str) -> Option<&'static str> {
+    (server == "bw-iperf3-server").then_some("iperf3")
+}
+
+/// What a person is to do about a server, or what it needs, that is not installed.
+#[must_use]
+pub fn remedy(missing: &str) -> &'static str {
+    match missing {
+        "bw-iperf-server" => {
+            "as root `apt-get install iperf`, then `iepm init`, or switch its line in servers.alive off by a '#'"
+        }
+        "iperf3" => {
+            "as root `apt-get install iperf3`, or switch its line in servers.alive off by a '#'"
+        }
+        _ => "install it, or switch its line in servers.alive off by a '#'",
+    }
+}
+
 /// The words of a demand's test.
 ///
 /// # Errors

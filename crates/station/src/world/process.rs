@@ -7,6 +7,7 @@
 use std::{
     env,
     ffi::OsStr,
+    fmt,
     fs::File,
     io,
     os::{
@@ -115,6 +116,15 @@ pub enum Status {
     Exited(i32),
     /// By this signal.
     Signalled(i32),
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited(status) => write!(f, "exit status {status}"),
+            Self::Signalled(signal) => write!(f, "signal {signal}"),
+        }
+    }
 }
 
 impl Process {

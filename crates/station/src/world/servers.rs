@@ -13,7 +13,7 @@ use super::{
 };
 use crate::words::{
     config::Paths,
-    servers::{Output, Server},
+    servers::{self, Output, Server},
 };
 
 /// A log that is longer when its server is started is put aside, so that a server that never stays up
@@ -23,21 +23,29 @@ const LONG_LOG: u64 = 16 << 20;
 /// The program of a server.
 ///
 /// # Errors
-/// Says, in words that follow on its name, that it is not installed, and where it was looked for.
+/// Says, in words that follow on its name, what is not installed, where it was looked for, and what to do.
 pub fn program(server: &Server, paths: &Paths) -> Result<PathBuf, String> {
     let name = server.name.as_str();
-    let missing = |place: String| format!("is not installed: {place}");
-    if server.directory.as_os_str().is_empty() {
-        let bin = paths.bin.display();
-        return process::find(name, &paths.bin)
-            .ok_or_else(|| missing(format!("it is neither in {bin} nor in PATH")));
+    let missing = |what, place| format!("is not installed: {place}; {}", servers::remedy(what));
+    let program = own_program(server, paths).map_err(|place| missing(name, place))?;
+    match servers::needs(name).filter(|needed| process::find(needed, &paths.bin).is_none()) {
+        Some(needed) => Err(missing(needed, format!("it runs {needed}, which is nowhere"))),
+        None => Ok(program),
     }
-    let folder = paths.home.join(&server.directory);
-    let path = folder.join(name);
+}
+
+/// The program that a server's line names, or where there is none.
+fn own_program(server: &Server, paths: &Paths) -> Result<PathBuf, String> {
+    let name = server.name.as_str();
+    if server.directory.as_os_str().is_empty() {
+        let nowhere = || format!("it is neither in {} nor in PATH", paths.bin.display());
+        return process::find(name, &paths.bin).ok_or_else(nowhere);
+    }
+    let path = paths.home.join(&server.directory).join(name);
     if process::is_executable(&path) {
         Ok(path)
     } else {
-        Err(missing(format!("{} is no program that may be run", path.display())))
+        Err(format!("{} is no program that may be run", path.display()))
     }
 }
 
@@ -128,7 +136,11 @@ mod tests {
         assert!(found("sh,bin,").is_err_and(|told| told.starts_with("is not installed: /")));
         let told = found("no-such-server,,").expect_err("not there");
         let bin = home.path().join("bin");
-        let expected = format!("is not installed: it is neither in {} nor in PATH", bin.display());
+        let expected = format!(
+            "is not installed: it is neither in {} nor in PATH; install it, or switch its line in servers.alive off \
+             by a '#'",
+            bin.display()
+        );
         assert_eq!(told, expected);
     }
 
