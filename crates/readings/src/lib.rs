@@ -26,10 +26,15 @@ use std::{error::Error, fmt};
 use serde::{Deserialize, Serialize};
 
 pub mod available;
+mod flows;
+pub mod iperf;
+pub mod iperf3;
 pub mod oneway;
 pub mod ping;
 mod problem;
+mod rates;
 pub mod statistics;
+mod stretch;
 mod text;
 pub mod throughput;
 pub mod traceroute;
@@ -37,7 +42,7 @@ pub mod traceroute;
 pub use problem::{Kind, Problem};
 
 /// The tools that have a reader, by the names [`read`] takes.
-pub const TOOLS: &[&str] = &["ping", "traceroute"];
+pub const TOOLS: &[&str] = &["ping", "traceroute", "iperf", "miperf", "iperf3"];
 
 /// What a run of a tool left behind.
 #[derive(Debug, Clone, Copy)]
@@ -143,6 +148,8 @@ pub fn read(tool: &str, output: &Output<'_>) -> Result<Reading, Unreadable> {
     match tool {
         "ping" => ping::read(output).map(Reading::Ping),
         "traceroute" => traceroute::read(output).map(Reading::Traceroute),
+        "iperf" | "miperf" => iperf::read(output).map(Reading::Throughput),
+        "iperf3" => iperf3::read(output).map(Reading::Throughput),
         _ => Err(Unreadable { reason: format!("there is no reader for {tool:?}"), line: None }),
     }
 }

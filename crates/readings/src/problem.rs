@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 
 use crate::{
     End, Output, Unreadable,
+    flows::Warnings,
     text::{self, bare, quote},
 };
 
@@ -77,6 +78,23 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// Whether it is about reaching the server and staying connected.
+    const fn is_of_reaching(self) -> bool {
+        matches!(
+            self,
+            Self::UnknownHost
+                | Self::ResolverFailure
+                | Self::NoAddress
+                | Self::NetworkUnreachable
+                | Self::Refused
+                | Self::Busy
+                | Self::NoAnswer
+                | Self::Broken
+        )
+    }
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.words())
@@ -92,6 +110,21 @@ impl Serialize for Kind {
 /// What the tools say, in lower case, and what it means. The C library's words for a failed
 /// look-up or call come first: what a tool adds to them varies.
 const SAYINGS: &[(&str, Kind)] = &[
+    ("busy running a test", Kind::Busy),
+    ("connection refused", Kind::Refused),
+    ("connection reset", Kind::Broken),
+    ("broken pipe", Kind::Broken),
+    ("connection aborted", Kind::Broken),
+    ("closed unexpectedly", Kind::Broken),
+    ("unexpectedly closed", Kind::Broken),
+    ("server has terminated", Kind::Broken),
+    ("client has terminated", Kind::Interrupted),
+    ("control message", Kind::Broken),
+    ("unable to receive", Kind::Broken),
+    ("unable to send", Kind::Broken),
+    ("timed out", Kind::NoAnswer),
+    ("idle timeout", Kind::NoAnswer),
+    ("authorization failed", Kind::NotPermitted),
     ("name or service not known", Kind::UnknownHost),
     ("nodename nor servname", Kind::UnknownHost),
     ("name does not resolve", Kind::UnknownHost),
@@ -117,6 +150,7 @@ const SAYINGS: &[(&str, Kind)] = &[
     ("no more than", Kind::Usage),
     ("bad option", Kind::Usage),
     ("cannot handle", Kind::Usage),
+    ("parameter error", Kind::Usage),
 ];
 
 /// What kept the tool from its figures; nothing if it told them all and ended by itself.
@@ -141,6 +175,66 @@ pub(crate) fn instead_of_output(
     told(output.stderr)
         .filter(|problem| problem.kind != Kind::Other || failed_silently)
         .ok_or_else(|| first_line.unwrap_or_else(|| silence(output.end)))
+}
+
+/// What kept a test of a client and a server from its figures. A server that could not be reached
+/// explains also why a client had to be ended; `silent` is what is known if nobody says anything.
+pub(crate) fn of_test(output: &Output<'_>, silent: Option<Problem>) -> Problem {
+    let unreachable = told_of_test(output.stderr).filter(|problem| problem.kind != Kind::Broken);
+    unreachable
+        .or_else(|| from_outside(output.end))
+        .or_else(|| told_of_test(output.stderr))
+        .or(silent)
+        .or_else(|| told(output.stderr))
+        .unwrap_or_else(|| cut_short(output.end))
+}
+
+/// The problem of a client that printed nothing of a test. Some leave with 0 after any failure, so
+/// that whatever they complain of is the problem.
+pub(crate) fn instead_of_test(
+    output: &Output<'_>,
+    stranger: Option<Unreadable>,
+) -> Result<Problem, Unreadable> {
+    if let Some(problem) = told_of_test(output.stderr) {
+        return Ok(problem);
+    }
+    if stranger.is_some() {
+        return instead_of_output(output, stranger);
+    }
+    let problem = from_outside(output.end).or_else(|| told(output.stderr));
+    problem.ok_or_else(|| silence(output.end))
+}
+
+/// The first complaint that is about reaching the server: what comes before it, such as an option that
+/// is not known, did not keep the tool from trying.
+pub(crate) fn told_of_test(stderr: &[u8]) -> Option<Problem> {
+    for line in text::lines(stderr) {
+        let said = bare(&line.text);
+        let kind = meaning(said);
+        if said.starts_with("Usage:") {
+            // The rest is a list of options, which has words of all kinds.
+            return None;
+        }
+        if kind.is_of_reaching() && !is_warning(said) {
+            return Some(Problem::of(kind, said));
+        }
+    }
+    None
+}
+
+/// What a tool told of its failure in its own place for it.
+pub(crate) fn said(text: &str) -> Problem {
+    Problem::of(meaning(text), bare(text))
+}
+
+/// Notes what standard error warns of, and what it says that nobody understands.
+pub(crate) fn note_warnings(stderr: &[u8], warnings: &mut Warnings) {
+    for line in text::lines(stderr) {
+        let said = bare(&line.text);
+        if !said.is_empty() && (is_warning(said) || meaning(said) == Kind::Other) {
+            warnings.note(said);
+        }
+    }
 }
 
 /// Whether somebody else ended the tool.

@@ -5,6 +5,8 @@
 
 #![allow(dead_code, reason = "each test program uses its part")]
 
+pub(crate) mod throughput;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -33,7 +35,12 @@ impl Capture {
 
     /// The tool whose reader it is for.
     pub(crate) fn tool(&self) -> &'static str {
-        if self.folder.ends_with("ping") { "ping" } else { "traceroute" }
+        match self.folder.as_str() {
+            "iperf" | "iperf205" | "iperf2013" => "iperf",
+            "iperf3" => "iperf3",
+            folder if folder.ends_with("ping") => "ping",
+            _ => "traceroute",
+        }
     }
 
     pub(crate) fn name(&self) -> String {
