@@ -156,13 +156,13 @@ fn total(
             warnings.note(&format!("the printed sum ends at {early} s, its streams at {end} s"));
             Some(merged)
         }
-        Some(printed) => Some(with_datagrams(printed, merged)),
+        Some(printed) => Some(with_datagrams(printed, &merged)),
         None => Some(merged),
     }
 }
 
 /// The printed sum does not always tell of datagrams.
-fn with_datagrams(printed: &Interval, merged: Interval) -> Interval {
+fn with_datagrams(printed: &Interval, merged: &Interval) -> Interval {
     Interval {
         lost: printed.lost.or(merged.lost),
         datagrams: printed.datagrams.or(merged.datagrams),

@@ -26,6 +26,7 @@ use std::{error::Error, fmt};
 use serde::{Deserialize, Serialize};
 
 pub mod available;
+mod contact;
 mod flows;
 pub mod iperf;
 pub mod iperf3;

@@ -6,7 +6,6 @@ use serde::{Serialize, Serializer};
 
 use crate::{
     End, Output, Unreadable,
-    flows::Warnings,
     text::{self, bare, quote},
 };
 
@@ -75,23 +74,6 @@ impl Kind {
             Self::CutShort => "cut short",
             Self::Other => "other",
         }
-    }
-}
-
-impl Kind {
-    /// Whether it is about reaching the server and staying connected.
-    const fn is_of_reaching(self) -> bool {
-        matches!(
-            self,
-            Self::UnknownHost
-                | Self::ResolverFailure
-                | Self::NoAddress
-                | Self::NetworkUnreachable
-                | Self::Refused
-                | Self::Busy
-                | Self::NoAnswer
-                | Self::Broken
-        )
     }
 }
 
@@ -177,68 +159,8 @@ pub(crate) fn instead_of_output(
         .ok_or_else(|| first_line.unwrap_or_else(|| silence(output.end)))
 }
 
-/// What kept a test of a client and a server from its figures. A server that could not be reached
-/// explains also why a client had to be ended; `silent` is what is known if nobody says anything.
-pub(crate) fn of_test(output: &Output<'_>, silent: Option<Problem>) -> Problem {
-    let unreachable = told_of_test(output.stderr).filter(|problem| problem.kind != Kind::Broken);
-    unreachable
-        .or_else(|| from_outside(output.end))
-        .or_else(|| told_of_test(output.stderr))
-        .or(silent)
-        .or_else(|| told(output.stderr))
-        .unwrap_or_else(|| cut_short(output.end))
-}
-
-/// The problem of a client that printed nothing of a test. Some leave with 0 after any failure, so
-/// that whatever they complain of is the problem.
-pub(crate) fn instead_of_test(
-    output: &Output<'_>,
-    stranger: Option<Unreadable>,
-) -> Result<Problem, Unreadable> {
-    if let Some(problem) = told_of_test(output.stderr) {
-        return Ok(problem);
-    }
-    if stranger.is_some() {
-        return instead_of_output(output, stranger);
-    }
-    let problem = from_outside(output.end).or_else(|| told(output.stderr));
-    problem.ok_or_else(|| silence(output.end))
-}
-
-/// The first complaint that is about reaching the server: what comes before it, such as an option that
-/// is not known, did not keep the tool from trying.
-pub(crate) fn told_of_test(stderr: &[u8]) -> Option<Problem> {
-    for line in text::lines(stderr) {
-        let said = bare(&line.text);
-        let kind = meaning(said);
-        if said.starts_with("Usage:") {
-            // The rest is a list of options, which has words of all kinds.
-            return None;
-        }
-        if kind.is_of_reaching() && !is_warning(said) {
-            return Some(Problem::of(kind, said));
-        }
-    }
-    None
-}
-
-/// What a tool told of its failure in its own place for it.
-pub(crate) fn said(text: &str) -> Problem {
-    Problem::of(meaning(text), bare(text))
-}
-
-/// Notes what standard error warns of, and what it says that nobody understands.
-pub(crate) fn note_warnings(stderr: &[u8], warnings: &mut Warnings) {
-    for line in text::lines(stderr) {
-        let said = bare(&line.text);
-        if !said.is_empty() && (is_warning(said) || meaning(said) == Kind::Other) {
-            warnings.note(said);
-        }
-    }
-}
-
 /// Whether somebody else ended the tool.
-fn from_outside(end: End) -> Option<Problem> {
+pub(crate) fn from_outside(end: End) -> Option<Problem> {
     match end {
         End::TimedOut => {
             Some(Problem { kind: Kind::Hung, text: "ended at its limit of time".to_owned() })
@@ -249,7 +171,7 @@ fn from_outside(end: End) -> Option<Problem> {
 }
 
 /// The first complaint on standard error that is understood, else the first of any kind.
-fn told(stderr: &[u8]) -> Option<Problem> {
+pub(crate) fn told(stderr: &[u8]) -> Option<Problem> {
     let mut unknown = None;
     for line in text::lines(stderr) {
         let said = bare(&line.text);
@@ -269,14 +191,14 @@ pub(crate) fn is_warning(said: &str) -> bool {
     said.to_ascii_lowercase().contains("warning")
 }
 
-fn meaning(said: &str) -> Kind {
+pub(crate) fn meaning(said: &str) -> Kind {
     let said = said.to_ascii_lowercase();
     let known = SAYINGS.iter().find(|(words, _)| said.contains(words));
     known.map_or(Kind::Other, |(_, kind)| *kind)
 }
 
 impl Problem {
-    fn of(kind: Kind, said: &str) -> Self {
+    pub(crate) fn of(kind: Kind, said: &str) -> Self {
         Self { kind, text: quote(said) }
     }
 }
@@ -287,11 +209,11 @@ fn signalled(signal: i32) -> Problem {
     Problem { kind, text: format!("ended by signal {signal}") }
 }
 
-fn cut_short(end: End) -> Problem {
+pub(crate) fn cut_short(end: End) -> Problem {
     Problem { kind: Kind::CutShort, text: format!("the output ends too early ({})", status(end)) }
 }
 
-fn silence(end: End) -> Unreadable {
+pub(crate) fn silence(end: End) -> Unreadable {
     Unreadable { reason: format!("nothing was printed ({})", status(end)), line: None }
 }
 

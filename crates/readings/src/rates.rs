@@ -175,7 +175,7 @@ mod tests {
             ("53392535", "Bytes/sec", 427_140_280.0),
             ("53442", "KBytes/sec", 437_796_864.0),
             ("58.1", "MBytes/sec", 487_378_124.8),
-            ("46.6", "GBytes/sec", 400_290_943_795.2),
+            ("46.6", "GBytes/sec", 400_290_951_987.2),
             ("0", "TBytes/sec", 0.0),
         ] {
             assert!(close(rate(number, unit), bits_per_s), "{number} {unit}");
@@ -205,7 +205,7 @@ mod tests {
         let gbps = ("8.39", "Gbits/sec");
         assert!(rate(("0.0", "0.0"), ("1.00", "MBytes"), gbps).is_some(), "a time that is rounded");
         assert!(rate(("0.0", "1.0"), ("1.00", "MBytes"), gbps).is_none());
-        assert!(rate(("0.0", "1.0"), ("9.00", "GBytes"), gbps).is_some());
+        assert!(rate(("0.0", "1.0"), ("0.99", "GBytes"), gbps).is_some());
         assert!(rate(("0.0", "1.0"), ("99.0", "GBytes"), gbps).is_none());
         assert!(rate(("0.0", "1.0"), ("999", "PBytes"), ("9000", "Pbits/sec")).is_none());
         assert!(rate(("2.0", "1.0"), ("9.00", "GBytes"), gbps).is_none());

@@ -21,9 +21,9 @@ mod streams;
 mod transcript;
 
 use crate::{
-    Direction, End, Output, Problem, Unreadable,
+    Direction, End, Output, Problem, Unreadable, contact,
     flows::{self, Track},
-    problem::{self, Kind},
+    problem::Kind,
     throughput::{Flow, Protocol, Throughput},
 };
 
@@ -39,17 +39,17 @@ use transcript::Transcript;
 pub fn read(output: &Output<'_>) -> Result<Throughput, Unreadable> {
     let said = Transcript::of(output.stdout)?;
     if !said.is_of_a_client() {
-        let problem = problem::instead_of_test(output, said.stranger)?;
+        let problem = contact::instead_of_test(output, said.stranger)?;
         return Ok(Throughput { problem: Some(problem), ..Throughput::default() });
     }
     Ok(assemble(said, output))
 }
 
 fn assemble(mut said: Transcript, output: &Output<'_>) -> Throughput {
-    problem::note_warnings(output.stderr, &mut said.warnings);
+    contact::remarks(output.stderr, |remark| said.warn(remark));
     let by_itself = matches!(output.end, End::Exited(_));
     let mut flows = flows(&mut said, by_itself);
-    let told = problem::told_of_test(output.stderr);
+    let told = contact::told_of_test(output.stderr);
     let broken = told.is_some_and(|told| matches!(told.kind, Kind::Broken | Kind::NoAnswer));
     let is_whole = |flow: &Flow| said.connect_only || flow.thruavg_bps.is_some();
     let every = !flows.is_empty() && flows.iter().all(is_whole);
@@ -58,7 +58,7 @@ fn assemble(mut said: Transcript, output: &Output<'_>) -> Throughput {
         flows.iter_mut().for_each(Flow::distrust_sender);
     }
     let silent = said.without_report.take().or_else(|| without_rate(&flows));
-    let problem = (!complete).then(|| problem::of_test(output, silent));
+    let problem = (!complete).then(|| contact::of_test(output, silent));
     Throughput {
         protocol: said.protocol,
         address: said.address,

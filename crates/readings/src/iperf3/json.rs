@@ -1,148 +1,19 @@
-//! The document of `-J`.
-
-use std::{fmt, marker::PhantomData};
-
-use serde::{
-    Deserialize, Deserializer,
-    de::{IgnoredAny, SeqAccess, Visitor},
-};
+//! From the document of `-J` to a reading.
 
 use crate::{
-    Direction, End, Output, Problem, Unreadable,
-    flows::{MOST_INTERVALS, MOST_STREAMS, Warnings, mean},
-    problem::{self, Kind},
+    Direction, End, Output, Problem, Unreadable, contact,
+    flows::{Warnings, mean},
+    problem::Kind,
     rates::{Figures, Printed, whole},
     text,
     throughput::{Flow, Interval, Protocol, RoundTrip, Throughput},
 };
 
-use super::{as_sent, have_rates, judge, without_exchange};
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Document {
-    start: Start,
-    intervals: Kept<Part, MOST_INTERVALS>,
-    end: Totals,
-    error: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Start {
-    connected: Kept<Connected, 1>,
-    connecting_to: Option<Target>,
-    accepted_connection: Option<IgnoredAny>,
-    test_start: Test,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Connected {
-    remote_host: Option<String>,
-    remote_port: Option<u16>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Target {
-    host: Option<String>,
-    port: Option<u16>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Test {
-    protocol: Option<String>,
-    num_streams: Option<u32>,
-    reverse: Option<u32>,
-    bidir: Option<u32>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Part {
-    sum: Option<Sum>,
-    sum_bidir_reverse: Option<Sum>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Totals {
-    streams: Kept<Ends, MOST_STREAMS>,
-    /// Both sides in one, all that there was before 3.7 over UDP: the bytes are the sender's.
-    sum: Option<Sum>,
-    sum_sent: Option<Sum>,
-    sum_received: Option<Sum>,
-    sum_sent_bidir_reverse: Option<Sum>,
-    sum_received_bidir_reverse: Option<Sum>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Ends {
-    sender: Option<Sum>,
-    receiver: Option<Sum>,
-    udp: Option<Sum>,
-}
-
-/// Whatever was counted. Numbers that cannot be, such as a NaN, are `null`.
-#[derive(Debug, Default, Clone, Copy, Deserialize)]
-#[serde(default)]
-struct Sum {
-    start: f64,
-    end: f64,
-    bytes: Option<f64>,
-    bits_per_second: Option<f64>,
-    retransmits: Option<f64>,
-    min_rtt: Option<f64>,
-    mean_rtt: Option<f64>,
-    max_rtt: Option<f64>,
-    jitter_ms: Option<f64>,
-    lost_packets: Option<f64>,
-    packets: Option<f64>,
-    out_of_order: Option<f64>,
-    omitted: bool,
-    sender: Option<bool>,
-}
-
-/// The first `MOST` of a list: it can be as long as the output.
-#[derive(Debug)]
-struct Kept<T, const MOST: usize>(Vec<T>);
-
-impl<T, const MOST: usize> Default for Kept<T, MOST> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for Kept<T, MOST> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(List(PhantomData))
-    }
-}
-
-struct List<T, const MOST: usize>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for List<T, MOST> {
-    type Value = Kept<T, MOST>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let mut kept = Vec::new();
-        while kept.len() < MOST {
-            match list.next_element()? {
-                Some(element) => kept.push(element),
-                None => return Ok(Kept(kept)),
-            }
-        }
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Kept(kept))
-    }
-}
+use super::{
+    as_sent,
+    document::{Document, Ends, Part, Sum, Test},
+    have_rates, judge, without_exchange,
+};
 
 pub(super) fn read(output: &Output<'_>) -> Result<Throughput, Unreadable> {
     let document: Document = match serde_json::from_slice(output.stdout) {
@@ -159,7 +30,7 @@ pub(super) fn read(output: &Output<'_>) -> Result<Throughput, Unreadable> {
 /// A client that was ended while it wrote leaves half a document; anything else is not its own.
 fn broken_off(output: &Output<'_>, broken: &serde_json::Error) -> Result<Throughput, Unreadable> {
     if broken.is_eof() && !matches!(output.end, End::Exited(_)) {
-        let problem = Some(problem::of_test(output, None));
+        let problem = Some(contact::of_test(output, None));
         return Ok(Throughput { problem, ..Throughput::default() });
     }
     let reason = text::quote(&format!("this is no whole document of JSON: {broken}"));
@@ -174,15 +45,15 @@ impl Document {
         let host = host.or_else(|| target?.host.as_deref());
         let port = connected.and_then(|peer| peer.remote_port).or_else(|| target?.port);
         let mut flows = if connected.is_some() { self.flows() } else { Vec::new() };
-        let protocol = self.start.test_start.protocol();
-        flows.iter_mut().for_each(|flow| judge(flow, protocol));
+        let protocol = self.start.test.protocol();
+        judge(&mut flows, protocol);
         let complete = self.error.is_none() && have_rates(&flows);
         let problem = (!complete).then(|| self.problem(output));
         if problem.as_ref().is_some_and(|problem| problem.kind == Kind::Broken) {
             flows.iter_mut().for_each(Flow::distrust_sender);
         }
         let mut warnings = Warnings::default();
-        problem::note_warnings(output.stderr, &mut warnings);
+        contact::remarks(output.stderr, |remark| warnings.note(remark));
         Throughput {
             protocol,
             address: host.and_then(text::address),
@@ -196,13 +67,13 @@ impl Document {
 
     fn problem(&self, output: &Output<'_>) -> Problem {
         match (&self.error, output.end) {
-            (Some(error), End::Exited(_)) => problem::said(error),
-            _ => problem::of_test(output, None),
+            (Some(error), End::Exited(_)) => contact::said(error),
+            _ => contact::of_test(output, None),
         }
     }
 
     fn flows(&self) -> Vec<Flow> {
-        let test = &self.start.test_start;
+        let test = &self.start.test;
         let (one, other) = (Direction::To, Direction::From);
         let is_set = |option: Option<u32>| option.is_some_and(|option| option > 0);
         // 3.12 does not say that it went both ways, but has the totals.
@@ -224,7 +95,7 @@ impl Document {
             (totals.sum_sent.or(totals.sum), totals.sum_received)
         };
         let mut flow = Flow::new(direction);
-        flow.streams = self.start.test_start.num_streams.unwrap_or(1);
+        flow.streams = self.start.test.num_streams.unwrap_or(1);
         flow.sent = sent.and_then(|sum| sum.interval()).map(as_sent);
         flow.received = received.and_then(|sum| sum.interval());
         if self.error.is_some() {

@@ -12,11 +12,12 @@
 //! - Over UDP the sender's line has a jitter and losses of 0 that nobody measured.
 //! - Against a server of iperf 2 it says that it is unable to receive a control message.
 
+mod document;
 mod json;
 mod text;
 
 use crate::{
-    Output, Unreadable, problem,
+    Output, Unreadable, contact,
     throughput::{Flow, Interval, Protocol, Throughput},
 };
 
@@ -35,7 +36,7 @@ pub fn read(output: &Output<'_>) -> Result<Throughput, Unreadable> {
 }
 
 fn nothing(output: &Output<'_>) -> Result<Throughput, Unreadable> {
-    let problem = problem::instead_of_test(output, None)?;
+    let problem = contact::instead_of_test(output, None)?;
     Ok(Throughput { problem: Some(problem), ..Throughput::default() })
 }
 
@@ -51,9 +52,9 @@ fn as_sent(mut total: Interval) -> Interval {
 }
 
 /// Over UDP what was sent is no throughput.
-fn judge(flow: &mut Flow, protocol: Option<Protocol>) {
+fn judge(flows: &mut [Flow], protocol: Option<Protocol>) {
     if protocol == Some(Protocol::Udp) {
-        flow.distrust_sender();
+        flows.iter_mut().for_each(Flow::distrust_sender);
     }
 }
 

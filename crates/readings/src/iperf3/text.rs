@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::{
-    Direction, End, Output, Unreadable,
+    Direction, End, Output, Unreadable, contact,
     flows::{self, MOST_INTERVALS, MOST_STREAMS, Track, Warnings},
     problem::{self, Kind},
     rates::Printed,
@@ -25,15 +25,15 @@ pub(super) fn read(output: &Output<'_>) -> Result<Throughput, Unreadable> {
         said.take(&line)?;
     }
     if !said.understood {
-        let problem = problem::instead_of_test(output, said.stranger)?;
+        let problem = contact::instead_of_test(output, said.stranger)?;
         return Ok(Throughput { problem: Some(problem), ..Throughput::default() });
     }
-    problem::note_warnings(output.stderr, &mut said.warnings);
+    contact::remarks(output.stderr, |remark| said.warnings.note(remark));
     let mut flows = said.flows();
     let protocol = said.protocol;
-    flows.iter_mut().for_each(|flow| judge(flow, protocol));
+    judge(&mut flows, protocol);
     let complete = said.done && matches!(output.end, End::Exited(_)) && have_rates(&flows);
-    let problem = (!complete).then(|| problem::of_test(output, None));
+    let problem = (!complete).then(|| contact::of_test(output, None));
     if problem.as_ref().is_some_and(|problem| problem.kind == Kind::Broken) {
         flows.iter_mut().for_each(Flow::distrust_sender);
     }

@@ -36,8 +36,8 @@ impl Capture {
     /// The tool whose reader it is for.
     pub(crate) fn tool(&self) -> &'static str {
         match self.folder.as_str() {
-            "iperf" | "iperf205" | "iperf2013" => "iperf",
-            "iperf3" => "iperf3",
+            "iperf" | "iperf205" | "iperf2013" | "iperfloopback" => "iperf",
+            "iperf3" | "iperf3loopback" => "iperf3",
             folder if folder.ends_with("ping") => "ping",
             _ => "traceroute",
         }
