@@ -1,8 +1,8 @@
 //! `bench` measures the suite's speed and size, each figure as a ratio to its yardstick from the same
 //! run: what the machine does at that moment falls on both.
 //!
-//! - [`scheduling`], [`runs`], [`lateness`], [`hung`], [`loading`], [`idle`], [`watch`], [`servers`] and
-//!   [`cleanup`] measure one thing each.
+//! - [`scheduling`], [`runs`], [`lateness`], [`hung`], [`loading`], [`idle`], [`watch`], [`servers`],
+//!   [`cleanup`] and [`readers`] measure one thing each.
 //! - [`bed`] is what they stand on: stations in a temporary directory, and programs that end with it.
 //! - [`crowd`] is thousands of processes that do nothing.
 //! - [`rows`] fills databases and is the yardstick for inserts; [`machine`] tells time and memory.
@@ -18,6 +18,7 @@ pub mod idle;
 pub mod lateness;
 pub mod loading;
 pub mod machine;
+pub mod readers;
 pub mod rows;
 pub mod runs;
 pub mod scheduling;
@@ -71,6 +72,8 @@ pub enum Name {
     Cleanup,
     /// A run of keep-servers-alive among many processes
     Servers,
+    /// How fast the outputs of the tools are read
+    Readings,
 }
 
 impl Name {
@@ -85,6 +88,7 @@ impl Name {
             Self::Watch => watch::measure(bed),
             Self::Cleanup => cleanup::measure(bed),
             Self::Servers => servers::measure(bed),
+            Self::Readings => readers::measure(bed),
         }
     }
 }
