@@ -9,10 +9,14 @@ use crate::{
 /// What kept a test of a client and a server from its figures. A server that could not be reached
 /// explains also why a client had to be ended; `silent` is what is known if nobody says anything.
 pub(crate) fn of_test(output: &Output<'_>, silent: Option<Problem>) -> Problem {
-    let unreachable = told_of_test(output.stderr).filter(|problem| problem.kind != Kind::Broken);
+    let told = told_of_test(output.stderr);
+    let (broken, unreachable) = match told {
+        Some(problem) if problem.kind == Kind::Broken => (Some(problem), None),
+        told => (None, told),
+    };
     unreachable
         .or_else(|| from_outside(output.end))
-        .or_else(|| told_of_test(output.stderr))
+        .or(broken)
         .or(silent)
         .or_else(|| problem::told(output.stderr))
         .unwrap_or_else(|| cut_short(output.end))

@@ -79,23 +79,24 @@ impl Track {
 /// What went one way, given its streams and what was printed of them together.
 pub(crate) fn assemble(
     direction: Direction,
-    tracks: &[Track],
-    sum: Option<&Track>,
+    tracks: &mut [Track],
+    mut sum: Option<&mut Track>,
     warnings: &mut Warnings,
 ) -> Flow {
     let streams = u32::try_from(tracks.len()).unwrap_or(u32::MAX);
-    let mut total = |of: fn(&Track) -> Option<&Interval>| total(tracks, sum, of, warnings);
+    let printed = sum.as_deref();
+    let mut total = |of: fn(&Track) -> Option<&Interval>| total(tracks, printed, of, warnings);
     let sent = total(|track| track.sent.as_ref());
     let received = total(|track| track.received.as_ref());
     let mut flow = Flow { streams, sent, received, ..Flow::new(direction) };
-    flow.intervals = intervals(tracks, sum);
+    flow.rtt = round_trip(tracks);
+    flow.intervals = intervals(tracks, sum.as_deref_mut());
     if tracks.len() > 1 {
         let side = |track: &Track| {
             if flow.received.is_some() { track.received.clone() } else { track.sent.clone() }
         };
         flow.by_stream = tracks.iter().filter_map(side).collect();
     }
-    flow.rtt = round_trip(tracks);
     flow.doubt_long_receiving(warnings);
     flow.conclude();
     flow
@@ -198,11 +199,11 @@ fn merge(parts: &[&Interval]) -> Option<Interval> {
 }
 
 /// The parts of all streams together: as printed, or the sum where each stream has its part.
-fn intervals(tracks: &[Track], sum: Option<&Track>) -> Vec<Interval> {
+fn intervals(tracks: &mut [Track], sum: Option<&mut Track>) -> Vec<Interval> {
     match (tracks, sum) {
-        (_, Some(sum)) if !sum.parts.is_empty() => sum.parts.clone(),
-        ([only], _) => only.parts.clone(),
-        _ => merged_intervals(tracks),
+        (_, Some(sum)) if !sum.parts.is_empty() => std::mem::take(&mut sum.parts),
+        ([only], _) => std::mem::take(&mut only.parts),
+        (tracks, _) => merged_intervals(tracks),
     }
 }
 

@@ -188,14 +188,38 @@ pub(crate) fn told(stderr: &[u8]) -> Option<Problem> {
 
 /// Whether the tool goes on after saying this.
 pub(crate) fn is_warning(said: &str) -> bool {
-    said.to_ascii_lowercase().contains("warning")
+    said.as_bytes().windows(7).any(|word| word.eq_ignore_ascii_case(b"warning"))
 }
 
+/// The first of the sayings that are in the text. They are looked for all at once, from each byte on
+/// those that begin with it: a failed run has little else to be read.
 pub(crate) fn meaning(said: &str) -> Kind {
     let said = said.to_ascii_lowercase();
-    let known = SAYINGS.iter().find(|(words, _)| said.contains(words));
-    known.map_or(Kind::Other, |(_, kind)| *kind)
+    let bytes = said.as_bytes();
+    let mut best = SAYINGS.len();
+    for (place, byte) in bytes.iter().enumerate() {
+        let mut candidates = BEGINNINGS[usize::from(*byte)];
+        while candidates != 0 {
+            let index = candidates.trailing_zeros() as usize;
+            candidates &= candidates - 1;
+            if index < best && bytes[place..].starts_with(SAYINGS[index].0.as_bytes()) {
+                best = index;
+            }
+        }
+    }
+    SAYINGS.get(best).map_or(Kind::Other, |(_, kind)| *kind)
 }
+
+/// For each byte a bit for each saying that begins with it.
+const BEGINNINGS: [u128; 256] = {
+    let mut beginnings = [0; 256];
+    let mut index = 0;
+    while index < SAYINGS.len() {
+        beginnings[SAYINGS[index].0.as_bytes()[0] as usize] |= 1 << index;
+        index += 1;
+    }
+    beginnings
+};
 
 impl Problem {
     pub(crate) fn of(kind: Kind, said: &str) -> Self {

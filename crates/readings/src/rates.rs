@@ -39,8 +39,8 @@ impl Printed {
                 _ => return None,
             }
         }
-        let unit = power(decimals.unwrap_or(0));
-        (digits > 0).then(|| Self { value: real(number) / unit, half: 0.5 / unit })
+        let unit = POWERS.get(decimals.unwrap_or(0))?;
+        (digits > 0).then(|| Self { value: real(number) / *unit, half: 0.5 / *unit })
     }
 
     /// A figure that is not rounded, such as the bytes in csv.
@@ -61,27 +61,35 @@ impl Printed {
     }
 }
 
-fn power(exponent: i32) -> f64 {
-    10_f64.powi(exponent)
-}
+/// The powers of ten that a figure can be divided by.
+const POWERS: [f64; MOST_DIGITS + 1] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+    1e17, 1e18,
+];
 
 /// Bytes: `12.1` `MBytes`.
 pub(crate) fn volume(number: &str, unit: &str) -> Option<Printed> {
     let prefix = unit.strip_suffix("Bytes")?;
-    Some(Printed::of(number)?.times(scale(prefix, 1024.0)?))
+    Some(Printed::of(number)?.times(scale(prefix, BINARY)?))
 }
 
 /// Bits per second: `18.9` `Mbits/sec`, `2.25` `MBytes/sec`.
 pub(crate) fn rate(number: &str, unit: &str) -> Option<Printed> {
     let unit = unit.strip_suffix("/sec")?;
     let factor = match unit.strip_suffix("bits") {
-        Some(prefix) => scale(prefix, 1000.0)?,
-        None => scale(unit.strip_suffix("Bytes")?, 1024.0)? * 8.0,
+        Some(prefix) => scale(prefix, DECIMAL)?,
+        None => scale(unit.strip_suffix("Bytes")?, BINARY)? * 8.0,
     };
     Some(Printed::of(number)?.times(factor))
 }
 
-fn scale(prefix: &str, thousand: f64) -> Option<f64> {
+/// One, and what a kilo, mega, giga, tera and peta are.
+type Scale = [f64; 6];
+const DECIMAL: Scale = [1.0, 1e3, 1e6, 1e9, 1e12, 1e15];
+const BINARY: Scale =
+    [1.0, 1024.0, 1_048_576.0, 1_073_741_824.0, 1_099_511_627_776.0, 1_125_899_906_842_624.0];
+
+fn scale(prefix: &str, scale: Scale) -> Option<f64> {
     let exponent = match prefix {
         "" => 0,
         "K" | "k" => 1,
@@ -91,7 +99,7 @@ fn scale(prefix: &str, thousand: f64) -> Option<f64> {
         "P" => 5,
         _ => return None,
     };
-    Some(thousand.powi(exponent))
+    Some(scale[exponent])
 }
 
 /// From when to when, how much and how fast, as printed; `None` for what is no number.

@@ -36,7 +36,10 @@ impl<'a> Line<'a> {
         let body = raw.strip_suffix(b"\n").unwrap_or(raw);
         let kept = body.get(..LONGEST_LINE).unwrap_or(body);
         let finished = body.len() < raw.len() && kept.len() == body.len();
-        Self { number, text: String::from_utf8_lossy(kept), finished }
+        // Nearly always it is text: to find that out takes less than to look for what is not.
+        let text =
+            str::from_utf8(kept).map_or_else(|_| String::from_utf8_lossy(kept), Cow::Borrowed);
+        Self { number, text, finished }
     }
 
     /// That something else should stand here.
@@ -54,6 +57,9 @@ pub(crate) fn bare(text: &str) -> &str {
 
 /// The text, cut to a length that is fit to be kept.
 pub(crate) fn quote(text: &str) -> String {
+    if text.len() <= LONGEST_QUOTE {
+        return text.to_owned();
+    }
     text.chars().take(LONGEST_QUOTE).collect()
 }
 

@@ -51,6 +51,6 @@ fn add_datagrams(interval: &mut Interval, jitter: &str, mut rest: &str) -> bool 
 
 /// `1 datagrams received out-of-order`, in the place of volume and rate.
 pub(super) fn reordered(rest: &str) -> Option<u64> {
-    let (count, _) = rest.split_once(" datagrams received out-of-order")?;
-    integer(count)
+    let counted = rest.strip_suffix(" datagrams received out-of-order")?;
+    integer(counted)
 }

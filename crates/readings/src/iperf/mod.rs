@@ -89,8 +89,8 @@ fn flows(said: &mut Transcript, by_itself: bool) -> Vec<Flow> {
         if direction == Direction::From {
             sum.received = sum.received.take().or_else(|| sum.sent.take());
         }
-        let sum = (!both).then_some(&sum);
-        let mut flow = flows::assemble(direction, &tracks, sum, &mut said.warnings);
+        let sum = (!both).then_some(&mut sum);
+        let mut flow = flows::assemble(direction, &mut tracks, sum, &mut said.warnings);
         if said.protocol == Some(Protocol::Udp) && direction == Direction::To {
             said.judge_report(&mut flow);
         }

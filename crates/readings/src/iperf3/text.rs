@@ -218,12 +218,12 @@ impl Transcript {
         let mut flows = Vec::new();
         for direction in [Direction::To, Direction::From] {
             let ours = told.extract_if(.., |told| told.direction == direction);
-            let (sums, streams): (Vec<Told>, Vec<Told>) =
+            let (mut sums, streams): (Vec<Told>, Vec<Told>) =
                 ours.partition(|told| told.number.is_none());
-            let tracks: Vec<Track> = streams.into_iter().map(|told| told.track).collect();
+            let mut tracks: Vec<Track> = streams.into_iter().map(|told| told.track).collect();
             if !tracks.is_empty() {
-                let sum = sums.first().map(|told| &told.track);
-                flows.push(flows::assemble(direction, &tracks, sum, &mut self.warnings));
+                let sum = sums.first_mut().map(|told| &mut told.track);
+                flows.push(flows::assemble(direction, &mut tracks, sum, &mut self.warnings));
             }
         }
         flows

@@ -48,7 +48,7 @@ impl Hop {
 
 /// The words of the line, less the last one if it may be half a word.
 fn whole_words<'a>(line: &'a Line<'_>) -> VecDeque<&'a str> {
-    let mut words: VecDeque<&str> = line.text.split_whitespace().collect();
+    let mut words: VecDeque<&str> = line.text.split_ascii_whitespace().collect();
     let ends_whole = line.finished || line.text.ends_with(char::is_whitespace);
     if let Some(last) = words.back()
         && !ends_whole
