@@ -63,6 +63,22 @@ pub(crate) fn quote(text: &str) -> String {
     text.chars().take(LONGEST_QUOTE).collect()
 }
 
+/// Where the words are. For the few words of a line this takes less than to set up a search that is
+/// quick in long texts.
+pub(crate) fn find(text: &str, words: &str) -> Option<usize> {
+    let (bytes, words) = (text.as_bytes(), words.as_bytes());
+    let first = words.first()?;
+    let begins = |place: &usize| bytes.get(*place..).is_some_and(|rest| rest.starts_with(words));
+    let places = bytes.iter().enumerate().filter(|(_, byte)| *byte == first);
+    places.map(|(place, _)| place).find(begins)
+}
+
+/// The text before and after the words.
+pub(crate) fn split<'a>(text: &'a str, words: &str) -> Option<(&'a str, &'a str)> {
+    let place = find(text, words)?;
+    Some((text.get(..place)?, text.get(place + words.len()..)?))
+}
+
 /// A whole number: digits and nothing else.
 pub(crate) fn integer<T: FromStr>(text: &str) -> Option<T> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

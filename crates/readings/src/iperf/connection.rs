@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::text::{self, integer};
+use crate::text::{self, find, integer, split};
 
 /// What such a line says.
 #[derive(Debug, Clone, Copy)]
@@ -17,9 +17,9 @@ pub(super) struct Connection<'a> {
 impl<'a> Connection<'a> {
     /// Reads what follows the label.
     pub(super) fn of(said: &'a str) -> Option<Self> {
-        let (local, peer) = said.strip_prefix("local ")?.split_once(" connected with ")?;
-        let (_, local_port) = local.split_once(" port ")?;
-        let (peer, rest) = peer.split_once(" port ")?;
+        let (local, peer) = split(said.strip_prefix("local ")?, " connected with ")?;
+        let (_, local_port) = split(local, " port ")?;
+        let (peer, rest) = split(peer, " port ")?;
         let (peer_port, remarks) = rest.split_once(' ').unwrap_or((rest, ""));
         Some(Self {
             local_port: integer(local_port)?,
@@ -30,12 +30,12 @@ impl<'a> Connection<'a> {
     }
 
     pub(super) fn has(&self, remark: &str) -> bool {
-        self.remarks.contains(remark)
+        find(self.remarks, remark).is_some()
     }
 
     /// `(icwnd/mss/irtt=14/1448/21790)`: round-trip time of the handshake, microseconds.
     pub(super) fn handshake_us(&self) -> Option<u64> {
-        let (_, rest) = self.remarks.split_once("(icwnd/mss/irtt=")?;
+        let (_, rest) = split(self.remarks, "(icwnd/mss/irtt=")?;
         let (values, _) = rest.split_once(')')?;
         integer(values.rsplit('/').next()?)
     }
