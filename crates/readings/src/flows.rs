@@ -80,7 +80,7 @@ impl Track {
 pub(crate) fn assemble(
     direction: Direction,
     tracks: &mut [Track],
-    mut sum: Option<&mut Track>,
+    sum: Option<&mut Track>,
     warnings: &mut Warnings,
 ) -> Flow {
     let streams = u32::try_from(tracks.len()).unwrap_or(u32::MAX);
@@ -90,7 +90,7 @@ pub(crate) fn assemble(
     let received = total(|track| track.received.as_ref());
     let mut flow = Flow { streams, sent, received, ..Flow::new(direction) };
     flow.rtt = round_trip(tracks);
-    flow.intervals = intervals(tracks, sum.as_deref_mut());
+    flow.intervals = intervals(tracks, sum);
     if tracks.len() > 1 {
         let side = |track: &Track| {
             if flow.received.is_some() { track.received.clone() } else { track.sent.clone() }

@@ -192,6 +192,26 @@ fn the_only_stretch_of_a_killed_run_is_an_interval_and_no_total() {
 }
 
 #[test]
+fn the_sum_of_streams_that_come_back_is_the_total_also_with_one_interval() {
+    let reverse = |number| {
+        format!(
+            "[  {number}] local 198.51.100.2 port 4000{number} connected with 192.0.2.2 port 5001 (reverse)\n"
+        )
+    };
+    let rows = "[ *1] 0.0000-1.0000 sec  1.00 MBytes  8.39 Mbits/sec\n\
+                [ *2] 0.0000-1.0000 sec  1.00 MBytes  8.39 Mbits/sec\n\
+                [SUM] 0.0000-1.0000 sec  2.00 MBytes  16.8 Mbits/sec\n\
+                [ *1] 0.0000-1.5000 sec  1.50 MBytes  8.39 Mbits/sec\n\
+                [ *2] 0.0000-1.5000 sec  1.50 MBytes  8.39 Mbits/sec\n\
+                [SUM] 0.0000-1.5000 sec  3.00 MBytes  16.7 Mbits/sec\n";
+    let header = "Client connecting to 192.0.2.2, TCP port 5001\n";
+    let text = format!("{header}{}{}{rows}", reverse(1), reverse(2));
+    let flow = read(End::Exited(0), &text, "").expect("a reading").flows.remove(0);
+    assert_eq!((flow.direction, flow.streams), (Direction::From, 2));
+    assert_eq!((flow.thrumax_bps, flow.thruavg_bps), (Some(16.8e6), Some(16.7e6)));
+}
+
+#[test]
 fn a_sum_that_ends_before_its_streams_is_counted_again() {
     let flow = of_capture("iperf", "P4-summary").flows.remove(0);
     let sent = flow.sent.expect("a total");

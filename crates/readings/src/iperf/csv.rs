@@ -34,11 +34,42 @@ struct Point {
     port: u16,
 }
 
+impl Point {
+    fn of(line: &Line<'_>, address: &str, port: &str) -> Result<Self, Unreadable> {
+        let port = integer(port).ok_or_else(|| line.wrong("a port", port))?;
+        Ok(Self { address: text::address(address), port })
+    }
+}
+
+/// A line, read.
+struct Row {
+    ends: [Point; 2],
+    /// None for the sum of all streams.
+    id: Option<u32>,
+    is_udp: bool,
+    interval: Interval,
+}
+
+impl Row {
+    fn of(line: &Line<'_>, said: &str) -> Result<Self, Unreadable> {
+        let mut fields = [""; UDP_FIELDS];
+        fields.iter_mut().zip(said.split(',')).for_each(|(field, text)| *field = text);
+        let [_, address, port, other_address, other_port, id, times, bytes, rate, datagrams @ ..] =
+            fields;
+        let ends = [Point::of(line, address, port)?, Point::of(line, other_address, other_port)?];
+        let interval = interval(times, bytes, rate);
+        let interval = interval.ok_or_else(|| line.wrong("a time, bytes and a rate", said))?;
+        let number = || integer(id).ok_or_else(|| line.wrong("the number of a stream", id));
+        let id = if id == "-1" { None } else { Some(number()?) };
+        let is_udp = datagrams.iter().any(|field| !field.is_empty());
+        Ok(Self { ends, id, is_udp, interval: with_datagrams(interval, &datagrams) })
+    }
+}
+
 impl Csv {
     pub(super) fn is_line(said: &str) -> bool {
-        said.bytes()
-            .take_while(|byte| *byte != b',')
-            .all(|byte| byte.is_ascii_digit() || byte == b'.')
+        let is_of_time = |byte: u8| byte.is_ascii_digit() || byte == b'.';
+        said.bytes().take_while(|byte| *byte != b',').all(is_of_time)
             && said.bytes().filter(|byte| *byte == b',').count() >= TCP_FIELDS - 1
     }
 
@@ -49,63 +80,39 @@ impl Csv {
         streams: &mut Streams,
         warnings: &mut Warnings,
     ) -> Result<(), Unreadable> {
-        let mut fields = [""; UDP_FIELDS];
-        fields.iter_mut().zip(said.split(',')).for_each(|(field, text)| *field = text);
-        let [_, first, first_port, second, second_port, id, times, bytes, rate, ..] = fields;
-        let point = |address, port: &str| {
-            let port = integer(port).ok_or_else(|| line.wrong("a port", port))?;
-            Ok(Point { address: text::address(address), port })
+        let row = Row::of(line, said)?;
+        let Some(id) = row.id else {
+            streams.take_sum(row.interval);
+            return Ok(());
         };
-        let (first, second) = (point(first, first_port)?, point(second, second_port)?);
-        let interval = interval(times, bytes, rate)
-            .ok_or_else(|| line.wrong("a time, bytes and a rate", said))?;
-        if id == "-1" {
-            streams.take_sum(interval);
+        if row.is_udp {
+            self.protocol = Some(Protocol::Udp);
+        }
+        self.protocol.get_or_insert(Protocol::Tcp);
+        if row.ends.iter().any(|end| end.port == 0) {
+            warnings.note("a line of csv does not tell which way it went");
             return Ok(());
         }
-        let id = integer(id).ok_or_else(|| line.wrong("the number of a stream", id))?;
-        let datagrams =
-            fields.get(TCP_FIELDS..).filter(|rest| rest.iter().any(|field| !field.is_empty()));
-        self.protocol = Some(if datagrams.is_some() {
-            Protocol::Udp
-        } else {
-            self.protocol.unwrap_or(Protocol::Tcp)
-        });
-        let interval =
-            datagrams.map_or(interval.clone(), |fields| with_datagrams(interval, fields));
-        self.place(id, [first, second], interval, streams, warnings);
+        self.place(id, row.ends, row.interval, streams);
         Ok(())
     }
 
     /// Finds whose stretch it is. The server is where the lower port is; of two who were a client, the
     /// first is ours.
-    fn place(
-        &mut self,
-        id: u32,
-        ends: [Point; 2],
-        interval: Interval,
-        streams: &mut Streams,
-        warnings: &mut Warnings,
-    ) {
+    fn place(&mut self, id: u32, ends: [Point; 2], interval: Interval, streams: &mut Streams) {
         let [first, second] = ends;
-        if first.port == 0 || second.port == 0 {
-            warnings.note("a line of csv does not tell which way it went");
-            return;
-        }
         let client_first = second.port < first.port;
         let (client, server) = if client_first { (first, second) } else { (second, first) };
-        let ours = *self.client.get_or_insert(client.address.unwrap_or(IpAddr::from([0, 0, 0, 0])));
-        let is_ours = client.address == Some(ours);
+        self.client = self.client.or(client.address);
+        let is_ours = self.client == client.address;
         if is_ours {
             (self.server, self.port) = (server.address, Some(server.port));
         }
         // Who counted comes first: the report of the server on what we sent, or the way back.
-        let is_report = !client_first
-            && is_ours
-            && streams.is_known(id)
-            && self.protocol == Some(Protocol::Udp);
-        let direction =
-            if client_first && is_ours || is_report { Direction::To } else { Direction::From };
+        let is_udp = self.protocol == Some(Protocol::Udp);
+        let is_report = !client_first && is_ours && is_udp && streams.is_known(id);
+        let outwards = client_first && is_ours || is_report;
+        let direction = if outwards { Direction::To } else { Direction::From };
         if let Some(stream) = streams.of_direction(id, direction) {
             stream.report_is_next = is_report;
         }
@@ -127,8 +134,8 @@ fn interval(times: &str, bytes: &str, rate: &str) -> Option<Interval> {
 }
 
 /// Jitter in milliseconds, lost, sent, per cent, out of order. The sender's own total says 0 of -1.
-fn with_datagrams(mut interval: Interval, fields: &[&str]) -> Interval {
-    let [jitter, lost, sent, _, reordered] = fields else { return interval };
+fn with_datagrams(mut interval: Interval, fields: &[&str; 5]) -> Interval {
+    let [jitter, lost, sent, _, reordered] = fields;
     let counts = integer(lost).zip(integer(sent)).filter(|(lost, sent): &(u64, u64)| lost <= sent);
     if let Some((lost, sent)) = counts {
         interval.jitter_us =

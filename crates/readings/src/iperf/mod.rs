@@ -82,12 +82,12 @@ fn flows(said: &mut Transcript, by_itself: bool) -> Vec<Flow> {
             continue;
         }
         let mut tracks: Vec<Track> = streams.into_iter().map(|stream| stream.track).collect();
+        if direction == Direction::From {
+            sum.received = sum.sent.take();
+        }
         if by_itself {
             let all = tracks.iter_mut().chain([&mut sum]);
             all.for_each(|track| track.promote_only_part(direction));
-        }
-        if direction == Direction::From {
-            sum.received = sum.received.take().or_else(|| sum.sent.take());
         }
         let sum = (!both).then_some(&mut sum);
         let mut flow = flows::assemble(direction, &mut tracks, sum, &mut said.warnings);

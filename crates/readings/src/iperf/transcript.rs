@@ -164,16 +164,18 @@ impl Transcript {
             return;
         }
         let said = stretch.rest;
-        let interval = stretch.figures().interval();
-        let mut interval = interval.unwrap_or_default();
-        let sound = fields::add(&mut interval, stretch.rest);
-        if !sound {
+        let mut interval = stretch.figures().interval();
+        if let Some(interval) = &mut interval
+            && !fields::add(interval, stretch.rest)
+        {
             (interval.bytes, interval.bits_per_s) = (None, None);
         }
-        if interval.bytes.is_none() {
+        if interval.as_ref().is_none_or(|interval| interval.bytes.is_none()) {
             self.warnings.note(&format!("no measurement: {}", quote(said)));
         }
-        self.streams.take(number, star, interval);
+        if let Some(interval) = interval {
+            self.streams.take(number, star, interval);
+        }
     }
 
     fn take_sum(&mut self, rest: &str) {
