@@ -2,7 +2,7 @@
 //! run: what the machine does at that moment falls on both.
 //!
 //! - [`scheduling`], [`runs`], [`lateness`], [`hung`], [`loading`], [`idle`], [`watch`], [`servers`],
-//!   [`channel`] and [`cleanup`] measure one thing each.
+//!   [`channel`], [`cleanup`] and [`readers`] measure one thing each.
 //! - [`bed`] is what they stand on: stations in a temporary directory, and programs that end with it.
 //! - [`crowd`] is thousands of processes that do nothing.
 //! - [`rows`] fills databases and is the yardstick for inserts; [`machine`] tells time and memory.
@@ -19,6 +19,7 @@ pub mod idle;
 pub mod lateness;
 pub mod loading;
 pub mod machine;
+pub mod readers;
 pub mod rows;
 pub mod runs;
 pub mod scheduling;
@@ -74,6 +75,8 @@ pub enum Name {
     Cleanup,
     /// A run of keep-servers-alive among many processes
     Servers,
+    /// How fast the outputs of the tools are read
+    Readings,
 }
 
 impl Name {
@@ -89,6 +92,7 @@ impl Name {
             Self::Channel => channel::measure(bed),
             Self::Cleanup => cleanup::measure(bed),
             Self::Servers => servers::measure(bed),
+            Self::Readings => readers::measure(bed),
         }
     }
 }

@@ -20,7 +20,7 @@ use station::{
     world::{
         clock::{Clock, SystemClock},
         lock::{self, Lock},
-        process,
+        orphans,
         signals::Stop,
     },
 };
@@ -92,11 +92,8 @@ struct Server<'a> {
 impl Server<'_> {
     /// One of us that was killed has left its server on our port.
     fn end_what_was_left(&self) {
-        for orphan in process::orphans(&self.tag, &[]) {
-            match orphan.kill() {
-                Ok(()) => log::warn!("ended process {}, left by one that was killed", orphan.pid),
-                Err(error) => log::error!("cannot end process {}: {error}", orphan.pid),
-            }
+        if let Err(error) = orphans::end(NAME, &self.tag, &[]) {
+            log::error!("{error}");
         }
     }
 

@@ -26,13 +26,19 @@ use std::{error::Error, fmt};
 use serde::{Deserialize, Serialize};
 
 pub mod available;
+mod contact;
+mod flows;
+pub mod iperf;
+pub mod iperf3;
 pub mod oneway;
 pub mod owping;
 pub mod pathchirp;
 pub mod pathload;
 pub mod ping;
 mod problem;
+mod rates;
 pub mod statistics;
+mod stretch;
 mod text;
 pub mod throughput;
 pub mod thrulay;
@@ -41,8 +47,19 @@ pub mod traceroute;
 pub use problem::{Kind, Problem};
 
 /// The tools that have a reader, by the names [`read`] takes.
-pub const TOOLS: &[&str] =
-    &["ping", "traceroute", "owping", "thrulay", "tlaytcp", "mtlaytcp", "pathload", "pathchirp"];
+pub const TOOLS: &[&str] = &[
+    "ping",
+    "traceroute",
+    "owping",
+    "iperf",
+    "miperf",
+    "iperf3",
+    "thrulay",
+    "tlaytcp",
+    "mtlaytcp",
+    "pathload",
+    "pathchirp",
+];
 
 /// What a run of a tool left behind.
 #[derive(Debug, Clone, Copy)]
@@ -172,6 +189,8 @@ pub fn read(tool: &str, output: &Output<'_>) -> Result<Reading, Unreadable> {
     match tool {
         "ping" => ping::read(output).map(Reading::Ping),
         "traceroute" => traceroute::read(output).map(Reading::Traceroute),
+        "iperf" | "miperf" => iperf::read(output).map(Reading::Throughput),
+        "iperf3" => iperf3::read(output).map(Reading::Throughput),
         "owping" => owping::read(output).map(Reading::OneWay),
         "thrulay" | "tlaytcp" | "mtlaytcp" => thrulay::read(output).map(Reading::Throughput),
         "pathload" => pathload::read(output).map(Reading::Available),

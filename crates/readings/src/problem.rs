@@ -92,6 +92,21 @@ impl Serialize for Kind {
 /// What the tools say, in lower case, and what it means. The C library's words for a failed
 /// look-up or call come first: what a tool adds to them varies.
 const SAYINGS: &[(&str, Kind)] = &[
+    ("busy running a test", Kind::Busy),
+    ("connection refused", Kind::Refused),
+    ("connection reset", Kind::Broken),
+    ("broken pipe", Kind::Broken),
+    ("connection aborted", Kind::Broken),
+    ("closed unexpectedly", Kind::Broken),
+    ("unexpectedly closed", Kind::Broken),
+    ("server has terminated", Kind::Broken),
+    ("client has terminated", Kind::Interrupted),
+    ("control message", Kind::Broken),
+    ("unable to receive", Kind::Broken),
+    ("unable to send", Kind::Broken),
+    ("timed out", Kind::NoAnswer),
+    ("idle timeout", Kind::NoAnswer),
+    ("authorization failed", Kind::NotPermitted),
     ("name or service not known", Kind::UnknownHost),
     ("nodename nor servname", Kind::UnknownHost),
     ("name does not resolve", Kind::UnknownHost),
@@ -117,6 +132,7 @@ const SAYINGS: &[(&str, Kind)] = &[
     ("no more than", Kind::Usage),
     ("bad option", Kind::Usage),
     ("cannot handle", Kind::Usage),
+    ("parameter error", Kind::Usage),
     // pathload and pathchirp.
     ("connection refused", Kind::Refused),
     // owping and thrulay have one saying for a refusal and for a host that cannot be reached; the C
@@ -196,7 +212,7 @@ pub(crate) fn instead_of_output(
 }
 
 /// Whether somebody else ended the tool.
-fn from_outside(end: End) -> Option<Problem> {
+pub(crate) fn from_outside(end: End) -> Option<Problem> {
     match end {
         End::TimedOut => {
             Some(Problem { kind: Kind::Hung, text: "ended at its limit of time".to_owned() })
@@ -207,7 +223,7 @@ fn from_outside(end: End) -> Option<Problem> {
 }
 
 /// The first complaint on standard error that is understood, else the first of any kind.
-fn told(stderr: &[u8]) -> Option<Problem> {
+pub(crate) fn told(stderr: &[u8]) -> Option<Problem> {
     let mut unknown = None;
     for line in text::lines(stderr) {
         let said = bare(&line.text);
@@ -233,14 +249,38 @@ fn is_progress(said: &str) -> bool {
     PROGRESS.iter().any(|start| said.starts_with(start) || said.ends_with(start))
 }
 
-fn meaning(said: &str) -> Kind {
+/// The first of the sayings that are in the text. They are looked for all at once, from each byte on
+/// those that begin with it: a failed run has little else to be read.
+pub(crate) fn meaning(said: &str) -> Kind {
     let said = said.to_ascii_lowercase();
-    let known = SAYINGS.iter().find(|(words, _)| said.contains(words));
-    known.map_or(Kind::Other, |(_, kind)| *kind)
+    let bytes = said.as_bytes();
+    let mut best = SAYINGS.len();
+    for (place, byte) in bytes.iter().enumerate() {
+        let mut candidates = BEGINNINGS[usize::from(*byte)];
+        while candidates != 0 {
+            let index = candidates.trailing_zeros() as usize;
+            candidates &= candidates - 1;
+            if index < best && bytes[place..].starts_with(SAYINGS[index].0.as_bytes()) {
+                best = index;
+            }
+        }
+    }
+    SAYINGS.get(best).map_or(Kind::Other, |(_, kind)| *kind)
 }
 
+/// For each byte a bit for each saying that begins with it.
+const BEGINNINGS: [u128; 256] = {
+    let mut beginnings = [0; 256];
+    let mut index = 0;
+    while index < SAYINGS.len() {
+        beginnings[SAYINGS[index].0.as_bytes()[0] as usize] |= 1 << index;
+        index += 1;
+    }
+    beginnings
+};
+
 impl Problem {
-    fn of(kind: Kind, said: &str) -> Self {
+    pub(crate) fn of(kind: Kind, said: &str) -> Self {
         Self { kind, text: quote(said) }
     }
 }
@@ -251,11 +291,11 @@ fn signalled(signal: i32) -> Problem {
     Problem { kind, text: format!("ended by signal {signal}") }
 }
 
-fn cut_short(end: End) -> Problem {
+pub(crate) fn cut_short(end: End) -> Problem {
     Problem { kind: Kind::CutShort, text: format!("the output ends too early ({})", status(end)) }
 }
 
-fn silence(end: End) -> Unreadable {
+pub(crate) fn silence(end: End) -> Unreadable {
     Unreadable { reason: format!("nothing was printed ({})", status(end)), line: None }
 }
 

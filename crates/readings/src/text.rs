@@ -36,7 +36,10 @@ impl<'a> Line<'a> {
         let body = raw.strip_suffix(b"\n").unwrap_or(raw);
         let kept = body.get(..LONGEST_LINE).unwrap_or(body);
         let finished = body.len() < raw.len() && kept.len() == body.len();
-        Self { number, text: String::from_utf8_lossy(kept), finished }
+        // Nearly always it is text: to find that out takes less than to look for what is not.
+        let text =
+            str::from_utf8(kept).map_or_else(|_| String::from_utf8_lossy(kept), Cow::Borrowed);
+        Self { number, text, finished }
     }
 
     /// That something else should stand here.
@@ -54,7 +57,26 @@ pub(crate) fn bare(text: &str) -> &str {
 
 /// The text, cut to a length that is fit to be kept.
 pub(crate) fn quote(text: &str) -> String {
+    if text.len() <= LONGEST_QUOTE {
+        return text.to_owned();
+    }
     text.chars().take(LONGEST_QUOTE).collect()
+}
+
+/// Where the words are. For the few words of a line this takes less than to set up a search that is
+/// quick in long texts.
+pub(crate) fn find(text: &str, words: &str) -> Option<usize> {
+    let (bytes, words) = (text.as_bytes(), words.as_bytes());
+    let first = words.first()?;
+    let begins = |place: &usize| bytes.get(*place..).is_some_and(|rest| rest.starts_with(words));
+    let places = bytes.iter().enumerate().filter(|(_, byte)| *byte == first);
+    places.map(|(place, _)| place).find(begins)
+}
+
+/// The text before and after the words.
+pub(crate) fn split<'a>(text: &'a str, words: &str) -> Option<(&'a str, &'a str)> {
+    let place = find(text, words)?;
+    Some((text.get(..place)?, text.get(place + words.len()..)?))
 }
 
 /// A whole number: digits and nothing else.

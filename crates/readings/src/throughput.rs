@@ -24,7 +24,7 @@ pub struct Throughput {
     pub warnings: Vec<String>,
     /// Why there are no figures, or fewer.
     pub problem: Option<Problem>,
-    /// Whether the test's own end was printed for every flow.
+    /// Whether the test's own end was printed for every flow, in figures that can be believed.
     pub complete: bool,
 }
 
@@ -53,13 +53,16 @@ pub struct Flow {
     pub intervals: Vec<Interval>,
     /// The whole test stream by stream, where there were several.
     pub by_stream: Vec<Interval>,
-    /// The smallest rate of an interval, bit/s; an interval that is shorter than the others does not count.
+    /// The smallest rate of an interval, bit/s; an interval that is shorter than the others does not
+    /// count. None where only the sender counted intervals and that says nothing: over UDP.
     pub thrumin_bps: Option<f64>,
-    /// The rate of the whole test, bit/s: the receiver's count where it is known, else the sender's.
+    /// The rate of the whole test, bit/s: the receiver's count where it is known, else the sender's over
+    /// TCP, unless the connection broke. What is sent over UDP may never arrive.
     pub thruavg_bps: Option<f64>,
     /// The largest rate of an interval, bit/s.
     pub thrumax_bps: Option<f64>,
-    /// The smallest, middle and largest round-trip time that the tool saw within its own streams.
+    /// The smallest, middle and largest round-trip time that the tool saw within its own streams; the
+    /// handshake's counts towards the smallest only.
     pub rtt: Option<RoundTrip>,
     /// One-way delays of the datagrams, as far as the clocks of both ends agree (thrulay over UDP).
     #[serde(skip_serializing_if = "Option::is_none")]

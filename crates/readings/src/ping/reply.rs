@@ -2,7 +2,7 @@
 
 use crate::{
     Unreadable,
-    text::{Line, integer, microseconds, quote},
+    text::{Line, find, integer, microseconds, quote, split},
 };
 
 use super::Reply;
@@ -19,21 +19,21 @@ pub(super) struct Arrival<'a> {
 
 impl<'a> Arrival<'a> {
     pub(super) fn is_one(said: &str) -> bool {
-        said.contains(FROM)
+        find(said, FROM).is_some()
     }
 
     pub(super) fn of(line: &Line<'_>, said: &'a str) -> Result<Self, Unreadable> {
         let wrong = |expected| line.wrong(expected, said);
-        let (bytes, rest) = said.split_once(FROM).ok_or_else(|| wrong("a reply"))?;
+        let (bytes, rest) = split(said, FROM).ok_or_else(|| wrong("a reply"))?;
         let bytes = integer(bytes).ok_or_else(|| wrong("a number of bytes"))?;
         // The address may hold colons, but none before a blank.
-        let (sender, rest) = rest.split_once(": ").ok_or_else(|| wrong("a colon"))?;
+        let (sender, rest) = split(rest, ": ").ok_or_else(|| wrong("a colon"))?;
         Ok(Self { bytes, sender, rest })
     }
 
     /// Whether it answers a request. If not it reports an error.
     pub(super) fn is_reply(&self) -> bool {
-        self.rest.contains("seq=") || self.rest.contains("icmp_req=")
+        find(self.rest, "seq=").or_else(|| find(self.rest, "icmp_req=")).is_some()
     }
 
     pub(super) fn reply(&self, line: &Line<'_>) -> Result<Reply, Unreadable> {

@@ -3,7 +3,7 @@
 use crate::{
     Unreadable,
     statistics::{Spread, real},
-    text::{Line, integer, microseconds},
+    text::{Line, find, integer, microseconds},
 };
 
 /// `15 packets transmitted, 10 received, +8 duplicates, +1 errors, 33.3333% packet loss, ...`
@@ -19,7 +19,7 @@ pub(super) struct Summary {
 
 impl Summary {
     pub(super) fn is_one(said: &str) -> bool {
-        said.contains(" packets transmitted")
+        find(said, " packets transmitted").is_some()
     }
 
     /// Reads the line; nothing if it breaks off before both numbers are there.

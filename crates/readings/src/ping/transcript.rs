@@ -73,7 +73,10 @@ impl Transcript {
     }
 
     fn go_on(&mut self, line: &Line<'_>, said: &str) -> Result<(), Unreadable> {
-        if is_header(said) {
+        // Most lines are replies; any other has no number at its begin, but for the summary.
+        if said.starts_with(|c: char| c.is_ascii_digit()) && Arrival::is_one(said) {
+            self.take_arrival(line, said)?;
+        } else if is_header(said) {
             return Err(line.wrong("one run of ping", said));
         } else if Summary::is_one(said) {
             self.take_summary(line, said)?;

@@ -48,7 +48,7 @@ impl Hop {
 
 /// The words of the line, less the last one if it may be half a word.
 fn whole_words<'a>(line: &'a Line<'_>) -> VecDeque<&'a str> {
-    let mut words: VecDeque<&str> = line.text.split_whitespace().collect();
+    let mut words: VecDeque<&str> = line.text.split_ascii_whitespace().collect();
     let ends_whole = line.finished || line.text.ends_with(char::is_whitespace);
     if let Some(last) = words.back()
         && !ends_whole
@@ -169,10 +169,11 @@ impl<'a> Probes<'a> {
             self.words.pop_front();
         }
         let inside = other.and_then(text::address).map(|address| (address, word));
-        let outside = text::address(word).map(|address| (address, other.unwrap_or(word)));
-        let found = inside.or(outside);
+        let outside = || text::address(word).map(|address| (address, other.unwrap_or_default()));
+        let found = inside.or_else(outside);
         let (address, name) = found.ok_or_else(|| self.line.wrong("an address", word))?;
-        let name = text::address(name).is_none().then(|| quote(name));
+        let is_name = !name.is_empty() && text::address(name).is_none();
+        let name = is_name.then(|| quote(name));
         self.host = Some(Host { address, name, asn: None, extension: None, used: false });
         Ok(())
     }

@@ -129,11 +129,13 @@ impl Traceroute {
 
     /// Derives what follows from the hops.
     fn conclude(&mut self) {
-        let last = self.hops.iter().rfind(|hop| !hop.addresses().is_empty());
+        let any = |hop: &Hop, is: &dyn Fn(IpAddr) -> bool| {
+            hop.answers.iter().filter_map(|answer| answer.address).any(is)
+        };
+        let last = self.hops.iter().rfind(|hop| any(hop, &|_| true));
         self.numhops = last.map_or(0, |hop| hop.ttl);
         let target = self.address;
-        self.reached =
-            last.zip(target).is_some_and(|(hop, target)| hop.addresses().contains(&target));
+        self.reached = last.is_some_and(|hop| any(hop, &|address| Some(address) == target));
     }
 }
 

@@ -5,6 +5,8 @@
 
 #![allow(dead_code, reason = "each test program uses its part")]
 
+pub(crate) mod throughput;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -38,6 +40,8 @@ impl Capture {
         match self.folder.as_str() {
             "ping" | "inetping" | "busyboxping" => "ping",
             "traceroute" | "inettraceroute" | "busyboxtraceroute" => "traceroute",
+            "iperf" | "iperf205" | "iperf2013" | "iperfloopback" => "iperf",
+            "iperf3" | "iperf3loopback" => "iperf3",
             "owping" => "owping",
             "thrulay" => "thrulay",
             "pathload" => "pathload",

@@ -1,0 +1,137 @@
+//! The document of `-J`, as far as it is of use.
+
+use std::{fmt, marker::PhantomData};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, SeqAccess, Visitor},
+};
+
+use crate::flows::{MOST_INTERVALS, MOST_STREAMS};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Document {
+    pub(super) start: Start,
+    pub(super) intervals: Kept<Part, MOST_INTERVALS>,
+    pub(super) end: Totals,
+    pub(super) error: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Start {
+    pub(super) connected: Kept<Connected, 1>,
+    pub(super) connecting_to: Option<Target>,
+    pub(super) accepted_connection: Option<IgnoredAny>,
+    #[serde(rename = "test_start")]
+    pub(super) test: Test,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Connected {
+    pub(super) remote_host: Option<String>,
+    pub(super) remote_port: Option<u16>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Target {
+    pub(super) host: Option<String>,
+    pub(super) port: Option<u16>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Test {
+    pub(super) protocol: Option<String>,
+    pub(super) num_streams: Option<u32>,
+    pub(super) reverse: Option<u32>,
+    pub(super) bidir: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Part {
+    pub(super) sum: Option<Sum>,
+    pub(super) sum_bidir_reverse: Option<Sum>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Totals {
+    pub(super) streams: Kept<Ends, MOST_STREAMS>,
+    /// Both sides in one, all that there was before 3.7 over UDP: the bytes are the sender's.
+    pub(super) sum: Option<Sum>,
+    pub(super) sum_sent: Option<Sum>,
+    pub(super) sum_received: Option<Sum>,
+    pub(super) sum_sent_bidir_reverse: Option<Sum>,
+    pub(super) sum_received_bidir_reverse: Option<Sum>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Ends {
+    pub(super) sender: Option<Sum>,
+    pub(super) receiver: Option<Sum>,
+    pub(super) udp: Option<Sum>,
+}
+
+/// Whatever was counted. Numbers that cannot be, such as a NaN, are `null`.
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(default)]
+pub(super) struct Sum {
+    pub(super) start: f64,
+    pub(super) end: f64,
+    pub(super) bytes: Option<f64>,
+    pub(super) bits_per_second: Option<f64>,
+    pub(super) retransmits: Option<f64>,
+    pub(super) min_rtt: Option<f64>,
+    pub(super) mean_rtt: Option<f64>,
+    pub(super) max_rtt: Option<f64>,
+    pub(super) jitter_ms: Option<f64>,
+    pub(super) lost_packets: Option<f64>,
+    pub(super) packets: Option<f64>,
+    pub(super) out_of_order: Option<f64>,
+    pub(super) omitted: bool,
+    pub(super) sender: Option<bool>,
+}
+
+/// The first `MOST` of a list: it can be as long as the output.
+#[derive(Debug)]
+pub(super) struct Kept<T, const MOST: usize>(pub(super) Vec<T>);
+
+impl<T, const MOST: usize> Default for Kept<T, MOST> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for Kept<T, MOST> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(List(PhantomData))
+    }
+}
+
+struct List<T, const MOST: usize>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for List<T, MOST> {
+    type Value = Kept<T, MOST>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut kept = Vec::new();
+        while kept.len() < MOST {
+            match list.next_element()? {
+                Some(element) => kept.push(element),
+                None => return Ok(Kept(kept)),
+            }
+        }
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Kept(kept))
+    }
+}

@@ -1,0 +1,64 @@
+//! Reads the output of the client of iperf 3: `-J`, and text.
+//!
+//! # What was learned from real output
+//!
+//! - With `-J` the exit status is 0 also after a failure, which stands under the key `error`; text has
+//!   it on standard error, with exit status 1.
+//! - Both ends exchange their counts when the test is over. Where that did not happen, the count of the
+//!   other side is printed as 0: that is no figure.
+//! - Nothing is printed before the end, unless asked for (`--forceflush`): a client that was killed
+//!   leaves nothing.
+//! - `iperf Done.` is the end of the text. What follows "Server output:" is the server's.
+//! - Over UDP the sender's line has a jitter and losses of 0 that nobody measured.
+//! - Against a server of iperf 2 it says that it is unable to receive a control message.
+
+mod document;
+mod json;
+mod text;
+
+use crate::{
+    Output, Unreadable, contact,
+    throughput::{Flow, Interval, Protocol, Throughput},
+};
+
+/// Reads the output of an iperf 3 client.
+///
+/// # Errors
+///
+/// If this is no output of an iperf 3 client: that of another tool or of a server, or JSON that is
+/// broken or cut short. Also if nothing was printed and nothing ended the tool.
+pub fn read(output: &Output<'_>) -> Result<Throughput, Unreadable> {
+    match output.stdout.trim_ascii_start().first() {
+        None => nothing(output),
+        Some(b'{') => json::read(output),
+        Some(_) => text::read(output),
+    }
+}
+
+fn nothing(output: &Output<'_>) -> Result<Throughput, Unreadable> {
+    let problem = contact::instead_of_test(output, None)?;
+    Ok(Throughput { problem: Some(problem), ..Throughput::default() })
+}
+
+/// Takes back what the other side would have told, had there been an exchange at the end.
+fn without_exchange(total: Option<Interval>) -> Option<Interval> {
+    total.filter(|total| total.bytes.is_some_and(|bytes| bytes > 0))
+}
+
+/// A sender knows neither jitter nor losses.
+fn as_sent(mut total: Interval) -> Interval {
+    (total.jitter_us, total.lost, total.reordered) = (None, None, None);
+    total
+}
+
+/// Over UDP what was sent is no throughput.
+fn judge(flows: &mut [Flow], protocol: Option<Protocol>) {
+    if protocol == Some(Protocol::Udp) {
+        flows.iter_mut().for_each(Flow::distrust_sender);
+    }
+}
+
+/// Whether every flow has its rate.
+fn have_rates(flows: &[Flow]) -> bool {
+    !flows.is_empty() && flows.iter().all(|flow| flow.thruavg_bps.is_some())
+}
