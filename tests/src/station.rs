@@ -282,21 +282,27 @@ impl Station {
             let sql = format!("SELECT COUNT(*) FROM {rows}");
             database.query_row(&sql, [], |row| row.get(0)).expect("a count")
         };
-        for (table, tool) in [("PINGDATA", "ping"), ("ROUTEDATA", "traceroute")] {
-            let loaded = count(&format!("SCHEDULE WHERE toolName = '{tool}' AND state = 'loaded'"));
-            assert_eq!(count(table), loaded, "readings of {tool} and loaded runs");
-            let doubles =
-                format!("(SELECT scheduleID FROM {table} GROUP BY scheduleID HAVING COUNT(*) > 1)");
-            assert_eq!(count(&doubles), 0, "runs of {tool} that were loaded twice");
+        for (table, tool, row) in [
+            ("PINGDATA", "= 'ping'", "scheduleID"),
+            ("ROUTEDATA", "= 'traceroute'", "scheduleID"),
+            ("OWAMPDATA", "= 'owping'", "scheduleID"),
+            // A row for each direction.
+            ("BWDATA", "NOT IN ('ping', 'traceroute', 'owping')", "scheduleID, direction"),
+        ] {
+            let loaded = count(&format!("SCHEDULE WHERE toolName {tool} AND state = 'loaded'"));
+            let read = count(&format!("(SELECT DISTINCT scheduleID FROM {table})"));
+            assert_eq!(read, loaded, "runs in {table} and loaded runs");
+            let doubles = format!("(SELECT {row} FROM {table} GROUP BY {row} HAVING COUNT(*) > 1)");
+            assert_eq!(count(&doubles), 0, "runs of {table} that were loaded twice");
             let strays = format!(
                 "{table} WHERE scheduleID NOT IN (SELECT scheduleID FROM SCHEDULE WHERE state = 'loaded')"
             );
-            assert_eq!(count(&strays), 0, "readings of {tool} whose run is not loaded");
+            assert_eq!(count(&strays), 0, "readings in {table} whose run is not loaded");
             let foreign = format!(
                 "{table} d JOIN SCHEDULE s ON s.scheduleID = d.scheduleID \
                  WHERE s.toolspecsID <> d.toolspecsID OR s.destNodeID <> d.destNodeID OR s.start_us <> d.start_us"
             );
-            assert_eq!(count(&foreign), 0, "readings of {tool} that are of another run");
+            assert_eq!(count(&foreign), 0, "readings in {table} that are of another run");
         }
         let sql = "(SELECT opentoolspecsID FROM SCHEDULE WHERE opentoolspecsID IS NOT NULL AND state NOT IN ('pending', 'running'))";
         assert_eq!(count(sql), 0, "runs that are over and still open");

@@ -4,7 +4,7 @@ use serde::Serialize;
 use station::{
     filter::Filter,
     text::{Align, Columns, Timestamp},
-    words::config::Config,
+    words::{config::Config, run::State},
     world::store::{self, Error, Row, Session},
 };
 
@@ -139,13 +139,16 @@ pub(super) fn text(rows: &[Past]) -> String {
     columns.plain()
 }
 
-/// The reason, and what came of each try unless that is the same.
+/// The reason, and what came of each try; that of the only one is told by the run's own state and reason
+/// where these have it.
 fn reason(row: &Past) -> String {
+    let good = [State::Finished, State::Loaded].iter().any(|state| state.as_str() == row.state);
+    let news = |outcome: &str| {
+        !outcome.is_empty() && (row.tries.len() > 1 || !good && !row.reason.contains(outcome))
+    };
     let said = |one: &Try| {
         let unclean = Some(format!("unclean: {}", one.unclean)).filter(|_| !one.unclean.is_empty());
-        let outcome = Some(one.outcome.clone()).filter(|outcome| {
-            !outcome.is_empty() && (row.tries.len() > 1 || !row.reason.contains(outcome.as_str()))
-        });
+        let outcome = Some(one.outcome.clone()).filter(|outcome| news(outcome));
         let said: Vec<String> = [outcome, unclean].into_iter().flatten().collect();
         (!said.is_empty()).then(|| format!("try {}: {}", one.attempt, said.join(", ")))
     };
@@ -211,5 +214,9 @@ mod tests {
         assert_eq!(json[0]["tries"][1]["attempt"], 2);
         let once = Past { tries: rows[0].tries[1..].to_vec(), ..rows[0].clone() };
         assert_eq!(reason(&once), "busy; try 2: unclean: load");
+        let loaded = Past { state: "loaded".to_owned(), reason: String::new(), ..once.clone() };
+        assert_eq!(reason(&loaded), "try 2: unclean: load");
+        let lost = Past { state: "lost".to_owned(), reason: String::new(), ..once };
+        assert_eq!(reason(&lost), "try 2: busy, unclean: load");
     }
 }

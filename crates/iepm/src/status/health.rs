@@ -168,7 +168,7 @@ fn fill(line: &mut Line, found: Found) {
             line.rtt_ms = rtt_us.map(|micros| micros / 1e3);
         }
         Found::Bandwidth(rates) => {
-            let rtt = rates.iter().map(|rate| rate.rtt).find(|rtt| rtt.iter().any(Option::is_some));
+            let rtt = rates.iter().find_map(Rate::rtt_ms);
             [line.min_ms, line.avg_ms, line.max_ms] = rtt.unwrap_or_default();
             line.rates = rates;
         }

@@ -68,16 +68,23 @@ pub(crate) struct Rate {
     #[serde(rename = "thrumax_mbit_per_s")]
     pub(super) max: Option<f64>,
     pub(super) lossratio: Option<f64>,
-    /// Within the streams, milliseconds: the least, the middle, the most.
-    #[serde(rename = "rtt_ms")]
-    pub(super) rtt: [Option<f64>; 3],
+    /// Round-trip times within the streams, milliseconds.
+    pub(super) rttmin_ms: Option<f64>,
+    pub(super) rttavg_ms: Option<f64>,
+    pub(super) rttmax_ms: Option<f64>,
     /// Medians of the ping beside the test, milliseconds: before it, and during it.
     pub(super) idle_rtt_ms: Option<f64>,
     pub(super) loaded_rtt_ms: Option<f64>,
 }
 
 impl Rate {
-    /// Whether there is a figure at all.
+    /// The smallest, mean and largest round-trip time within the streams; none if none is known.
+    pub(super) fn rtt_ms(&self) -> Option<[Option<f64>; 3]> {
+        let rtt = [self.rttmin_ms, self.rttavg_ms, self.rttmax_ms];
+        rtt.iter().any(Option::is_some).then_some(rtt)
+    }
+
+    /// Whether a rate is known.
     pub(super) fn is_known(&self) -> bool {
         [self.min, self.avg, self.max].iter().any(Option::is_some)
     }
@@ -198,7 +205,9 @@ fn rate(row: &Row<'_>) -> Result<(i64, Reading), Error> {
         avg: row.optional_real(7)?,
         max: row.optional_real(8)?,
         lossratio: row.optional_real(9)?,
-        rtt: [row.optional_real(10)?, row.optional_real(11)?, row.optional_real(12)?],
+        rttmin_ms: row.optional_real(10)?,
+        rttavg_ms: row.optional_real(11)?,
+        rttmax_ms: row.optional_real(12)?,
         idle_rtt_ms: millis(13)?,
         loaded_rtt_ms: millis(14)?,
     };
