@@ -8,6 +8,7 @@ use std::{
     net::{TcpListener, TcpStream},
     os::unix::fs::symlink,
     path::PathBuf,
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -25,11 +26,15 @@ struct Served {
     port: u16,
 }
 
+/// Names of one process are told apart by a number.
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
 impl Served {
     /// `program` is what the server's name leads to; `parameters` what follows on its port.
     fn by(program: PathBuf, name: &str, parameters: &str) -> Self {
         let station = Station::new();
-        let server = format!("{name}-{}", std::process::id());
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let server = format!("{name}-{}-{number}", std::process::id());
         symlink(program, station.path("bin").join(&server)).expect("a link");
         let listener = TcpListener::bind("[::]:0").expect("a port");
         let port = listener.local_addr().expect("bound").port();
@@ -100,11 +105,14 @@ impl Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        // The supervisor first: it would start another one.
-        for words in [[self.server.as_str()], ["iperf3"]] {
-            for pid in self.pids(&words) {
+        // The supervisor first, for it would start another one; what it has just started may not yet be called so.
+        for _ in 0..50 {
+            let words = [self.server.as_str(), "iperf3"];
+            let left: Vec<i32> = words.iter().flat_map(|word| self.pids(&[word])).collect();
+            for pid in left {
                 signal(pid, Signal::KILL);
             }
+            pause(Duration::from_millis(10));
         }
     }
 }
