@@ -73,7 +73,8 @@ fn number_of(status: &str, field: &str) -> Option<f64> {
 pub fn switches(pid: u32) -> Result<f64> {
     let mut sum = 0.0;
     for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
-        let status = fs::read_to_string(thread?.path().join("status"))?;
+        // A thread may end between the two looks; the process has not.
+        let Ok(status) = fs::read_to_string(thread?.path().join("status")) else { continue };
         let fields = ["voluntary_ctxt_switches:", "nonvoluntary_ctxt_switches:"];
         sum += fields.iter().filter_map(|field| number_of(&status, field)).sum::<f64>();
     }
