@@ -195,13 +195,14 @@ mod tests {
     #[test]
     fn every_column_of_the_table_is_written() {
         let written = csv(&of(FILE)).expect("written");
-        let row = "x,s,iperf,background-syn,30,1800,bw-iperf-client,1,-p 5000,,,28,,,,0,,10";
+        let row = "x,s,iperf,background-syn,30,1800,bw-iperf-client,1,-p 5000,,,28,,,,0,,10,,,,";
         assert_eq!(written.lines().last(), Some(row));
         assert_eq!(
             written.lines().nth(1),
             Some(
                 "#srcNodeID,destNodeID,toolName,testtype,time2run,runinterval,toolPath,toolDo,toolOpts1,toolOpts2,\
-                 toolopts3,daystoanalyze,datatoanalyze,variant,phase,jitter,latestart,grace"
+                 toolopts3,daystoanalyze,datatoanalyze,variant,phase,jitter,latestart,grace,dailybytes,dailyseconds,\
+                 hours,pingbeside"
             )
         );
     }

@@ -14,7 +14,7 @@ mod advice;
 mod measured;
 mod report;
 
-use station::words::toolspec::{TestType, ToolSpec};
+use station::words::toolspec::{self, TestType, ToolSpec};
 
 pub(crate) use self::{
     measured::{Measured, measured},
@@ -69,7 +69,7 @@ impl Claim {
 
     /// So many seconds a run may wait for its turn.
     fn window(&self) -> u64 {
-        u64::from(self.latest.unwrap_or(self.interval))
+        u64::from(self.latest.unwrap_or_else(|| toolspec::usual_wait(self.interval)))
     }
 }
 

@@ -146,10 +146,7 @@ impl ToolSpec {
         let (least, most) = LATE_START;
         let interval = self.runinterval.seconds();
         let usual = match self.testtype {
-            // Its row is closed before the next slot: two open runs of a specification there are not.
-            TestType::BackgroundSyn => {
-                interval - (interval / 10).clamp(1, BEFORE_NEXT).min(interval)
-            }
+            TestType::BackgroundSyn => usual_wait(interval),
             TestType::Background => (interval / 10).clamp(least, most),
         };
         Duration::from_secs(u64::from(self.late_start.map_or(usual, Period::seconds)))
@@ -187,6 +184,13 @@ impl ToolSpec {
             ("pingbeside", self.pingbeside.clone()),
         ]
     }
+}
+
+/// Seconds that a run which must be alone may wait for its turn, when its specification does not say: its row
+/// is closed before the next slot, for a specification has no two open runs.
+#[must_use]
+pub fn usual_wait(interval: u32) -> u32 {
+    interval - (interval / 10).clamp(1, BEFORE_NEXT).min(interval)
 }
 
 /// A specification and the line it came from.
