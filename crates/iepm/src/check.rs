@@ -286,15 +286,13 @@ mod tests {
     }
 
     #[test]
-    fn a_background_tool_without_a_daemon_is_a_mistake_one_of_a_later_version_a_warning() {
+    fn a_background_tool_without_a_daemon_is_a_mistake() {
         let told = cited(&NODES, "s,d,iperf,background,30,1800,,\n", "", "");
         assert!(
             told.starts_with("toolspecs.csv:3:11: no daemon runs iperf side by side"),
             "{told}"
         );
-        let checked = checked(&NODES, "s,d,iperf,background-syn,30,1800,,\n", "", "");
-        assert_eq!((checked.mistakes(), checked.warnings()), (0, 1), "{}", checked.cited());
-        assert!(checked.cited().contains("warning: bw-synchd is not part of this version"));
+        assert_eq!(cited(&NODES, "s,d,iperf,background-syn,30,1800,,\n", "", ""), "");
     }
 
     #[test]

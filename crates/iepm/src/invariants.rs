@@ -67,19 +67,10 @@ pub(crate) fn results_are_read(configuration: &mut Source, probetypes: &[ToolNam
 pub(crate) fn somebody_runs_it(specs_file: &mut Source, specs: &[Placed]) {
     for placed in specs.iter().filter(|placed| placed.spec.on) {
         let (tool, span) = (&placed.spec.key.tool, placed.span("testtype"));
-        match suite::daemon_of(tool.as_str(), placed.spec.testtype) {
-            None => {
-                let message = format!(
-                    "no daemon runs {tool} side by side; testtype {} runs it alone",
-                    alone()
-                );
-                specs_file.mistake(span, message);
-            }
-            Some(daemon) if !suite::BUILT.contains(&daemon) => {
-                let message = format!("{daemon} is not part of this version: no run will start");
-                specs_file.warning(span, message);
-            }
-            Some(_) => {}
+        if suite::daemon_of(tool.as_str(), placed.spec.testtype).is_none() {
+            let message =
+                format!("no daemon runs {tool} side by side; testtype {} runs it alone", alone());
+            specs_file.mistake(span, message);
         }
     }
 }

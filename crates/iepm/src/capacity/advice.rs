@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
+use station::words::toolspec;
 
 use super::{Claim, Fit, WHOLE, Window, fits};
 
@@ -54,8 +55,22 @@ fn changed(claims: &[Claim], change: impl Fn(&mut Claim)) -> Option<Vec<Claim>> 
 
 /// By how many times too much of the time is taken: by all together, or by those that one waits for.
 fn excess(claims: &[Claim]) -> f64 {
+    largest(claims, |claim, wait| ratio(wait, claim.window()))
+}
+
+/// By how many times intervals are too short: of a run without a window of its own the interval must be a
+/// little longer than the wait.
+fn shortage(claims: &[Claim]) -> f64 {
+    largest(claims, |claim, wait| match claim.latest {
+        Some(_) => ratio(wait, claim.window()),
+        None if wait <= claim.window() => 0.0,
+        None => ratio(wait + u64::from(toolspec::BEFORE_NEXT), u64::from(claim.interval)),
+    })
+}
+
+fn largest(claims: &[Claim], of: impl Fn(&Claim, u64) -> f64) -> f64 {
     let fit = Fit::of(claims);
-    claims.iter().map(|claim| ratio(fit.wait(claim), claim.window())).fold(fit.share, f64::max)
+    claims.iter().map(|claim| of(claim, fit.wait(claim))).fold(fit.share, f64::max)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "seconds of some years")]
@@ -65,7 +80,7 @@ fn ratio(wait: u64, window: u64) -> f64 {
 
 fn longer_intervals(claims: &[Claim]) -> Option<Advice> {
     let longer = |claims: &[Claim]| {
-        let times = excess(claims);
+        let times = shortage(claims);
         let too_long = |claim: &Claim| f64::from(claim.interval) * times > LONGEST - 60.0;
         if claims.iter().any(too_long) {
             return None;
@@ -249,7 +264,7 @@ mod tests {
         claims[0] = claim("iperf", 0, 10, 60);
         let all = told(&claims);
         assert_eq!(
-            all[0], "runinterval 60 -> 100 for iperf; 1000 -> 1680 for pathload",
+            all[0], "runinterval 60 -> 110 for iperf; 1000 -> 1840 for pathload",
             "{all:#?}"
         );
         assert!(all.contains(&"pathload to no target: toolDo 0".to_owned()), "{all:#?}");

@@ -210,7 +210,7 @@ pub(crate) mod tests {
         assert!(fit.share < 0.27 && !fits(&claims));
         assert_eq!(fit.window(&claims[0]), Window::NotKept);
         assert_eq!(fit.window(&claims[1]), Window::Kept);
-        claims[1].time = 55;
+        claims[1].time = 50;
         assert_eq!(Fit::of(&claims).window(&claims[0]), Window::KeptUnlessOthersOverrun);
         // A window of its own counts, not the interval.
         claims[1].latest = Some(9);

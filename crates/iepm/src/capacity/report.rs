@@ -217,8 +217,8 @@ mod tests {
         assert_eq!(
             Report::of(&claims).text(),
             "TOOL    NODE  EVERY s  ALLOTTED s  TOOK s  SHARE %  MAY WAIT s  WAITS s  AT WORST s  WINDOW\n\
-             iperf   n0       1800          30    21.0      1.7        1800       30          40  kept\n\
-             miperf  n0       1800          30              1.7        1800       30          40  kept\n\
+             iperf   n0       1800          30    21.0      1.7        1790       30          40  kept\n\
+             miperf  n0       1800          30              1.7        1790       30          40  kept\n\
              \n\
              TARGET OR TOOL  SHARE %\n\
              n0                  3.3\n\

@@ -45,7 +45,7 @@ pub(super) fn look(config: &Config, moment: &Moment) -> Machine {
     };
     let data = &config.paths.data;
     Machine {
-        daemons: suite::BUILT.iter().map(daemon).collect(),
+        daemons: suite::DAEMONS.iter().map(daemon).collect(),
         waiting_files: waiting(data).ok(),
         rejected_files: files(&data.join("rejected")).ok(),
     }

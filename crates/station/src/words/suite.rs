@@ -2,10 +2,6 @@
 
 use super::toolspec::TestType;
 
-/// The daemons of this version, in the order in which they are shown.
-pub const BUILT: [&str; 7] =
-    ["load-datad", "load-scheduled", "pingd", "traced", "owpingd", "pathchirpd", "bw-synchd"];
-
 /// All daemons of the suite, as the original had them. Those that are not installed are not missed.
 pub const DAEMONS: [&str; 7] =
     ["bw-synchd", "load-datad", "load-scheduled", "owpingd", "pathchirpd", "pingd", "traced"];

@@ -43,7 +43,7 @@ pub const DEFAULT_GRACE: u32 = 10;
 /// A background run may start late by a tenth of its interval, but by no less and no more than these seconds.
 const LATE_START: (u32, u32) = (5, 60);
 /// So many seconds before its next slot a run that must be alone no longer starts.
-const BEFORE_NEXT: u32 = 10;
+pub const BEFORE_NEXT: u32 = 10;
 
 /// Whether runs may overlap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

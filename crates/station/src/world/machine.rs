@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn limits_are_told_with_the_figures_that_are_over_them() {
         let limits = Config::default_at(Path::new("/x")).exclusive;
-        let limits = Exclusive { max_traffic: Some(Volume(10_000_000)), ..limits };
+        let limits = Exclusive { max_load: 100, max_traffic: Some(Volume(10_000_000)), ..limits };
         let machine = Machine {
             load: Some(1.5),
             free_memory_bytes: Some(500_000_000),
