@@ -264,7 +264,7 @@ mod tests {
         claims[0] = claim("iperf", 0, 10, 60);
         let all = told(&claims);
         assert_eq!(
-            all[0], "runinterval 60 -> 110 for iperf; 1000 -> 1840 for pathload",
+            all[0], "runinterval 60 -> 110 for iperf; 1000 -> 1860 for pathload",
             "{all:#?}"
         );
         assert!(all.contains(&"pathload to no target: toolDo 0".to_owned()), "{all:#?}");
