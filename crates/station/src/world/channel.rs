@@ -20,6 +20,7 @@ use super::{
     orphans::{self, Appearance},
     probe::{self, Order},
     process,
+    sockets::{self, Unsent},
 };
 use crate::{text::Timestamp, words::config::Config};
 
@@ -155,7 +156,9 @@ fn read(note: &Path) -> io::Result<Option<Holder>> {
 }
 
 fn end_left(dead: &Holder) -> io::Result<()> {
-    orphans::end(&dead.program, &dead.tag(), &dead.appearances())
+    orphans::end(&dead.program, &dead.tag(), &dead.appearances())?;
+    sockets::wait_until_sent(&Unsent::new());
+    Ok(())
 }
 
 impl Channel {

@@ -1,10 +1,10 @@
-//! Which ports somebody listens on, as `/proc/net` shows them.
+//! Which ports somebody listens on, and what is still being sent, as `/proc/net` shows them.
 
-use std::{fs, io};
+use std::{collections::BTreeSet, fs, io, time::Duration};
 
 use rustix::fs::{Dir, readlinkat};
 
-use super::processes::Process;
+use super::{clock, processes::Process};
 use crate::words::servers::{Port, Protocol};
 
 /// `TCP_LISTEN`, in hexadecimal.
@@ -29,6 +29,43 @@ pub fn listeners(port: Port) -> io::Result<Vec<u64>> {
         }
     }
     Ok(found)
+}
+
+/// Connections that no process has any more, while the kernel still sends what one of them wrote: by their
+/// addresses, as the tables show them.
+pub type Unsent = BTreeSet<String>;
+
+/// How often, and how long apart, it is looked whether everything is sent.
+const LOOKS: (u32, Duration) = (200, Duration::from_millis(25));
+
+/// What is still being sent of processes that have ended; nothing where the tables cannot be read.
+#[must_use]
+pub fn unsent() -> Unsent {
+    let tables = ["/proc/self/net/tcp", "/proc/self/net/tcp6"];
+    let texts = tables.iter().filter_map(|table| fs::read_to_string(table).ok());
+    texts.flat_map(|text| text.lines().filter_map(being_sent).collect::<Vec<_>>()).collect()
+}
+
+/// Waits until all is sent of processes that have ended, but for what was `before`; five seconds at most, for a path may
+/// have gone dark.
+pub fn wait_until_sent(before: &Unsent) {
+    let (looks, pause) = LOOKS;
+    for _ in 0..looks {
+        if unsent().is_subset(before) {
+            return;
+        }
+        clock::pause(pause);
+    }
+    log::warn!("a connection of a run that is over still has something to send");
+}
+
+/// The addresses of a line of such a table, if its socket belongs to nobody and has something to send.
+fn being_sent(line: &str) -> Option<String> {
+    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+    let (queue, _) = fields.get(4)?.split_once(':')?;
+    let has_data = u32::from_str_radix(queue, 16).is_ok_and(|bytes| bytes > 0);
+    let is_nobodys = fields.get(9) == Some(&"0");
+    (has_data && is_nobodys).then(|| format!("{} {}", fields[1], fields[2]))
 }
 
 /// The inodes of a process's sockets, if we may know them.
@@ -98,6 +135,31 @@ mod tests {
         let client = TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
         let used = port(Protocol::Tcp, client.local_addr().expect("bound").port());
         assert_eq!(listeners(used).expect("a look"), Vec::<u64>::new());
+    }
+
+    #[test]
+    fn what_is_still_being_sent_is_waited_for() {
+        use std::io::{Read, Write};
+
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let mut client = TcpStream::connect(address).expect("connected");
+        let (mut server, _) = listener.accept().expect("a client");
+        client.set_nonblocking(true).expect("a socket");
+        // More than the server's buffer takes.
+        while client.write(&[0; 8_192]).is_ok() {}
+        let before = unsent();
+        drop(client);
+        let port = format!(":{:04X} ", address.port());
+        let ours = |all: &Unsent| all.iter().any(|line| format!("{line} ").contains(&port));
+        assert!(!ours(&before) && ours(&unsent()), "{:?}", unsent());
+        let reader = std::thread::spawn(move || {
+            let mut all = Vec::new();
+            server.read_to_end(&mut all).expect("all that was sent");
+        });
+        wait_until_sent(&before);
+        assert!(!ours(&unsent()));
+        reader.join().expect("read to its end");
     }
 
     #[test]

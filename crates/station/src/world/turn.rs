@@ -11,6 +11,7 @@ use super::{
     clock::{self, Clock, Moment, Monotonic, SystemClock},
     probe::{Company, Ending, Order, Running},
     signals,
+    sockets::{self, Unsent},
     store::Plan,
     strays,
 };
@@ -36,6 +37,8 @@ pub struct Turn {
     test: Test,
     beside: Option<Running>,
     since: Timestamp,
+    /// What was still being sent of others when it began.
+    unsent: Unsent,
     /// Given back when the turn is dropped.
     _channel: Channel,
 }
@@ -78,6 +81,7 @@ impl Turn {
             test: Test::Waits(moment.monotonic + lead),
             beside,
             since: moment.wall,
+            unsent: sockets::unsent(),
             _channel: channel,
         };
         turn.start(config, moment);
@@ -166,14 +170,20 @@ impl Turn {
         while !self.advance(config, &SystemClock.moment()) {
             clock::pause(STRAYS.1);
         }
+        self.clear();
+    }
+
+    /// Nothing of the run is there any more, neither a process nor what one has given to the kernel to send.
+    fn clear(&self) {
         end_strays();
+        sockets::wait_until_sent(&self.unsent);
     }
 
     /// What came of it; whatever it has started is gone, and the channel free, when this returns. To be called
     /// when it is over.
     #[must_use]
     pub fn end(self) -> End {
-        end_strays();
+        self.clear();
         match self.test {
             Test::Over(ending) => {
                 End::Ended(Box::new(Ending { alone: Some(Box::new(self.company)), ..ending }))
