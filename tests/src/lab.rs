@@ -149,7 +149,8 @@ impl Host {
         command
     }
 
-    fn file(&self) -> PathBuf {
+    /// Its network namespace.
+    pub fn file(&self) -> PathBuf {
         Path::new("/run/netns").join(&self.namespace)
     }
 

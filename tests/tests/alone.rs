@@ -257,3 +257,26 @@ fn a_witness_sees_two_clients_at_once() {
     assert_eq!(witness.seen().overlaps, 1);
     drop((second, third));
 }
+
+#[test]
+fn a_tool_that_is_not_there_fails_each_run_and_holds_up_nobody() {
+    let (station, witness) = (Station::new(), Witness::listening());
+    station.configure("[exclusive]\nbusy-wait = '0s'");
+    let missing =
+        |node: u8| format!("station,background-syn,n{node},iperf,no-such-tool,-x,2,4,2,0");
+    let specs = [missing(1), missing(2), missing(3), iperf("n4", &witness, "-t 1", 4)];
+    let nodes = ["n1,127.0.0.1,4", "n2,127.0.0.2,4", "n3,127.0.0.3,4", "n4,127.0.0.4,4"];
+    measures(&station, &nodes, &specs);
+    let _daemons = station.start_all(&["load-scheduled", "bw-synchd"]);
+    until("runs of all come to their ends several times", || {
+        let failed = |node| {
+            station.count(&format!("SCHEDULE WHERE state = 'failed' AND destNodeID = 'n{node}'"))
+        };
+        ((1..=3).all(|node| failed(node) >= 3) && witness.seen().clients >= 3).then_some(())
+    });
+    let reason = station.until_reason("failed", "no-such-tool");
+    assert_eq!(reason, "cannot start no-such-tool: no-such-tool is not installed");
+    // A run that nobody carries out would stay so for ever.
+    assert!(station.count("SCHEDULE WHERE state = 'running'") <= 2, "{:?}", station.states());
+    assert_eq!(station.count("TRIES t JOIN SCHEDULE s USING (scheduleID) WHERE s.state = 'failed' AND t.end_us IS NULL"), 0);
+}

@@ -10,25 +10,23 @@ use std::{
 use station::{
     ledger,
     text::Timestamp,
-    words::{
-        config::Config,
-        run::{Machine, RunId, State},
-    },
+    words::{config::Config, run::Machine},
     world::{
         clock::{Clock, SystemClock},
         machine,
         probe::{Ending, Order},
         spool::Spool,
-        store::{self, Error, Holder, Plan, Session, Store, Try, Waiting},
+        store::{self, Error, Holder, Plan, Store, Try, Waiting},
         turn::{ENDING, LEAD},
     },
 };
 
 use crate::{
     CLAIM_AHEAD, PROGRAM,
-    choose::Choice,
     judge::{self, Verdict},
     known::Known,
+    marks::Mark,
+    missed,
 };
 
 /// How long one transaction may wait for others.
@@ -53,6 +51,20 @@ pub enum Request {
     PutBack(Box<Order>, Option<Timestamp>),
 }
 
+impl Request {
+    /// The run that it is about.
+    fn run(&self) -> Option<RunId> {
+        match self {
+            Self::Started(order, ..)
+            | Self::Failed(order, _)
+            | Self::Missed(order, _)
+            | Self::PutBack(order, _) => Some(order.run),
+            Self::Ended(ending) => Some(ending.order.run),
+            Self::Blocked(_) => None,
+        }
+    }
+}
+
 /// What the loop is told.
 #[derive(Debug)]
 pub enum Answer {
@@ -73,17 +85,6 @@ pub struct Next {
     pub lease_until: Timestamp,
 }
 
-/// A row that moves on.
-#[derive(Debug)]
-enum Mark {
-    Started(Box<Order>, Timestamp, Machine),
-    Finished(Box<Order>, (Timestamp, Timestamp), Option<String>, Try),
-    Again(Box<Order>, Timestamp, Try),
-    Failed(Box<Order>, String),
-    Missed(Box<Order>, String),
-    PutBack(Box<Order>, Option<Timestamp>),
-}
-
 /// The thread's own state.
 pub struct Clerk {
     config: Config,
@@ -94,8 +95,8 @@ pub struct Clerk {
     tries: Vec<Try>,
     /// Rows that are not yet marked.
     marks: Vec<Mark>,
-    /// Whether the loop has a run that goes next.
-    has_next: bool,
+    /// The run that the loop has to go next.
+    next: Option<RunId>,
     /// What that run waits for.
     blocked: Option<String>,
     /// When what has the channel is over at the latest.
@@ -116,7 +117,7 @@ impl Clerk {
             endings: Vec::new(),
             tries: Vec::new(),
             marks: Vec::new(),
-            has_next: false,
+            next: None,
             blocked: None,
             busy_until: Timestamp(0),
             told_nothing: false,
@@ -162,7 +163,7 @@ impl Clerk {
             self.store.read(|session| Known::look(session, config, now, now + CLAIM_AHEAD))?
         };
         let choice = known.choose(now, &self.config.groups);
-        let wanted = choice.next.filter(|_| !self.has_next && !self.draining);
+        let wanted = choice.next.filter(|_| self.next.is_none() && !self.draining);
         let next = wanted.map(|place| &known.waiting[place]);
         let until = next.map_or(now, |next| self.lease_until(now, next));
         let idle = self.marks.is_empty()
@@ -176,7 +177,7 @@ impl Clerk {
         let blocked = self.blocked.as_deref();
         let claimed = self.store.transaction(|session| {
             marks.iter().try_for_each(|mark| mark.write(session, station))?;
-            end_waiting(session, station, &known.waiting, &choice, blocked)?;
+            missed::end_waiting(session, station, &known.waiting, &choice, blocked)?;
             let who = Holder { station, program: PROGRAM };
             let claim = |next| store::claim_alone(session, who, next, (now, until));
             next.map_or(Ok(false), claim)
@@ -197,7 +198,7 @@ impl Clerk {
     }
 
     fn hand_out(&mut self, plan: Plan, lease_until: Timestamp) -> Answer {
-        self.has_next = true;
+        self.next = Some(plan.order.run);
         // A name is looked up here, for that may take long.
         let looked_at = self.config.exclusive.max_traffic.is_some();
         let interface = looked_at.then(|| machine::interface_to(&plan.target)).flatten();
@@ -206,7 +207,7 @@ impl Clerk {
 
     /// Tells the loop once that nothing is due.
     fn nothing(&mut self) -> Option<Answer> {
-        let tell = !self.has_next && !self.told_nothing;
+        let tell = self.next.is_none() && !self.told_nothing;
         self.told_nothing |= tell;
         tell.then_some(Answer::Nothing)
     }
@@ -218,9 +219,9 @@ impl ledger::Clerk for Clerk {
 
     fn take(&mut self, request: Request) {
         self.told_nothing = false;
-        // Whatever becomes of the run that goes next, it goes next no more; only its end comes later.
-        if !matches!(request, Request::Ended(_) | Request::Blocked(_)) {
-            (self.has_next, self.blocked) = (false, None);
+        // Whatever becomes of the run that goes next, it goes next no more.
+        if request.run().is_some_and(|run| self.next == Some(run)) {
+            (self.next, self.blocked) = (None, None);
         }
         match request {
             Request::Blocked(why) => self.blocked = Some(why),
@@ -232,7 +233,9 @@ impl ledger::Clerk for Clerk {
                 self.busy_until = ending.ended_at;
                 self.end(*ending);
             }
-            Request::Failed(order, reason) => self.marks.push(Mark::Failed(order, reason)),
+            Request::Failed(order, reason) => {
+                self.marks.push(Mark::Failed(order, reason, SystemClock.now()));
+            }
             Request::Missed(order, reason) => self.marks.push(Mark::Missed(order, reason)),
             Request::PutBack(order, ended) => self.marks.push(Mark::PutBack(order, ended)),
         }
@@ -279,102 +282,4 @@ fn content(file: &mut File, most: u64) -> io::Result<Vec<u8>> {
     file.rewind()?;
     file.take(most).read_to_end(&mut content)?;
     Ok(content)
-}
-
-/// Ends what waited too long, and what cannot be carried out.
-fn end_waiting(
-    session: &mut dyn Session,
-    station: &str,
-    waiting: &[Waiting],
-    choice: &Choice,
-    blocked: Option<&str>,
-) -> Result<(), Error> {
-    for (place, held) in &choice.missed {
-        let waiting = &waiting[*place];
-        let held = held.as_deref().or(blocked);
-        let why = why_missed(session, station, waiting, held)?;
-        store::end_waiting(session, waiting.run, State::Missed, &why)?;
-    }
-    for (place, fault) in &choice.faulty {
-        store::end_waiting(session, waiting[*place].run, State::Failed, fault)?;
-    }
-    Ok(())
-}
-
-/// Why a run had to wait until its window had passed: what held it back at last, else who had the channel.
-fn why_missed(
-    session: &mut dyn Session,
-    station: &str,
-    waiting: &Waiting,
-    held: Option<&str>,
-) -> Result<String, Error> {
-    /// More than these are not counted.
-    const MOST: usize = 1_000;
-    let before =
-        if waiting.reason.is_empty() { String::new() } else { format!("{}; ", waiting.reason) };
-    if let Some(held) = held {
-        return Ok(format!("{before}{held}"));
-    }
-    let mut others = store::tries_between(session, station, (waiting.due, waiting.latest), MOST)?;
-    others.retain(|(run, _)| run.schedule_id != waiting.run.schedule_id);
-    Ok(format!("{before}{}", who_held(&others)))
-}
-
-fn who_held(others: &[(RunId, String)]) -> String {
-    match others {
-        [] => format!("{PROGRAM} did not run, or the machine slept, until its window had passed"),
-        [(run, node)] => format!("the channel was held by {}, to {node}", run.schedule_id),
-        [(run, node), rest @ ..] => format!(
-            "the channel was held by {}, to {node}, and before by {} more",
-            run.schedule_id,
-            rest.len()
-        ),
-    }
-}
-
-impl Mark {
-    /// A row that is no longer ours to change was closed by somebody else, who said why.
-    fn write(&self, session: &mut dyn Session, station: &str) -> Result<(), Error> {
-        let order = match self {
-            Self::Started(order, at, machine) => {
-                return store::begin_try(session, station, order, *at, machine);
-            }
-            Self::Finished(order, times, remark, tried) => {
-                store::end_try(session, order.run, tried)?;
-                store::finish(session, order, *times, remark.as_deref())?;
-                order
-            }
-            Self::Again(order, at, tried) => {
-                store::end_try(session, order.run, tried)?;
-                let why = format!("try {}: {}", order.run.attempt, tried.outcome);
-                store::try_again(session, order.run, *at, &why)?;
-                order
-            }
-            Self::Failed(order, reason) => {
-                store::fail(session, order.run, reason)?;
-                order
-            }
-            Self::Missed(order, reason) => {
-                store::miss(session, order.run, reason)?;
-                order
-            }
-            Self::PutBack(order, ended) => {
-                put_back(session, order, *ended)?;
-                order
-            }
-        };
-        store::release(session, station, &order.node, order.run)
-    }
-}
-
-fn put_back(
-    session: &mut dyn Session,
-    order: &Order,
-    ended: Option<Timestamp>,
-) -> Result<(), Error> {
-    if let Some(end) = ended {
-        let outcome = format!("ended with {PROGRAM}");
-        store::end_try(session, order.run, &Try { end, outcome, ..Try::default() })?;
-    }
-    store::put_back(session, order.run).map(|_| ())
 }

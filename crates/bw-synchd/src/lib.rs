@@ -12,6 +12,8 @@ pub mod gate;
 pub mod judge;
 pub mod keeper;
 mod known;
+mod marks;
+mod missed;
 pub mod recovery;
 
 use std::time::Duration;
