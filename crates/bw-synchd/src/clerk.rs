@@ -10,7 +10,10 @@ use std::{
 use station::{
     ledger,
     text::Timestamp,
-    words::{config::Config, run::Machine},
+    words::{
+        config::Config,
+        run::{Machine, RunId},
+    },
     world::{
         clock::{Clock, SystemClock},
         machine,
