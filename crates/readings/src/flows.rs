@@ -164,9 +164,11 @@ fn total(
 
 /// The printed sum does not always tell of datagrams.
 fn with_datagrams(printed: &Interval, merged: &Interval) -> Interval {
+    // What was lost belongs to what was sent: both are of one place.
+    let counted = if printed.datagrams.is_some() { printed } else { merged };
     Interval {
-        lost: printed.lost.or(merged.lost),
-        datagrams: printed.datagrams.or(merged.datagrams),
+        lost: counted.lost,
+        datagrams: counted.datagrams,
         reordered: printed.reordered.or(merged.reordered),
         ..printed.clone()
     }

@@ -278,6 +278,21 @@ fn over_udp_a_test_without_a_report_has_no_rate() {
 }
 
 #[test]
+fn a_count_of_datagrams_does_not_stand_beside_losses_of_another_test() {
+    // Found by fuzzing: a line of csv says 34519 lost, a line of text that 2127 were sent.
+    let mixed = "[  3] local 198.51.100.2 port 5 connected with 192.0.2.2 port 5001\n\
+                 20261123011617,198.51.100.2,5,192.0.2.2,5001,3,0.0-2.0,502740,1999857,5.0,34519,99999,34.5,1\n\
+                 [  3] Sent 2127 datagrams\n";
+    let flow = total(mixed);
+    for whole in [flow.sent, flow.received].into_iter().flatten() {
+        assert!(
+            whole.lost.zip(whole.datagrams).is_none_or(|(lost, sent)| lost <= sent),
+            "{whole:?}"
+        );
+    }
+}
+
+#[test]
 fn retransmits_and_round_trip_times_are_there_with_e() {
     let flow = of_capture("iperf", "e").flows.remove(0);
     let retransmits: Vec<_> = flow.intervals.iter().map(|part| part.retransmits).collect();
