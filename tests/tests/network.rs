@@ -1,7 +1,7 @@
 //! Two stations with one database, three targets, throughput tests and pings, for five minutes under faults.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     os::fd::AsFd,
     path::Path,
@@ -76,12 +76,15 @@ impl Drop for Watcher {
 /// One look at the established connections (state 01 of `/proc/net/tcp`), by their remote address.
 fn look(seen: &Mutex<BTreeMap<u32, Seen>>) {
     let table = fs::read_to_string("/proc/thread-self/net/tcp").expect("a table");
+    // The table is read in pieces: a connection may stand in it twice.
+    let connections = table.lines().skip(1).filter_map(|line| {
+        let mut fields = line.split_ascii_whitespace().skip(1);
+        let (local, remote) = (fields.next()?, fields.next()?);
+        (fields.next() == Some("01")).then_some((remote.split_once(':')?, local))
+    });
+    let connections: BTreeSet<_> = connections.collect();
     let mut now: BTreeMap<u32, (usize, usize)> = BTreeMap::new();
-    for line in table.lines().skip(1) {
-        let mut fields = line.split_ascii_whitespace().skip(2);
-        let remote = fields.next().and_then(|remote| remote.split_once(':'));
-        let is_established = fields.next() == Some("01");
-        let Some((address, port)) = remote.filter(|_| is_established) else { continue };
+    for ((address, port), _) in connections {
         let entry = now.entry(u32::from_str_radix(address, 16).expect("an address")).or_default();
         entry.0 += usize::from(port == "1389");
         entry.1 += usize::from(port == "1451");
