@@ -156,7 +156,7 @@ fn later_starts(claims: &[Claim]) -> Option<Advice> {
                 u32::try_from(fit.wait(claim)).ok().filter(|wait| *wait <= claim.interval);
         }
     })?;
-    let window = |claim: &Claim| claim.latest.unwrap_or(claim.interval);
+    let window = |claim: &Claim| u32::try_from(claim.window()).unwrap_or(u32::MAX);
     Some(Advice::of(differences("latestart", claims, &then, window), then))
 }
 
@@ -261,6 +261,9 @@ mod tests {
         let mut claims = vec![claim("iperf", 0, 10, 600), claim("pathload", 0, 100, 1_000)];
         claims[0].latest = Some(30);
         assert_eq!(told(&claims)[0], "latestart 30 -> 100 for iperf");
+        // One that has no window of its own waits until shortly before its next slot.
+        let usual = [claim("iperf", 0, 10, 105), claim("pathload", 0, 100, 1_000)];
+        assert_eq!(told(&usual)[0], "latestart 95 -> 100 for iperf");
         claims[0] = claim("iperf", 0, 10, 60);
         let all = told(&claims);
         assert_eq!(
