@@ -131,8 +131,10 @@ impl Clerk {
     fn end(&mut self, mut ending: Ending) {
         let Verdict { outcome, bytes, again } = judged(&mut ending, self.config.most_output);
         let unclean = ending.alone.as_ref().and_then(|company| company.unclean.clone());
-        let tried = Try { end: ending.ended_at, bytes, outcome, unclean };
         let order = &ending.order;
+        // A daemon that was stopped, or a machine that slept, saw the end late.
+        let end = ending.ended_at.min(ending.started + order.limit + ENDING);
+        let tried = Try { end, bytes, outcome, unclean };
         let next = judge::next_try(ending.ended_at, order.run.attempt, order.latest);
         if let Some(at) = next.filter(|_| again) {
             self.marks.push(Mark::Again(Box::new(ending.order), at, tried));
@@ -166,7 +168,9 @@ impl Clerk {
             self.store.read(|session| Known::look(session, config, now, now + CLAIM_AHEAD))?
         };
         let choice = known.choose(now, &self.config.groups);
-        let wanted = choice.next.filter(|_| self.next.is_none() && !self.draining);
+        // What cannot be written down must not become more.
+        let may = self.next.is_none() && !self.draining && self.endings.is_empty();
+        let wanted = choice.next.filter(|_| may);
         let next = wanted.map(|place| &known.waiting[place]);
         let until = next.map_or(now, |next| self.lease_until(now, next));
         let idle = self.marks.is_empty()

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use station::{
     words::{
-        config::{Busy, Config},
+        config::{Busy, Config, Group},
         run::Machine,
     },
     world::{
@@ -21,6 +21,9 @@ use crate::{PROGRAM, clerk::Next};
 /// How often the channel is tried that somebody else has, and a busy machine is looked at.
 const RETRIES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(1));
 
+/// A machine of which it is not known for so long whether it is busy is waited for anew.
+const BUSY_IS_FORGOTTEN: Duration = Duration::from_secs(10);
+
 /// What stands between the run that goes next and the channel.
 #[derive(Debug, Default)]
 pub struct Gate {
@@ -30,9 +33,10 @@ pub struct Gate {
     blocked: Option<String>,
     /// Taken, while the machine is looked at.
     channel: Option<Channel>,
-    /// Since when the machine is too busy: a run waits for it only as long as one before has not.
-    busy_since: Option<Monotonic>,
-    /// What had gone through the interfaces when the channel was last known to be free.
+    /// Since when the machine is too busy, and when it was last known to be: a run waits for it only as long as
+    /// one before has not.
+    busy: Option<(Monotonic, Monotonic)>,
+    /// What had gone through the interfaces a while ago, with the channel free.
     traffic: Option<Traffic>,
 }
 
@@ -41,8 +45,8 @@ pub struct Gate {
 pub enum Pass {
     /// Not yet.
     Wait,
-    /// Another station may measure to its target before it is over.
-    LeaseOver,
+    /// Not now: another station may measure to its target before it is over, or it is not its hour any more.
+    PutBack,
     /// It is not to start at all, for this reason.
     Skip(String),
     /// It may; with the machine's state, and what is wrong with that.
@@ -50,16 +54,21 @@ pub enum Pass {
 }
 
 impl Gate {
-    /// The channel was given back: what goes through the interfaces from now on is others'.
-    pub fn close(&mut self, moment: &Moment) {
+    /// The channel was given back.
+    pub fn close(&mut self, config: &Config, moment: &Moment) {
         self.begin_anew();
-        self.traffic = self.traffic.is_some().then(|| Traffic::count(moment.monotonic));
+        if let Some((_, last)) = &mut self.busy {
+            *last = moment.monotonic;
+        }
+        if config.exclusive.channel != config.paths.keepalives {
+            // Other stations try it only so often.
+            self.again = moment.monotonic + 2 * RETRIES.0;
+        }
     }
 
-    /// The next run stands before the gate.
-    fn begin_anew(&mut self) {
-        let (busy_since, traffic) = (self.busy_since, self.traffic.take());
-        *self = Self { busy_since, traffic, ..Self::default() };
+    /// Another run, or none, stands before the gate: the channel is nobody's.
+    pub fn begin_anew(&mut self) {
+        *self = Self { busy: self.busy, ..Self::default() };
     }
 
     /// How long it is of no use to try.
@@ -90,9 +99,9 @@ impl Gate {
         if moment.wall < order.due || moment.monotonic < self.again {
             return Pass::Wait;
         }
-        if moment.wall + LEAD + order.limit + ENDING > next.lease_until {
-            self.begin_anew();
-            return Pass::LeaseOver;
+        let lease_is_short = moment.wall + LEAD + order.limit + ENDING > next.lease_until;
+        if lease_is_short || !is_its_hour(next, config, moment) {
+            return Pass::PutBack;
         }
         if self.channel.is_none() && !self.take(next, config, moment) {
             return Pass::Wait;
@@ -112,8 +121,9 @@ impl Gate {
         let holder = Holder::of(PROGRAM, config, order, beside, moment.wall);
         let blocked = match channel::take(&config.exclusive.channel, &holder) {
             Ok(Ok(channel)) => {
-                self.channel = Some(channel);
-                self.blocked = None;
+                // What went through the interfaces before may have been the other's.
+                self.traffic = self.traffic.take().filter(|_| self.blocked.is_none());
+                (self.channel, self.blocked) = (Some(channel), None);
                 return true;
             }
             Ok(Err(who)) => who,
@@ -123,7 +133,7 @@ impl Gate {
             }
         };
         if self.blocked.as_ref() != Some(&blocked) {
-            log::warn!("run {} waits: {blocked}", order.run);
+            log::info!("run {} waits: {blocked}", order.run);
         }
         self.blocked = Some(blocked);
         self.again = moment.monotonic + RETRIES.0;
@@ -135,31 +145,35 @@ impl Gate {
         let limits = &config.exclusive;
         let over = machine::over(&machine, limits, machine::processors());
         if let Some(over) = &over {
-            let since = *self.busy_since.get_or_insert(moment.monotonic);
             self.blocked = Some(format!("the machine was busy: {over}"));
-            if since.until(moment.monotonic) < limits.busy_wait {
+            if self.busy_for(moment.monotonic) < limits.busy_wait {
                 self.again = moment.monotonic + RETRIES.1.min(limits.busy_wait);
                 return Pass::Wait;
             }
             if limits.busy == Busy::Skip {
-                let why = self.reason();
-                self.begin_anew();
-                return Pass::Skip(why);
+                return Pass::Skip(self.reason());
             }
         } else {
-            self.busy_since = None;
+            self.busy = None;
         }
         let Some(channel) = self.channel.take() else { return Pass::Wait };
         self.begin_anew();
         Pass::Go(channel, machine, over)
     }
 
+    /// How long the machine has been busy.
+    fn busy_for(&mut self, now: Monotonic) -> Duration {
+        let known = self.busy.filter(|(_, last)| last.until(now) < BUSY_IS_FORGOTTEN);
+        let (since, _) = known.unwrap_or((now, now));
+        self.busy = Some((since, now));
+        since.until(now)
+    }
+
     /// The state of the machine; nothing while the time is too short to tell the traffic.
     fn machine(&mut self, next: &Next, moment: &Moment) -> Option<Machine> {
         let machine = machine::look();
-        let Some((interface, before)) = next.interface.as_ref().zip(self.traffic.as_ref()) else {
-            return Some(machine);
-        };
+        let Some(interface) = &next.interface else { return Some(machine) };
+        let before = self.traffic.get_or_insert_with(|| Traffic::count(moment.monotonic));
         let least = before.at() + machine::SHORTEST;
         if moment.monotonic < least {
             self.again = least;
@@ -170,4 +184,12 @@ impl Gate {
         self.traffic = Some(now);
         Some(Machine { interface: Some(interface.clone()), traffic_bps, ..machine })
     }
+}
+
+/// Whether a run may start at this hour: it was claimed a little before.
+fn is_its_hour(next: &Next, config: &Config, moment: &Moment) -> bool {
+    let dest = next.plan.order.node.as_str();
+    let is_within = |group: &&Group| group.nodes.iter().any(|node| node.as_str() == dest);
+    let groups = config.groups.iter().filter(is_within).map(|group| &group.allowance);
+    groups.chain([&next.plan.allowance]).all(|allowance| allowance.hours.contain(moment.wall))
 }

@@ -85,7 +85,7 @@ impl<'a> Keeper<'a> {
             self.advance(&moment);
             self.begin();
             self.beat(&moment);
-            if self.phase == Phase::Once {
+            if self.phase == Phase::Once && self.turn.is_none() {
                 result = self.ledger.health().outage.map_or(Ok(()), Err);
             }
             if result.is_err() || self.is_done(&moment) {
@@ -98,9 +98,13 @@ impl<'a> Keeper<'a> {
     }
 
     fn take_answers(&mut self) {
-        for answer in self.ledger.answers() {
+        for answer in self.ledger.answers().collect::<Vec<_>>() {
             match answer {
-                Answer::Next(next) => self.next = Some(next),
+                Answer::Next(next) => {
+                    // There is never another; if there were, it must not be lost.
+                    self.put_back_next();
+                    self.next = Some(next);
+                }
                 Answer::Nothing if self.phase == Phase::Once && self.turn.is_none() => {
                     self.phase = Phase::Finished;
                 }
@@ -115,11 +119,21 @@ impl<'a> Keeper<'a> {
             self.phase = Phase::Draining(moment.monotonic + self.daemon.config.drain);
             log::info!("asked to end: {}", self.doing());
         }
-        if matches!(self.phase, Phase::Draining(_))
-            && let Some(next) = self.next.take()
-        {
-            self.ledger.note(Request::PutBack(Box::new(next.plan.order), None));
+        if matches!(self.phase, Phase::Draining(_)) {
+            self.put_back_next();
         }
+    }
+
+    fn put_back_next(&mut self) {
+        if let Some(next) = self.next.take() {
+            self.give_up(Request::PutBack(Box::new(next.plan.order), None));
+        }
+    }
+
+    /// The run that stood before the gate goes no more.
+    fn give_up(&mut self, request: Request) {
+        self.gate.begin_anew();
+        self.ledger.note(request);
     }
 
     /// Brings what has the channel forward, and frees the channel when it is over.
@@ -136,7 +150,7 @@ impl<'a> Keeper<'a> {
                 self.ledger.note(Request::Failed(order, reason));
             }
         }
-        self.gate.close(moment);
+        self.gate.close(&self.daemon.config, moment);
     }
 
     /// Gives the free channel to the run that goes next, if it may have it now.
@@ -150,19 +164,19 @@ impl<'a> Keeper<'a> {
         let order = &next.plan.order;
         if order.due > moment.wall + 2 * CLAIM_AHEAD {
             // The clock was set back. Whoever schedules has to think again.
-            return self.ledger.note(Request::PutBack(Box::new(next.plan.order), None));
+            return self.give_up(Request::PutBack(Box::new(next.plan.order), None));
         }
         if order.latest < moment.wall {
             let why = self.gate.reason();
-            return self.ledger.note(Request::Missed(Box::new(next.plan.order), why));
+            return self.give_up(Request::Missed(Box::new(next.plan.order), why));
         }
         match self.gate.pass(&next, &self.daemon.config, moment) {
             Pass::Wait => {
                 self.tell_blocked(&next);
                 self.next = Some(next);
             }
-            Pass::LeaseOver => self.ledger.note(Request::PutBack(Box::new(next.plan.order), None)),
-            Pass::Skip(why) => self.ledger.note(Request::Missed(Box::new(next.plan.order), why)),
+            Pass::PutBack => self.give_up(Request::PutBack(Box::new(next.plan.order), None)),
+            Pass::Skip(why) => self.give_up(Request::Missed(Box::new(next.plan.order), why)),
             Pass::Go(channel, machine, unclean) => self.go(*next, channel, (machine, unclean)),
         }
     }
@@ -249,6 +263,7 @@ impl<'a> Keeper<'a> {
 
     /// Ends what still runs, and waits until the ledger has written everything.
     fn leave(mut self) {
+        self.put_back_next();
         if let Some(turn) = self.turn.take() {
             log::warn!("run {} is ended with the daemon and put back", turn.order().run);
             let order = Box::new(turn.order().clone());

@@ -8,7 +8,10 @@ use station::{
         allowance::{self, Use},
         config::{Config, Group},
     },
-    world::store::{self, Error, Session, Waiting},
+    world::{
+        store::{self, Error, Session, Waiting},
+        turn::{ENDING, LEAD},
+    },
 };
 
 use crate::choose::{self, Choice, Scene};
@@ -84,10 +87,22 @@ impl Known {
         if limited.is_empty() {
             return Ok(());
         }
-        self.used = store::used_since(session, config.node.as_str(), allowance::day_of(now))?;
+        let (station, day) = (config.node.as_str(), allowance::day_of(now));
+        self.used = store::used_since(session, station, day)?;
         for (spec, limit) in limited {
+            // One that was held up for long says nothing of the next.
+            let most = LEAD + limit + ENDING;
             let last = store::expected_use(session, spec)?;
-            self.expected.insert(spec, last.unwrap_or(Use { bytes: 0, time: limit }));
+            let last = last.map_or(Use { bytes: 0, time: limit }, |last| Use {
+                time: last.time.min(most),
+                ..last
+            });
+            self.expected.insert(spec, last);
+        }
+        // The one that goes on is going to use up as much as the one before it.
+        for (spec, dest) in store::going_on(session, station, day)? {
+            let likely = store::expected_use(session, spec)?.unwrap_or_default();
+            self.used.push((spec, dest, likely));
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use station::{
         probe::{self, Order},
         spool::Spool,
         store::{self, Error, Holder, Session, StillRunning, Store, Try},
+        turn::{ENDING, LEAD},
     },
 };
 
@@ -74,24 +75,25 @@ fn close(
     let mut lost = 0;
     for StillRunning { run, order, started } in left {
         let header = order.as_ref().ok().and_then(|order| Some((order, spool.published(order)?)));
-        let outcome = match (header, started) {
+        let (outcome, end) = match (header, started) {
             (Some((order, header)), _) => {
                 let times = (header.start_us, header.end_us);
                 store::finish(session, order, times, header.ended.remark().as_deref())?;
-                "its result was written"
+                ("its result was written", header.end_us)
             }
-            (None, false) => {
+            (None, None) => {
                 store::put_back(session, *run)?;
                 continue;
             }
-            (None, true) => {
+            (None, Some(start)) => {
                 lost += 1;
                 let reason = format!("{PROGRAM} died before its result was written");
                 store::lose(session, *run, &reason)?;
-                "bw-synchd died"
+                let limit = order.as_ref().map_or(Duration::ZERO, |order| order.limit);
+                ("bw-synchd died", now.min(*start + LEAD + limit + ENDING))
             }
         };
-        let tried = Try { end: now, outcome: outcome.to_owned(), ..Try::default() };
+        let tried = Try { end, outcome: outcome.to_owned(), ..Try::default() };
         store::end_try(session, *run, &tried)?;
     }
     store::clear_leases(session, station)?;

@@ -13,8 +13,8 @@ use station::{
 
 use crate::file::{Content, Prepared};
 
-/// A try that has no end after so long has none because its daemon died.
-const LONGEST: Duration = Duration::from_secs(2 * 3_600);
+/// A try that has no end so long after the limit of its run has none because its daemon died.
+const BEYOND: Duration = Duration::from_secs(30);
 
 /// The times at which runs had the channel of a station, in the order of their starts.
 #[derive(Debug, Default)]
@@ -24,14 +24,16 @@ pub struct Tries(Vec<Try>);
 struct Try {
     schedule_id: i64,
     start: Timestamp,
-    end: Option<Timestamp>,
+    /// When it ended; or has, at the latest, if nobody says so.
+    end: Timestamp,
 }
 
 /// From the one that went on at a time (they go one by one, so it is the last that had begun) to
 /// another time. By index: this is asked for every batch.
-pub const SPAN: &str = "SELECT scheduleID, start_us, end_us FROM TRIES WHERE srcNodeID = ? AND start_us <= ? \
-     AND start_us >= COALESCE((SELECT MAX(start_us) FROM TRIES WHERE srcNodeID = ? AND start_us <= ?), 0) \
-     ORDER BY start_us";
+pub const SPAN: &str = "SELECT t.scheduleID, t.start_us, t.end_us, COALESCE(s.limit_s, 0) FROM TRIES t \
+     LEFT JOIN SCHEDULE s ON s.scheduleID = t.scheduleID WHERE t.srcNodeID = ? AND t.start_us <= ? \
+     AND t.start_us >= COALESCE((SELECT MAX(start_us) FROM TRIES WHERE srcNodeID = ? AND start_us <= ?), 0) \
+     ORDER BY t.start_us";
 
 impl Tries {
     /// Those of `station` while the runs of a batch went on: one look into an index, or none at all.
@@ -50,8 +52,10 @@ impl Tries {
         };
         let values = [station.into(), last.into(), station.into(), first.into()];
         let row = |row: &store::Row<'_>| {
-            let end = row.optional_int(2)?.map(Timestamp);
-            Ok(Try { schedule_id: row.int(0)?, start: row.timestamp(1)?, end })
+            let start = row.timestamp(1)?;
+            let limit = Duration::from_secs(row.int(3)?.unsigned_abs());
+            let end = row.optional_int(2)?.map_or(start + limit + BEYOND, Timestamp);
+            Ok(Try { schedule_id: row.int(0)?, start, end })
         };
         store::all(session, SPAN, &values, row).map(Self)
     }
@@ -68,8 +72,7 @@ impl Tries {
 
 impl Try {
     fn overlaps(&self, start: Timestamp, end: Timestamp) -> bool {
-        let goes_on = || start <= self.start + LONGEST;
-        self.start <= end && self.end.map_or_else(goes_on, |over| start <= over)
+        self.start <= end && start <= self.end
     }
 }
 

@@ -53,11 +53,14 @@ pub(super) fn carry_out(
     };
     let ended = turn(store, config, (plan, channel), stop);
     let station = config.node.as_str();
-    let ending = store.transaction(|session| {
+    let noted = store.transaction(|session| {
         store::end_try(session, run, &tried(&ended))?;
         store::release(session, station, wanted.node.id.as_str(), run)
     });
-    ending.map_err(preparing)?;
+    if let Err(error) = noted {
+        // The result is worth more: it becomes a file first of all.
+        log::error!("noting how run {run} ended: {error}");
+    }
     Ok(ended.map_err(|why| (run, why)).map(|(ending, _)| ending))
 }
 

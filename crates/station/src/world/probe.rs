@@ -15,6 +15,7 @@ use crate::{
 use super::{
     clock::{Moment, Monotonic},
     process::{self, Launch, Process, Signal, Status},
+    signals,
 };
 
 /// How long a process that was asked to end may take, before it is asked harder.
@@ -203,7 +204,8 @@ impl Running {
 
     /// Goes one stage further in ending the run, if it is time.
     pub fn insist(&mut self, now: Monotonic) {
-        if now < self.next_stage {
+        // One that has ended by itself is only to be reaped: whoever should have was stopped meanwhile.
+        if now < self.next_stage || (self.stage < Stage::Killed && self.has_ended()) {
             return;
         }
         self.stage = match self.stage {
@@ -224,6 +226,12 @@ impl Running {
             Stage::Killed | Stage::Stuck => Stage::Stuck,
         };
         self.next_stage = now + if self.stage == Stage::Killed { STUCK } else { PATIENCE };
+    }
+
+    /// Whether its process has ended.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        signals::wait_for(&[self.fd()], Duration::ZERO) == [true]
     }
 
     /// Ends the run before its limit, if it wrote more than `most` bytes.

@@ -10,7 +10,6 @@ use super::{
     channel::Channel,
     clock::{self, Clock, Moment, Monotonic, SystemClock},
     probe::{Company, Ending, Order, Running},
-    signals,
     sockets::{self, Unsent},
     store::Plan,
     strays,
@@ -143,7 +142,7 @@ impl Turn {
     /// Starts, ends and takes in what is to be; says whether the turn is over.
     pub fn advance(&mut self, config: &Config, moment: &Moment) -> bool {
         self.start(config, moment);
-        let over = |running: &Running| running.is_stuck() || has_ended(running);
+        let over = |running: &Running| running.is_stuck() || running.has_ended();
         self.test = match std::mem::replace(&mut self.test, Test::Failed(String::new())) {
             Test::Runs(running) => match pushed(running, config, moment, over) {
                 Ok(ending) => Test::Over(ending),
@@ -220,10 +219,6 @@ fn beside(
             None
         }
     }
-}
-
-fn has_ended(running: &Running) -> bool {
-    signals::wait_for(&[running.fd()], Duration::ZERO) == [true]
 }
 
 /// Goes on ending a process that has had its time; its result if it has ended.

@@ -253,6 +253,20 @@ pub fn used_since(
     })
 }
 
+/// The specifications, with their targets, of which a run of a station has had the channel since some time after
+/// `since`, and still has it.
+///
+/// # Errors
+/// What the engine says.
+pub fn going_on(
+    session: &mut dyn Session,
+    station: &str,
+    since: Timestamp,
+) -> Result<Vec<(i64, String)>, Error> {
+    let sql = "SELECT toolspecsID, destNodeID FROM TRIES WHERE srcNodeID = ? AND start_us >= ? AND end_us IS NULL";
+    all(session, sql, &[station.into(), since.into()], |row| Ok((row.int(0)?, row.text(1))))
+}
+
 /// What a run of a specification is likely to use: what the last one did.
 ///
 /// # Errors
@@ -282,17 +296,19 @@ pub fn begin_try(
     let RunId { schedule_id, attempt } = order.run;
     let sql = "UPDATE SCHEDULE SET start_us = ? WHERE scheduleID = ? AND state = 'running' AND attempt = ?";
     session.execute(sql, &[start.into(), schedule_id.into(), attempt.into()])?;
+    // Once only, also when it is not known whether the transaction before came to its end.
     let sql = "INSERT INTO TRIES (scheduleID, attempt, toolspecsID, srcNodeID, destNodeID, start_us, machine) \
-         VALUES (?, ?, ?, ?, ?, ?, ?)";
+         SELECT scheduleID, ?, toolspecsID, ?, destNodeID, ?, ? FROM SCHEDULE WHERE scheduleID = ? \
+         AND NOT EXISTS (SELECT 1 FROM TRIES t WHERE t.scheduleID = ? AND t.attempt = ?)";
     let machine = serde_json::to_string(machine).unwrap_or_default();
     let values = [
-        schedule_id.into(),
         attempt.into(),
-        order.spec_id.into(),
         station.into(),
-        order.node.as_str().into(),
         start.into(),
         machine.as_str().into(),
+        schedule_id.into(),
+        schedule_id.into(),
+        attempt.into(),
     ];
     session.execute(sql, &values).map(|_| ())
 }
@@ -379,8 +395,8 @@ pub struct StillRunning {
     pub run: RunId,
     /// Its order, or what is wrong with its row.
     pub order: Result<Order, String>,
-    /// Whether its process had been started.
-    pub started: bool,
+    /// When its process was started, if it was.
+    pub started: Option<Timestamp>,
 }
 
 /// The runs that must be alone, which a program has claimed and not ended.
@@ -397,6 +413,7 @@ pub fn running_alone(
     all(session, sql, &[who.station.into(), who.program.into()], |row| {
         let run = run_id(row)?;
         let order = checked_order(row, run, &row.text(9));
-        Ok(StillRunning { run, order, started: row.optional_int(10)?.is_some() })
+        let started = row.optional_int(10)?.map(Timestamp);
+        Ok(StillRunning { run, order, started })
     })
 }

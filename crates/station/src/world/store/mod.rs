@@ -29,8 +29,8 @@ pub use agenda::{
 };
 pub use alone::{
     Holder, Plan, StillRunning, Try, Waiting, begin_try, claim_alone, clear_leases, end_try,
-    end_waiting, expected_use, held_elsewhere, last_served, release, running_alone, take_lease,
-    tries_between, try_again, used_since, waiting_alone,
+    end_waiting, expected_use, going_on, held_elsewhere, last_served, release, running_alone,
+    take_lease, tries_between, try_again, used_since, waiting_alone,
 };
 pub use claim::{Claimant, Claimed, any_claimable, claim, running_of};
 pub use close::{
