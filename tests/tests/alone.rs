@@ -186,6 +186,23 @@ fn a_busy_machine_flags_a_run_or_misses_it_with_the_figure() {
 }
 
 #[test]
+fn a_run_that_is_missed_before_a_busy_machine_gives_the_channel_back() {
+    let (station, witness) = (Station::new(), Witness::listening());
+    station.configure("[exclusive]\nmin-free-memory = '900T'\nbusy-wait = '40s'");
+    let columns = format!("{COLUMNS},latestart");
+    let row = format!("{},2", iperf("n1", &witness, "-t 1", 10));
+    station.measures_with(&["n1,127.0.0.1,4"], &columns, &[&row]);
+    let mut scheduler = station.start("load-scheduled");
+    let _daemon = daemon(&station);
+    station.until_reason("missed", "the machine was busy: ");
+    scheduler.terminate();
+    station.database().execute("UPDATE TOOLSPECS SET toolDo = 0", []).expect("switched off");
+    let mut run = Program::start(run_by_hand(&station, "n1"), &station.path("log/run.log"));
+    until("a run by hand has the channel", || (witness.seen().clients > 0).then_some(()));
+    until("it is over", || run.ended());
+}
+
+#[test]
 fn what_may_not_run_now_waits_and_says_why() {
     let (station, witness) = (Station::new(), Witness::listening());
     station.configure(

@@ -8,7 +8,7 @@ use station::{
     words::{config::Config, run, suite, toolspec::TestType},
     world::{
         lock,
-        store::{self, Error, Session},
+        store::{self, Error, Session, Try},
     },
 };
 
@@ -53,14 +53,13 @@ fn close_abandoned(
     at: &Circumstances,
 ) -> Result<(), Error> {
     let before = at.now - Duration::from_secs(60);
-    for (run, tool) in store::abandoned(session, config.node.as_str(), BY_HAND, before)? {
-        if !config.paths.data.join(run::file_name(run, &tool)).exists() {
-            store::lose(
-                session,
-                run,
-                &format!("{BY_HAND} run died before its result was written"),
-            )?;
+    for (run, tool, end) in store::abandoned(session, config.node.as_str(), BY_HAND, before)? {
+        if config.paths.data.join(run::file_name(run, &tool)).exists() {
+            continue;
         }
+        store::lose(session, run, &format!("{BY_HAND} run died before its result was written"))?;
+        let outcome = format!("{BY_HAND} run died");
+        store::end_try(session, run, &Try { end, outcome, ..Try::default() })?;
     }
     Ok(())
 }

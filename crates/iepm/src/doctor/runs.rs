@@ -42,7 +42,11 @@ pub(super) struct Runs {
 /// Asks the database.
 pub(super) fn look(config: &Config, now: Timestamp) -> Result<Runs, Error> {
     let tables = Tables::read(&config.paths.config);
-    crate::store(config).read(|session| ask(session, config, &tables, now))
+    let mut store = crate::store(config);
+    let runs = store.read(|session| ask(session, config, &tables, now))?;
+    // What can be read may still not be written to.
+    store.transaction(|_| Ok(()))?;
+    Ok(runs)
 }
 
 fn ask(

@@ -21,7 +21,7 @@ pub(super) struct Next {
     pub(super) node: String,
     /// By which tool.
     pub(super) tool: String,
-    /// `pending`, `running`, or `planned` when it has no row yet.
+    /// `pending`, `next` when it waits for the channel, `running`, or `planned` when it has no row yet.
     pub(super) state: String,
     /// Its row, if it has one.
     #[serde(rename = "scheduleID")]
@@ -29,11 +29,16 @@ pub(super) struct Next {
     /// Its specification.
     #[serde(rename = "toolspecsID")]
     pub(super) spec_id: i64,
+    /// What came of its try before; empty before the first.
+    pub(super) reason: String,
 }
 
 /// The rows that wait or run.
 pub(super) fn open(session: &mut dyn Session, station: &str) -> Result<Vec<Next>, Error> {
-    let sql = "SELECT due_us, destNodeID, toolName, state, scheduleID, toolspecsID FROM SCHEDULE \
+    // One that must be alone is claimed while another has the channel.
+    let sql = "SELECT due_us, destNodeID, toolName, CASE WHEN state = 'running' AND start_us IS NULL \
+               AND testtype = 'background-syn' THEN 'next' ELSE state END, scheduleID, toolspecsID, \
+               COALESCE(reason, '') FROM SCHEDULE \
                WHERE state IN ('pending', 'running') AND srcNodeID = ?";
     store::all(session, sql, &[station.into()], |row| {
         Ok(Next {
@@ -43,6 +48,7 @@ pub(super) fn open(session: &mut dyn Session, station: &str) -> Result<Vec<Next>
             state: row.text(3),
             schedule_id: Some(row.int(4)?),
             spec_id: row.int(5)?,
+            reason: row.text(6),
         })
     })
 }
@@ -97,6 +103,7 @@ fn plan((id, spec): &(i64, ToolSpec), due: Timestamp) -> Next {
         state: "planned".to_owned(),
         schedule_id: None,
         spec_id: *id,
+        reason: String::new(),
     }
 }
 
@@ -112,13 +119,16 @@ pub(super) fn text(runs: &[Next], now: Timestamp) -> String {
         ("NODE", Align::Left),
         ("STATE", Align::Left),
         ("RUN", Align::Right),
+        ("", Align::Left),
     ]);
     for run in runs {
         let ahead =
             if run.due_us < now { "now".to_owned() } else { human_duration(now.until(run.due_us)) };
         let id = run.schedule_id.map_or_else(String::new, |id| id.to_string());
         let due = format!("  {}", run.due_us);
-        columns.push([due, ahead, run.tool.clone(), run.node.clone(), run.state.clone(), id]);
+        let [tool, node, state, reason] =
+            [&run.tool, &run.node, &run.state, &run.reason].map(Clone::clone);
+        columns.push([due, ahead, tool, node, state, id, reason]);
     }
     columns.plain()
 }
@@ -166,6 +176,7 @@ mod tests {
             state: "pending".to_owned(),
             schedule_id: Some(9),
             spec_id: 1,
+            reason: "try 1: refused".to_owned(),
         };
         let specs: Vec<_> = specs.iter().collect();
         let runs = merge(&specs, vec![pending], second(6_000), 2);
@@ -173,7 +184,7 @@ mod tests {
         assert_eq!(
             text(&runs, second(6_000)),
             "  DUE                       IN  TOOL  NODE  STATE    RUN\n\
-             \x20 1970-01-01T01:40:10Z     10s  ping  a     pending    9\n\
+             \x20 1970-01-01T01:40:10Z     10s  ping  a     pending    9  try 1: refused\n\
              \x20 1970-01-01T01:50:10Z  10m10s  ping  a     planned\n"
         );
     }

@@ -1,7 +1,10 @@
 //! How a specification does: a value, judged from its latest rows and the time.
 
 use serde::Serialize;
-use station::{text::Timestamp, words::toolspec::ToolSpec};
+use station::{
+    text::Timestamp,
+    words::{allowance, run::State, toolspec::ToolSpec},
+};
 
 use super::reading::{End, Found, Latest, Rate, Reading, Way};
 
@@ -19,6 +22,8 @@ pub(crate) enum Health {
     Stale,
     /// Its last run left no reading.
     Failing,
+    /// Its last run did not start, as its limits or hours have it.
+    Held,
     /// It has not run yet.
     Waiting,
     /// It is switched off.
@@ -33,6 +38,7 @@ impl Health {
             Self::Down => "down",
             Self::Stale => "stale",
             Self::Failing => "failing",
+            Self::Held => "held",
             Self::Waiting => "waiting",
             Self::Off => "off",
         }
@@ -86,7 +92,7 @@ pub(super) fn judge(spec: &ToolSpec, seen: Latest, now: Timestamp) -> Line {
     line
 }
 
-/// 1. Switched off. 2. The last run left no reading. 3. There is no reading. 4. It is too old.
+/// 1. Switched off. 2. The last run left no reading, or was not to start. 3. There is no reading. 4. It is too old.
 /// 5. What it says.
 fn health(
     spec: &ToolSpec,
@@ -97,8 +103,9 @@ fn health(
     if !spec.on {
         return Health::Off;
     }
-    if bad_end.is_some() {
-        return Health::Failing;
+    if let Some(end) = bad_end {
+        let is_held = end.state == State::Missed.as_str() && allowance::is_objection(&end.reason);
+        return if is_held { Health::Held } else { Health::Failing };
     }
     let Some(reading) = reading else { return Health::Waiting };
     if reading.start + 2 * spec.runinterval.duration() + spec.limit() < now {
@@ -149,7 +156,7 @@ fn lossratio(found: &Found) -> Option<f64> {
 
 fn remark(health: Health, reading: Option<&Reading>, bad_end: Option<&End>) -> String {
     match (health, bad_end, reading) {
-        (Health::Failing, Some(end), _) => format!("{}: {}", end.state, end.reason),
+        (Health::Failing | Health::Held, Some(end), _) => format!("{}: {}", end.state, end.reason),
         (Health::Failing | Health::Down | Health::Lossy | Health::Ok, _, Some(reading)) => {
             reading.problem.clone()
         }

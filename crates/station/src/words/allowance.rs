@@ -76,6 +76,15 @@ impl Allowance {
     }
 }
 
+/// Whether a reason, with whatever stands before it, is that of an [`Allowance::objection`]: all goes as it was
+/// ordered.
+#[must_use]
+pub fn is_objection(reason: &str) -> bool {
+    // What each of them begins with.
+    const MAY: [&str; 3] = ["it may send ", "it may have the channel ", "it may run only "];
+    MAY.iter().any(|may| reason.contains(may))
+}
+
 /// When the day of a time began.
 #[must_use]
 pub fn day_of(now: Timestamp) -> Timestamp {
@@ -245,6 +254,14 @@ mod tests {
         assert!(told(3, used(1_000, 0), used(0, 10)).contains("may send"));
         assert!(told(3, used(0, 55), used(0, 10)).contains("for 1m a day"));
         assert_eq!(told(13, used(0, 0), used(0, 0)), "it may run only in the hours 0-12 (UTC)");
+        for why in [
+            told(3, used(600, 0), used(500, 10)),
+            told(3, used(0, 55), used(0, 10)),
+            told(13, used(0, 0), used(0, 0)),
+        ] {
+            assert!(is_objection(&why) && is_objection(&format!("group far: {why}")), "{why}");
+        }
+        assert!(!is_objection("the channel was held by 7, to n"));
         assert!(Allowance::default().is_free() && !allowance.is_free());
     }
 

@@ -164,7 +164,7 @@ fn cancel(
     Ok(changed)
 }
 
-/// The runs that `program` began and whose time was up before `now`, with their tools.
+/// The runs that `program` began and whose time was up before `now`, with their tools and when it was up.
 ///
 /// # Errors
 /// What the engine says.
@@ -173,11 +173,11 @@ pub fn abandoned(
     station: &str,
     program: &str,
     now: Timestamp,
-) -> Result<Vec<(RunId, String)>, Error> {
-    let sql = "SELECT scheduleID, attempt, toolName FROM SCHEDULE WHERE state = 'running' AND srcNodeID = ? \
-         AND claimedby = ? AND due_us + limit_s * 1000000 < ?";
+) -> Result<Vec<(RunId, String, Timestamp)>, Error> {
+    let sql = "SELECT scheduleID, attempt, toolName, due_us + limit_s * 1000000 FROM SCHEDULE WHERE state = 'running' \
+         AND srcNodeID = ? AND claimedby = ? AND due_us + limit_s * 1000000 < ?";
     super::all(session, sql, &[station.into(), program.into(), now.into()], |row| {
-        Ok((run_id(row)?, row.text(2)))
+        Ok((run_id(row)?, row.text(2), row.timestamp(3)?))
     })
 }
 
