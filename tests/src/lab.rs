@@ -123,6 +123,15 @@ impl Lab {
         succeed(iptables.args(["-A", "FORWARD"]).args(rule.split(' ')));
         self
     }
+
+    /// Gives a device of the router (`s0` to the server, `c0` to the client) a queue
+    /// (`tc qdisc add dev ...`).
+    #[track_caller]
+    pub fn router_shapes(&self, queue: &str) -> &Self {
+        let mut tc = self.host("router").command(Path::new("tc"));
+        succeed(tc.args(["qdisc", "add", "dev"]).args(queue.split(' ')));
+        self
+    }
 }
 
 /// Carries out `ip ARGUMENTS`.
