@@ -10,7 +10,7 @@ use std::{
 
 use rusqlite::types::FromSql;
 
-use crate::{Host, Lab, Program, Station, until};
+use crate::{Lab, Program, Station, until};
 
 /// The address of the lab's server.
 const SERVER: &str = "192.0.2.2";
@@ -62,6 +62,7 @@ impl Bed {
     }
 
     /// Limits the router's rate both ways, with a queue of `latency`.
+    #[must_use]
     pub fn limited(self, rate: &str, latency: &str) -> Self {
         for device in ["s0", "c0"] {
             let tbf = format!("{device} root tbf rate {rate} burst 16kb latency {latency}");
@@ -89,24 +90,29 @@ impl Bed {
     /// server.
     #[track_caller]
     pub fn measures(&mut self, specs: &[&str]) {
-        self.measures_too(specs, &[], &DAEMONS);
+        self.measures_all(specs, &[], &DAEMONS);
     }
 
-    /// As [`Self::measures`], with specifications of `background`, `destNodeID,toolName,,toolOpts1,time2run,grace`,
-    /// that begin at the same time, and with these daemons.
+    /// As [`Self::measures`], and beside it pings every two seconds: `destNodeID,toolName,,toolOpts1,time2run,grace`.
     #[track_caller]
-    pub fn measures_too(&mut self, specs: &[&str], background: &[&str], daemons: &[&str]) {
+    pub fn measures_beside(&mut self, specs: &[&str], pings: &[&str]) {
+        self.measures_all(specs, pings, &[&DAEMONS[..], &["pingd"]].concat());
+    }
+
+    fn measures_all(&mut self, specs: &[&str], background: &[&str], daemons: &[&str]) {
         let now: i64 =
             self.station.ask("SELECT CAST(strftime('%s', 'now') AS INTEGER)").expect("a time");
         let phase = (now + AHEAD) % INTERVAL;
-        let row = |testtype: &str, spec: &str| {
+        let row = |times: &str, spec: &str| {
             let fill = ",".repeat(7 - spec.matches(',').count());
-            format!("station,{testtype},{INTERVAL},{phase},{spec}{fill}")
+            format!("station,{times},{spec}{fill}")
         };
-        let alone = specs.iter().map(|spec| row("background-syn", spec));
-        let rows: Vec<String> =
-            alone.chain(background.iter().map(|spec| row("background", spec))).collect();
-        let mut nodes: Vec<String> = specs.iter().chain(background).map(|spec| node(spec)).collect();
+        let times = format!("background-syn,{INTERVAL},{phase}");
+        let alone = specs.iter().map(|spec| row(&times, spec));
+        let beside = background.iter().map(|spec| row("background,2,0", spec));
+        let rows: Vec<String> = alone.chain(beside).collect();
+        let mut nodes: Vec<String> =
+            specs.iter().chain(background).map(|spec| node(spec)).collect();
         nodes.sort_unstable();
         nodes.dedup();
         let (nodes, rows) = (texts(&nodes), texts(&rows));
@@ -123,7 +129,8 @@ impl Bed {
         });
         let of = |column: &str| format!("SELECT {column} FROM BWDATA WHERE scheduleID = {run}");
         let row = |column: &str| -> String {
-            let sql = format!("SELECT COALESCE({column}, '') FROM SCHEDULE WHERE scheduleID = {run}");
+            let sql =
+                format!("SELECT COALESCE({column}, '') FROM SCHEDULE WHERE scheduleID = {run}");
             self.station.ask(&sql).expect("its row")
         };
         let took = format!(
@@ -156,18 +163,50 @@ impl Bed {
         value.unwrap_or_else(|| panic!("{column} of {reading:?} is not known"))
     }
 
-    /// Waits until a test's data flow: the lab's server has received a megabyte since `before`.
+    /// Does something in the middle of the first test to each of these nodes, whichever comes first.
     #[track_caller]
-    pub fn until_it_flows(&self, before: u64) {
-        let server = self.lab.host("server");
-        until("data flow", || (server.received() > before + 1_000_000).then_some(()));
+    pub fn in_the_middle(&self, nodes: &[&str], mut act: impl FnMut(&str)) {
+        let mut left = nodes.to_vec();
+        while !left.is_empty() {
+            let goes_on = |node: &&&str| {
+                let sql = format!("TRIES WHERE destNodeID = '{node}' AND end_us IS NULL");
+                self.station.count(&sql) > 0
+            };
+            let node = until("one of them runs", || left.iter().find(goes_on).copied());
+            self.until_data_flow();
+            act(node);
+            left.retain(|other| *other != node);
+        }
     }
 
-    /// Waits until a tool of the station's runs; gives its pid.
+    /// Waits until data flow: the lab's server receives half a megabyte from now on.
     #[track_caller]
-    pub fn until_it_runs(&self, tool: &str) -> i32 {
-        let tag = format!("IEPM_RUN={}:bw-synchd:", self.station.home().display());
-        until(&format!("{tool} runs"), || processes_tagged(&tag, tool).pop())
+    pub fn until_data_flow(&self) {
+        let server = self.lab.host("server");
+        let before = server.received();
+        until("data flow", || (server.received() > before + 500_000).then_some(()));
+    }
+
+    /// Waits until the test to a node runs a program of this name; gives its pid.
+    #[track_caller]
+    pub fn until_it_runs(&self, node: &str, program: &str) -> i32 {
+        let home = self.station.home().display();
+        let sql =
+            format!("SELECT scheduleID FROM TRIES WHERE destNodeID = '{node}' AND end_us IS NULL");
+        until(&format!("{program} to {node} runs"), || {
+            let run: i64 = self.station.ask(&sql)?;
+            processes_tagged(&format!("IEPM_RUN={home}:bw-synchd:{run}\0"), program).pop()
+        })
+    }
+
+    /// Waits until somebody has the channel after this run: it was given back.
+    #[track_caller]
+    pub fn goes_on_after(&self, reading: &Reading) {
+        let run = reading.run;
+        let end = format!("(SELECT MAX(end_us) FROM TRIES WHERE scheduleID = {run})");
+        let later = format!("TRIES WHERE scheduleID <> {run} AND start_us >= {end}");
+        let what = format!("another run has the channel after {run}");
+        until(&what, || (self.station.count(&later) > 0).then_some(()));
     }
 
     /// No two runs had the channel at once.
@@ -211,15 +250,4 @@ fn processes_tagged(tag: &str, name: &str) -> Vec<i32> {
     };
     let ours = all.filter(|entry| is(&entry.path()));
     ours.filter_map(|entry| OsStr::to_str(&entry.file_name())?.parse().ok()).collect()
-}
-
-/// A host's bytes, as its interface counts them.
-impl Host {
-    /// Bytes that its interface to the router has received.
-    #[track_caller]
-    pub fn received(&self) -> u64 {
-        let mut cat = self.command(Path::new("cat"));
-        cat.arg("/sys/class/net/eth0/statistics/rx_bytes");
-        crate::program::succeed(&mut cat).trim().parse().expect("a number")
-    }
 }
