@@ -34,8 +34,11 @@ fn tcp_finds_the_rate_of_the_narrowest_link() {
         "one,iperf,,-p 5101 -t 3 -i 1,4,10",
         "four,miperf,iperf,-p 5102 -t 3 -P 4,4,10",
         "json,iperf3,,-p 5201 -t 3 -J,4,10",
+        "back,iperf3,,-p 5201 -t 3 -J -R,4,10",
     ]);
-    for (node, streams) in [("one", 1), ("four", 4), ("json", 1)] {
+    for (node, way, streams) in
+        [("one", "to", 1), ("four", "to", 4), ("json", "to", 1), ("back", "from", 1)]
+    {
         let reading = finds(&bed, node, LIMIT);
         let row: (String, String, String, i64) = (
             bed.figure(&reading, "direction"),
@@ -43,7 +46,7 @@ fn tcp_finds_the_rate_of_the_narrowest_link() {
             bed.figure(&reading, "address"),
             bed.figure(&reading, "streams"),
         );
-        assert_eq!(row, ("to".to_owned(), "tcp".to_owned(), "192.0.2.2".to_owned(), streams));
+        assert_eq!(row, (way.to_owned(), "tcp".to_owned(), "192.0.2.2".to_owned(), streams));
         let (bytes, length): (f64, f64) =
             (bed.figure(&reading, "bytes * 1.0"), bed.figure(&reading, "duration_s"));
         let rate = bytes * 8.0 / length / 1e6;
@@ -105,7 +108,6 @@ fn a_ping_beside_a_test_sees_the_queue_that_the_test_makes() {
         let reading = finds(&bed, node, LIMIT);
         let us = |column: &str| bed.figure::<i64>(&reading, column);
         let (idle, loaded) = (us("idle_rtt_p50_us"), us("loaded_rtt_p50_us"));
-        println!("{node} {idle} {loaded}");
         assert!(0 < idle && idle * 3 < loaded && loaded > least, "{node}: {idle}, {loaded} us");
         assert!(loaded <= us("loaded_rtt_max_us") && us("loaded_rtt_max_us") < 1_000_000);
         let (sent, lost) = (us("loaded_sent"), us("loaded_lost"));
