@@ -61,11 +61,12 @@ impl Bed {
         Self { daemons: Vec::new(), station, lab, servers: AtomicU32::new(0) }
     }
 
-    /// Limits the router's rate both ways, with a queue of `latency`.
+    /// Limits the router's rate both ways, with a queue of `latency`. On a busy machine the queue is served late;
+    /// the burst is what it may be late by without losing of its rate.
     #[must_use]
     pub fn limited(self, rate: &str, latency: &str) -> Self {
         for device in ["s0", "c0"] {
-            let tbf = format!("{device} root tbf rate {rate} burst 16kb latency {latency}");
+            let tbf = format!("{device} root tbf rate {rate} burst 64kb latency {latency}");
             self.lab.router_shapes(&tbf);
         }
         self
