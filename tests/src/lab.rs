@@ -9,7 +9,7 @@
 
 use std::{
     fs,
-    net::UdpSocket,
+    net::{TcpListener, UdpSocket},
     os::fd::AsFd,
     path::{Path, PathBuf},
     process::Command,
@@ -123,6 +123,15 @@ impl Lab {
         succeed(iptables.args(["-A", "FORWARD"]).args(rule.split(' ')));
         self
     }
+
+    /// Gives a device of the router (`s0` to the server, `c0` to the client) a queue
+    /// (`tc qdisc add dev ...`).
+    #[track_caller]
+    pub fn router_shapes(&self, queue: &str) -> &Self {
+        let mut tc = self.host("router").command(Path::new("tc"));
+        succeed(tc.args(["qdisc", "add", "dev"]).args(queue.split(' ')));
+        self
+    }
 }
 
 /// Carries out `ip ARGUMENTS`.
@@ -154,16 +163,35 @@ impl Host {
         Path::new("/run/netns").join(&self.namespace)
     }
 
-    /// A resolver that knows no name (RFC 1035: RCODE 3). It ends with the test's process.
-    fn resolver(&self) {
+    /// Makes something, a socket for instance, on this host.
+    fn inside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         let namespace = fs::File::open(self.file()).expect("a namespace");
-        let socket = thread::spawn(move || {
-            // Only this thread moves, and it ends with the socket made.
+        let worker = thread::spawn(move || {
+            // Only this thread moves, and it ends with the thing made.
             move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
                 .expect("root");
-            UdpSocket::bind("198.51.100.1:53").expect("an address of the router")
+            work()
         });
-        let socket = socket.join().expect("a socket");
+        worker.join().expect("made")
+    }
+
+    /// Listens on this host, over IPv4; nobody takes what comes unless the story does.
+    pub fn listens(&self) -> TcpListener {
+        self.inside(|| TcpListener::bind("0.0.0.0:0").expect("a port"))
+    }
+
+    /// Bytes that its interface to the router has received.
+    #[track_caller]
+    pub fn received(&self) -> u64 {
+        let mut cat = self.command(Path::new("cat"));
+        cat.arg("/sys/class/net/eth0/statistics/rx_bytes");
+        succeed(&mut cat).trim().parse().expect("a number")
+    }
+
+    /// A resolver that knows no name (RFC 1035: RCODE 3). It ends with the test's process.
+    fn resolver(&self) {
+        let bind = || UdpSocket::bind("198.51.100.1:53").expect("an address of the router");
+        let socket = self.inside(bind);
         thread::spawn(move || {
             let mut packet = [0; 512];
             while let Ok((length, client)) = socket.recv_from(&mut packet) {

@@ -6,6 +6,7 @@
 // Tests fail by panicking, with the place of the failed expectation.
 #![allow(clippy::missing_panics_doc, clippy::must_use_candidate)]
 
+pub mod bed;
 pub mod disk;
 pub mod lab;
 pub mod program;
@@ -15,6 +16,7 @@ pub mod witness;
 
 use std::time::Duration;
 
+pub use bed::{Bed, Reading};
 pub use disk::SmallDisk;
 pub use lab::{Host, Lab};
 pub use program::Program;

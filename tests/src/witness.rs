@@ -42,7 +42,11 @@ pub struct Seen {
 impl Witness {
     /// A witness that listens on every address of this machine.
     pub fn listening() -> Self {
-        let listener = TcpListener::bind("0.0.0.0:0").expect("a port");
+        Self::of(TcpListener::bind("0.0.0.0:0").expect("a port"))
+    }
+
+    /// A witness with this listener.
+    pub fn of(listener: TcpListener) -> Self {
         set_socket_reuseaddr(&listener, true).expect("a socket");
         listener.set_nonblocking(true).expect("a socket");
         let port = listener.local_addr().expect("bound").port();

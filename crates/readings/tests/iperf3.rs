@@ -139,6 +139,25 @@ fn nothing_that_arrives_over_udp_is_a_rate_of_zero() {
 }
 
 #[test]
+fn what_was_sent_after_the_last_datagram_that_arrived_is_lost() {
+    let header =
+        "[ ID] Interval           Transfer     Bitrate         Jitter    Lost/Total Datagrams\n";
+    let reading = done(&format!(
+        "{header}[  5]   0.00-2.00   sec  2.38 MBytes  10.0 Mbits/sec  0.000 ms  0/1726 (0%)  sender\n\
+         [  5]   0.00-2.00   sec  542 KBytes  2.22 Mbits/sec  0.245 ms  3/383 (0.8%)  receiver\n"
+    ));
+    let received = reading.flows[0].received.clone().expect("a count");
+    assert_eq!((received.lost, received.datagrams), (Some(3 + 1726 - 383), Some(1726)));
+    // What was lost while a test warmed up may be counted by one end only.
+    let more = done(&format!(
+        "{header}[  5]   0.00-2.00   sec  2.38 MBytes  10.0 Mbits/sec  0.000 ms  0/1700 (0%)  sender\n\
+         [  5]   0.00-2.00   sec  2.38 MBytes  10.0 Mbits/sec  0.245 ms  3/1726 (0.2%)  receiver\n"
+    ));
+    let received = more.flows[0].received.clone().expect("a count");
+    assert_eq!((received.lost, received.datagrams), (Some(3), Some(1726)));
+}
+
+#[test]
 fn an_error_in_a_document_is_the_problem_whatever_the_status() {
     for (case, kind) in [
         ("busy-json", Kind::Busy),
