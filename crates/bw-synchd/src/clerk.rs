@@ -1,4 +1,4 @@
-//! What the daemon's [ledger](station::ledger) does: it writes down what became of runs, and claims the
+//! What the daemon's [ledger] does: it writes down what became of runs, and claims the
 //! one that goes next while another has the channel, so that the channel never waits for the database.
 
 use std::{

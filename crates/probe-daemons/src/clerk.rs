@@ -1,4 +1,4 @@
-//! What the daemon's [ledger](station::ledger) does: it makes result files, marks rows and claims new
+//! What the daemon's [ledger] does: it makes result files, marks rows and claims new
 //! ones, all that has gathered meanwhile in one go.
 //!
 //! What it holds is bounded: every claimed run counts until its row has left `running`, and there are
