@@ -7,8 +7,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::{Station, pause, program::said};
 
 /// The daemons of this version.
-pub const DAEMONS: [&str; 6] =
-    ["load-datad", "load-scheduled", "owpingd", "pathchirpd", "pingd", "traced"];
+pub const DAEMONS: [&str; 7] =
+    ["bw-synchd", "load-datad", "load-scheduled", "owpingd", "pathchirpd", "pingd", "traced"];
 
 /// A station whose daemons are looked after; all that it started ends with the story.
 #[derive(Debug)]
