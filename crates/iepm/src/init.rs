@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use station::{
     app::{self, Common, Exit, Failure},
     text::NodeId,
-    words::config::{Config, Database},
+    words::config::Config,
     world::{
         clock::{Clock, SystemClock},
         files::{self, Durable},
@@ -148,12 +148,11 @@ fn sets_node(line: &str) -> bool {
 /// The directories of a station.
 fn directories(config: &Config) -> Vec<PathBuf> {
     let paths = &config.paths;
-    let Database::Sqlite(database) = &config.database;
     let data = ["tmp", "loaded", "rejected"].map(|name| paths.data.join(name));
     let mut all =
         vec![paths.bin.clone(), paths.config.clone(), paths.keepalives.clone(), paths.data.clone()];
     all.extend(data);
-    all.extend(database.parent().map(Path::to_path_buf));
+    all.extend(config.database.file().and_then(Path::parent).map(Path::to_path_buf));
     all.extend([paths.log.clone(), paths.home.join("www")]);
     all
 }
@@ -186,9 +185,8 @@ fn servers(config: &Config, told: &mut Told) -> Result<(), Failure> {
 }
 
 fn database(config: &Config, told: &mut Told) -> Result<(), Failure> {
-    let Database::Sqlite(path) = &config.database;
-    let is_new = !path.exists();
-    if is_new {
+    let new_file = config.database.file().filter(|path| !path.exists());
+    if let Some(path) = new_file {
         // An empty file is an empty database; made here, others cannot read it.
         files::create(path).map_err(|error| failed("making", path).because(error))?;
     }
@@ -197,8 +195,8 @@ fn database(config: &Config, told: &mut Told) -> Result<(), Failure> {
         .create()
         .and_then(|()| migrate::forward(&mut store, SystemClock.now()))
         .map_err(|error| Failure::store("making the database", error))?;
-    let sign = if is_new || found < LATEST { '+' } else { ' ' };
-    told.push(format!("{sign} {} (schema version {LATEST})\n", path.display()));
+    let sign = if new_file.is_some() || found < LATEST { '+' } else { ' ' };
+    told.push(format!("{sign} {} (schema version {LATEST})\n", config.database));
     Ok(())
 }
 

@@ -303,21 +303,46 @@ fn take(
     now: Timestamp,
     steps: &[&'static [&'static str]],
 ) -> Result<i64, Error> {
-    session.execute(VERSIONS, &[])?;
+    session.define(VERSIONS)?;
     let found = version(session)?;
     if found > LATEST {
         return Err(newer(found));
     }
     for (number, step) in (1..).zip(steps).filter(|(number, _)| *number > found) {
-        for statement in *step {
-            session.execute(statement, &[])?;
-        }
         let number: i64 = number;
+        if session.keeps_definitions() {
+            go_on(session, number, step)?;
+        } else {
+            step.iter().try_for_each(|statement| session.define(statement))?;
+        }
         let values = [number.into(), now.seconds().into()];
         session
             .execute("INSERT INTO SCHEMAVERSION (version, appliedepoch) VALUES (?, ?)", &values)?;
     }
     Ok(found)
+}
+
+/// How far a step has come, on an engine that commits each definition by itself: `statement` of
+/// `version` was begun.
+const PROGRESS: &str = "CREATE TABLE IF NOT EXISTS SCHEMASTEP (
+        version INTEGER NOT NULL PRIMARY KEY,
+        statement INTEGER NOT NULL)";
+
+/// Takes a step statement by statement, noting each before it is begun. One that was begun and cut short
+/// may be there already, that one alone: anything else that is in the way is somebody else's.
+fn go_on(session: &mut dyn Session, version: i64, step: &[&'static str]) -> Result<(), Error> {
+    session.define(PROGRESS)?;
+    let sql = "SELECT statement FROM SCHEMASTEP WHERE version = ?";
+    let begun = one(session, sql, &[version.into()], |row| row.int(0))?;
+    for (number, statement) in (0..).zip(step).filter(|(number, _)| *number >= begun.unwrap_or(0)) {
+        let note = "REPLACE INTO SCHEMASTEP (version, statement) VALUES (?, ?)";
+        session.execute(note, &[version.into(), number.into()])?;
+        match session.define(statement) {
+            Err(error) if error.kind() == Kind::Conflict && begun == Some(number) => {}
+            result => result?,
+        }
+    }
+    session.execute("DELETE FROM SCHEMASTEP WHERE version = ?", &[version.into()]).map(|_| ())
 }
 
 /// The version of the schema that is there; 0 for an empty database.
@@ -365,15 +390,12 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::{
-        words::config::Database,
-        world::store::{Store, all, specs},
-    };
+    use crate::world::store::{Store, all, of_test, specs};
 
     /// A database as version 1 of the schema left it, with a specification and its reading.
     fn first_version() -> (TempDir, Store) {
         let folder = tempfile::tempdir().expect("a folder");
-        let database = Database::Sqlite(folder.path().join("iepm.db"));
+        let database = of_test(folder.path());
         let mut store = Store::of(&database, Duration::from_secs(5));
         store.create().expect("made");
         let fill = |session: &mut dyn Session| {
