@@ -8,7 +8,9 @@
 
 pub mod disk;
 pub mod lab;
+pub mod look;
 pub mod program;
+pub mod server;
 pub mod station;
 pub mod watched;
 pub mod witness;
@@ -17,7 +19,9 @@ use std::time::Duration;
 
 pub use disk::SmallDisk;
 pub use lab::{Host, Lab};
+pub use look::Look;
 pub use program::Program;
+pub use server::Server;
 pub use station::Station;
 pub use watched::{DAEMONS, Watched};
 pub use witness::{Seen, Witness};
