@@ -83,16 +83,11 @@ impl Station {
     /// A station whose database is on a server.
     #[track_caller]
     pub fn of_server(server: &Server) -> Self {
-        Self::of_url(server, &server.url("iepm"))
-    }
-
-    /// As [`Self::of_server`], with a URL of the story's own.
-    #[track_caller]
-    pub fn of_url(server: &Server, url: &str) -> Self {
+        let url = server.url("iepm");
         let folder = tempfile::Builder::new().prefix("station-").tempdir().expect("a folder");
         let home = folder.path().join("home");
-        succeed(command(binaries().join("iepm")).arg("init").arg(&home).args(["--database", url]));
-        let server = Some((url.to_owned(), server.opts("iepm")));
+        succeed(command(binaries().join("iepm")).arg("init").arg(&home).args(["--database", &url]));
+        let server = Some((url, server.opts("iepm")));
         Self { home, host: None, user: None, server, _folder: Some(folder) }.with_programs()
     }
 
@@ -186,6 +181,14 @@ impl Station {
         let lines = format!("{}{lines}\n", database.unwrap_or_default());
         fs::write(self.path("iepm.toml"), lines).expect("written");
         self
+    }
+
+    /// Has it know its server by another URL.
+    pub fn is_at(&mut self, url: &str) {
+        if let Some((known, _)) = &mut self.server {
+            url.clone_into(known);
+        }
+        self.configure("");
     }
 
     /// Puts a script of the story's own into the station's `bin`.

@@ -1,17 +1,21 @@
 //! What a server or the way to it says, sorted by what can be done about it.
 
-use std::io::ErrorKind;
+use std::io::{
+    self,
+    ErrorKind::{TimedOut, WouldBlock},
+};
 
 use ::mysql::{DriverError, Error as Failure, MySqlError};
+
+use mysql_common::proto::codec::error::PacketCodecError;
 
 use super::super::error::{Error, Kind};
 
 /// Whether a failure is that of a server that says nothing, so that asking again would cost as long again.
 pub(super) fn is_silence(failure: &Failure) -> bool {
+    let silent = |error: &io::Error| matches!(error.kind(), WouldBlock | TimedOut);
     match failure {
-        Failure::IoError(error) => {
-            matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
-        }
+        Failure::IoError(error) | Failure::CodecError(PacketCodecError::Io(error)) => silent(error),
         Failure::DriverError(error) => matches!(error, DriverError::ConnectTimeout),
         _ => false,
     }
@@ -21,22 +25,35 @@ pub(super) fn is_silence(failure: &Failure) -> bool {
 pub(super) fn explain(failure: &Failure, shown: &str) -> Error {
     match failure {
         Failure::MySqlError(said) => of_server(said, shown),
-        Failure::FromValueError(_) | Failure::FromRowError(_) => {
-            Error::new(Kind::Other, format!("the database {shown}: a value of another type"))
+        _ if is_silence(failure) => away(format!("the database {shown} does not answer")),
+        Failure::IoError(error) | Failure::CodecError(PacketCodecError::Io(error)) => {
+            away(format!("cannot use the database {shown}: {error}"))
         }
-        _ if is_silence(failure) => {
-            Error::new(Kind::Away, format!("the database {shown} does not answer"))
+        Failure::CodecError(PacketCodecError::PacketTooLarge) => {
+            let what = format!("the database {shown}: a value is larger than max_allowed_packet");
+            Error::new(Kind::Other, what)
         }
-        Failure::TlsError(error) => {
-            let what = format!("no safe connection to the database {shown}: {error}");
-            Error::new(Kind::Away, what)
-        }
-        Failure::DriverError(DriverError::TlsNotSupported) => {
-            let what = format!("no safe connection to the database {shown}: it speaks no TLS");
-            Error::new(Kind::Away, what)
-        }
-        _ => Error::new(Kind::Away, format!("cannot use the database {shown}: {failure}")),
+        Failure::CodecError(error) => away(format!("cannot use the database {shown}: {error}")),
+        Failure::DriverError(error) => of_driver(error, shown),
+        Failure::TlsError(error) => away(format!("no safe connection to {shown}: {error}")),
+        _ => Error::new(Kind::Other, format!("the database {shown}: a value of another type")),
     }
+}
+
+fn away(what: String) -> Error {
+    Error::new(Kind::Away, what)
+}
+
+fn of_driver(error: &DriverError, shown: &str) -> Error {
+    away(match error {
+        DriverError::CouldNotConnect(Some((_, why, _))) => {
+            format!("cannot use the database {shown}: {why}")
+        }
+        DriverError::TlsNotSupported => {
+            format!("no safe connection to {shown}: its server speaks no TLS")
+        }
+        _ => format!("cannot use the database {shown}: {error}"),
+    })
 }
 
 /// What a failure of COMMIT means: a conflict undid it, and anything else may or may not have.
@@ -125,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_connection_that_is_lost_while_it_commits_leaves_the_outcome_open() {
-        let lost = || Failure::IoError(ErrorKind::BrokenPipe.into());
+        let lost = || Failure::IoError(io::ErrorKind::BrokenPipe.into());
         assert_eq!(of_commit(&lost(), "x").kind(), Kind::Away);
         assert!(of_commit(&lost(), "x").to_string().contains("not known"));
         let conflict = MySqlError { state: "40001".into(), message: String::new(), code: 1213 };
