@@ -35,7 +35,7 @@ pub(crate) struct Args {
     /// The station's own name in NODES
     #[arg(long, value_name = "NAME")]
     node: Option<NodeId>,
-    /// Where the database is to be: sqlite:///PATH or mysql://[USER@]HOST[:PORT]/NAME
+    /// Where the database is to be: `sqlite:///PATH` or `mysql://[USER@]HOST[:PORT]/NAME`
     #[arg(long, value_name = "URL", value_parser = database_url)]
     database: Option<String>,
 }
