@@ -6,6 +6,7 @@
 // Tests fail by panicking, with the place of the failed expectation.
 #![allow(clippy::missing_panics_doc, clippy::must_use_candidate)]
 
+pub mod cutter;
 pub mod disk;
 pub mod lab;
 pub mod look;
@@ -17,6 +18,7 @@ pub mod witness;
 
 use std::time::Duration;
 
+pub use cutter::Cutter;
 pub use disk::SmallDisk;
 pub use lab::{Host, Lab};
 pub use look::Look;

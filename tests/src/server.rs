@@ -34,11 +34,13 @@ impl Server {
         let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = free.local_addr().expect("an address").port();
         let mut server = Self { folder, port, child: None };
-        let data = server.path("data");
-        fs::create_dir(&data).expect("made");
+        let (data, tmp) = (server.path("data"), server.path("tmp"));
+        for folder in [&data, &tmp] {
+            fs::create_dir(folder).expect("made");
+        }
         if rustix::process::geteuid().is_root() {
             // The server refuses to run as root.
-            succeed(command("chown").arg("mysql").arg(server.folder.path()).arg(&data));
+            succeed(command("chown").arg("mysql").arg(server.folder.path()).args([&data, &tmp]));
         }
         succeed(
             command("mariadb-install-db")
@@ -48,7 +50,8 @@ impl Server {
                     "--skip-test-db",
                 ])
                 .args(Self::user())
-                .arg(format!("--datadir={}", data.display())),
+                .arg(format!("--datadir={}", data.display()))
+                .arg(format!("--tmpdir={}", tmp.display())),
         );
         drop(free);
         server.start();
@@ -78,6 +81,7 @@ impl Server {
             .arg("--no-defaults")
             .args(Self::user())
             .arg(format!("--datadir={}", self.path("data").display()))
+            .arg(format!("--tmpdir={}", self.path("tmp").display()))
             .arg(format!("--socket={}", self.socket().display()))
             .arg(format!("--pid-file={}", self.path("pid").display()))
             .arg(format!("--port={}", self.port))

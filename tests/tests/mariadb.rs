@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
 use rustix::process::Signal;
 use stories::{
-    Program, Server, Station, pause,
+    Cutter, Program, Server, Station, pause,
     program::{binaries, command, said, succeed},
     until,
 };
@@ -244,4 +244,97 @@ fn an_option_file_that_others_can_read_and_a_wrong_password_are_refused() {
     let output = station.run("iepm", &["status"]);
     assert!(said(&output).contains("its password is wrong"), "{}", said(&output));
     assert!(!said(&output).contains("c4nary"), "{}", said(&output));
+}
+
+#[test]
+fn a_connection_that_is_cut_while_it_commits_loses_no_run_and_doubles_none() {
+    let server = Server::up();
+    let mut station = Station::of_server(&server);
+    let cutter = Cutter::before(server.port());
+    server.look("").execute("CREATE USER me@'127.0.0.1'");
+    server.look("").execute("GRANT ALL ON iepm.* TO me@'127.0.0.1'");
+    station.is_at(&format!("mysql://me@127.0.0.1:{}/iepm", cutter.port()));
+    station.configure("[load]\npause = '1s'\n[exclusive]\nbusy-wait = '0s'");
+    station.tool("tester", "sleep 0.2; echo nothing that is known");
+    let columns = "srcNodeID,destNodeID,toolName,toolPath,testtype,time2run,runinterval,toolOpts1,grace,phase";
+    let rows = [
+        "station,a,ping,,background,1,1,-n -c 1 -w 1,1,0",
+        "station,b,ping,,background,1,1,-n -c 1 -w 1,1,0",
+        "station,b,iperf,tester,background-syn,2,3,-t 1,1,0",
+    ];
+    station.writes_specifications(&["a,127.0.0.1,4", "b,127.0.0.2,4"], &[]);
+    let specs = format!("TABLENAME=TOOLSPECS\n#{columns}\n{}\n", rows.join("\n"));
+    fs::write(station.path("config/toolspecs.csv"), specs).expect("written");
+    succeed(station.command("iepm").arg("apply"));
+    let mut daemons = station.start_all(&["load-scheduled", "pingd", "load-datad", "bw-synchd"]);
+    goes_on(&station);
+    cutter.arm(true);
+    until("many commits are cut", || (cutter.cuts() >= 30).then_some(()));
+    goes_on(&station);
+    all_live(&mut daemons);
+    daemons[0].terminate();
+    let open =
+        "SCHEDULE WHERE state IN ('running', 'finished') OR (state = 'pending' AND due_us < 0)";
+    until("every run comes to its end", || (station.count(open) == 0).then_some(()));
+    assert_eq!(station.count("SCHEDULE WHERE state = 'lost'"), 0, "{}", station.logs());
+    // The same slot twice would be the same specification at the same time.
+    let doubles = "(SELECT 1 FROM SCHEDULE WHERE state <> 'cancelled' GROUP BY toolspecsID, due_us HAVING COUNT(*) > 1) d";
+    assert_eq!(station.count(doubles), 0);
+    let never_ended = "TRIES t JOIN SCHEDULE s ON s.scheduleID = t.scheduleID AND s.state <> 'running' WHERE t.end_us IS NULL";
+    assert_eq!(station.count(never_ended), 0);
+    station.accounts_are_right();
+    println!("{} commits cut, {:?}", cutter.cuts(), station.states());
+}
+
+/// A CA of the story's own and a server certificate of it, for 127.0.0.1, in `folder`.
+fn certificates(folder: &Path) {
+    let openssl = |arguments: &str| {
+        let mut openssl = command("openssl");
+        succeed(openssl.args(arguments.split(' ')).current_dir(folder));
+    };
+    fs::write(folder.join("san"), "subjectAltName=IP:127.0.0.1\n").expect("written");
+    for ca in ["ca", "other"] {
+        openssl(&format!(
+            "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN={ca} -keyout {ca}.key -out {ca}.pem"
+        ));
+    }
+    openssl("req -newkey rsa:2048 -nodes -subj /CN=server -keyout server.key -out server.csr");
+    openssl(
+        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile san -out server.pem",
+    );
+    for file in ["server.key", "server.pem", "ca.pem", "other.pem"] {
+        fs::set_permissions(folder.join(file), fs::Permissions::from_mode(0o644)).expect("opened");
+    }
+}
+
+#[test]
+fn with_a_ca_a_connection_is_encrypted_to_the_right_server_or_there_is_none() {
+    let mut server = Server::up();
+    let mut station = Station::of_server(&server);
+    let folder = server.folder().to_path_buf();
+    certificates(&folder);
+    server.look("").execute("CREATE USER me@'127.0.0.1' REQUIRE SSL");
+    server.look("").execute("GRANT ALL ON iepm.* TO me@'127.0.0.1'");
+    let mut status = |query: &str, port: u16| {
+        station.is_at(&format!("mysql://me@127.0.0.1:{port}/iepm{query}"));
+        said(&station.run("iepm", &["status"]))
+    };
+    let (ca, other) = (folder.join("ca.pem"), folder.join("other.pem"));
+    let with = |path: &Path| format!("?ssl-ca={}", path.display());
+    let refused = status(&with(&ca), server.port());
+    assert!(refused.contains("speaks no TLS"), "{refused}");
+    server.kill();
+    let tls = |name: &str, file: &str| format!("--ssl-{name}={}", folder.join(file).display());
+    let tls = [tls("ca", "ca.pem"), tls("cert", "server.pem"), tls("key", "server.key")];
+    server.start_with(&tls.each_ref().map(String::as_str));
+    let well = status(&with(&ca), server.port());
+    assert!(well.starts_with("exit status: 0"), "{well}");
+    let refused = status(&with(&other), server.port());
+    assert!(refused.contains("no safe connection") || refused.contains("certificate"), "{refused}");
+    let refused = status(&with(&folder.join("none.pem")), server.port());
+    assert!(refused.contains("cannot read the CA"), "{refused}");
+    let refused = status("?ssl-mode=REQUIRED", server.port());
+    assert!(refused.contains("certificate"), "{refused}");
+    let refused = status("", server.port());
+    assert!(refused.contains("Access denied"), "{refused}");
 }

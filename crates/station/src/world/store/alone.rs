@@ -272,7 +272,7 @@ fn usage(bytes: i64, micros: i64) -> Use {
     Use { bytes: positive(bytes), time: Duration::from_micros(positive(micros)) }
 }
 
-/// Notes that the process of a run has been started, and so has the channel.
+/// Notes that the process of a run has been started, and so has the channel. It may be noted twice.
 ///
 /// # Errors
 /// What the engine says.
@@ -298,7 +298,11 @@ pub fn begin_try(
         start.into(),
         machine.as_str().into(),
     ];
-    session.execute(sql, &values).map(|_| ())
+    match session.execute(sql, &values) {
+        // It is there: the connection was lost when it was committed, and nobody knew.
+        Err(error) if error.kind() == Kind::Conflict => Ok(()),
+        result => result.map(|_| ()),
+    }
 }
 
 /// How a try ended.

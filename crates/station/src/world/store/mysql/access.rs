@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    fs::File,
+    fs::{self, File},
     io::Read,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -47,7 +47,7 @@ impl Limits {
 pub(super) fn opts(address: &Address, limits: Limits) -> Result<OptsBuilder, Error> {
     let options = options(address)?;
     let host = options.host.clone().unwrap_or_else(|| "localhost".to_owned());
-    let ssl = ssl(&options);
+    let ssl = ssl(&options)?;
     if ssl.is_none() && !is_local(&options, &host) {
         static TOLD: Once = Once::new();
         TOLD.call_once(|| {
@@ -90,20 +90,36 @@ fn is_local(options: &Options, host: &str) -> bool {
 }
 
 /// Nothing: a connection that is not encrypted.
-fn ssl(options: &Options) -> Option<SslOpts> {
+fn ssl(options: &Options) -> Result<Option<SslOpts>, Error> {
     let mode = options.ssl_mode.unwrap_or(SslMode::Preferred);
     let wanted = match mode {
         SslMode::Disabled => false,
         SslMode::Preferred => options.ssl_ca.is_some(),
         SslMode::Required | SslMode::VerifyCa | SslMode::VerifyIdentity => true,
     };
-    let ca = options.ssl_ca.clone();
-    wanted.then(|| {
-        SslOpts::default()
-            .with_root_cert_path(ca)
-            .with_danger_skip_domain_validation(mode == SslMode::VerifyCa)
-    })
+    if !wanted {
+        return Ok(None);
+    }
+    options.ssl_ca.as_deref().map_or(Ok(()), holds_a_certificate)?;
+    let ssl = SslOpts::default()
+        .with_root_cert_path(options.ssl_ca.clone())
+        .with_danger_skip_domain_validation(mode == SslMode::VerifyCa);
+    Ok(Some(ssl))
 }
+
+/// A CA that is none would leave the public ones.
+fn holds_a_certificate(path: &Path) -> Result<(), Error> {
+    let shown = path.display();
+    let content = fs::read(path)
+        .map_err(|error| refused(format!("cannot read the CA's certificate {shown}: {error}")))?;
+    if content.windows(BEGIN.len()).any(|part| part == BEGIN) {
+        Ok(())
+    } else {
+        Err(refused(format!("there is no certificate in {shown}, which is to be the CA's, in PEM")))
+    }
+}
+
+const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
 /// What the URL and the option file tell together. The file is read for each connection: a password that
 /// was changed is the new one at once.
@@ -142,4 +158,65 @@ fn secret(path: &Path) -> Result<String, Error> {
 
 fn refused(what: String) -> Error {
     Error::new(Kind::Away, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use crate::words::config::Database;
+
+    use super::*;
+
+    fn address(url: &str) -> Address {
+        match Database::parse(url) {
+            Ok(Database::Mysql(address)) => address,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn ways(url: &str) -> Result<OptsBuilder, Error> {
+        opts(&address(url), Limits::within(Duration::from_secs(6)))
+    }
+
+    #[test]
+    fn an_option_file_gives_what_the_url_leaves_out_if_nobody_else_can_read_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("my.cnf");
+        fs::write(&path, "[client]\nuser=me\npassword=canary\nport=3307\n").expect("written");
+        let url = format!("mysql://127.0.0.1/iepm?option-file={}", path.display());
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("open");
+        let fault = ways(&url).expect_err("open").to_string();
+        assert!(fault.contains("chmod 600") && !fault.contains("canary"), "{fault}");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("private");
+        let opts = Opts::from(ways(&url).expect("private"));
+        assert_eq!((opts.get_user(), opts.get_pass()), (Some("me"), Some("canary")));
+        assert_eq!((opts.get_tcp_port(), opts.get_prefer_socket()), (3307, false));
+        let store = super::super::Mysql::new(&address(&url), Duration::from_secs(6));
+        assert!(!format!("{store:?} {store:#?}").contains("canary"));
+    }
+
+    #[test]
+    fn a_ca_that_is_none_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("ca.pem");
+        let url = format!("mysql://db/iepm?ssl-ca={}", path.display());
+        assert!(ways(&url).expect_err("missing").to_string().contains("cannot read the CA"));
+        fs::write(&path, "").expect("written");
+        assert!(ways(&url).expect_err("empty").to_string().contains("no certificate in"));
+        fs::write(&path, BEGIN).expect("written");
+        assert!(Opts::from(ways(&url).expect("a CA")).get_ssl_opts().is_some());
+    }
+
+    #[test]
+    fn only_this_machine_is_local() {
+        let local = |url: &str| {
+            let options = address(url).options;
+            is_local(&options, options.host.as_deref().unwrap_or("localhost"))
+        };
+        assert!(local("mysql:///x") && local("mysql://127.0.0.2/x") && local("mysql://[::1]/x"));
+        assert!(
+            local("mysql:///x?socket=/s") && !local("mysql://db/x") && !local("mysql://10.0.0.1/x")
+        );
+    }
 }

@@ -84,7 +84,7 @@ impl Mysql {
             Some(error) => Err(error),
             None => done,
         };
-        let (done, is_whole) = end(&mut connection, shown, done);
+        let (done, is_whole) = end(&mut connection, (mode, shown), done);
         self.open = is_whole.then_some(connection);
         done
     }
@@ -116,10 +116,16 @@ fn begin(connection: &mut Conn, mode: Mode) -> Result<(), Failure> {
 }
 
 /// Ends a transaction; says whether the connection is still good.
-fn end<T>(connection: &mut Conn, shown: &str, done: Result<T, Error>) -> (Result<T, Error>, bool) {
+fn end<T>(
+    connection: &mut Conn,
+    (mode, shown): (Mode, &str),
+    done: Result<T, Error>,
+) -> (Result<T, Error>, bool) {
     match done {
         Ok(done) => match connection.query_drop("COMMIT") {
             Ok(()) => (Ok(done), true),
+            // What was read was read.
+            Err(_) if mode == Mode::Read => (Ok(done), false),
             Err(failure) => {
                 let undone = matches!(failure, Failure::MySqlError(_))
                     && connection.query_drop("ROLLBACK").is_ok();
