@@ -40,7 +40,7 @@ impl Server {
         }
         if rustix::process::geteuid().is_root() {
             // The server refuses to run as root.
-            succeed(command("chown").arg("mysql").arg(server.folder.path()).args([&data, &tmp]));
+            succeed(command("chown").arg("nobody").arg(server.folder.path()).args([&data, &tmp]));
         }
         succeed(
             command("mariadb-install-db")
@@ -63,7 +63,7 @@ impl Server {
     }
 
     fn user() -> Option<&'static str> {
-        rustix::process::geteuid().is_root().then_some("--user=mysql")
+        rustix::process::geteuid().is_root().then_some("--user=nobody")
     }
 
     /// Starts it, and waits until it answers.

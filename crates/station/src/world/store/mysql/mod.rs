@@ -138,3 +138,96 @@ fn end<T>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Barrier, thread};
+
+    use super::super::{Store, Value, all, get_note, of_test, put_note};
+    use super::*;
+    use crate::{text::Timestamp, words::config::Database};
+
+    /// A store on the server of the tests; nothing where there is none.
+    fn served() -> Option<(tempfile::TempDir, Database)> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = of_test(folder.path());
+        database.file().is_none().then_some((folder, database))
+    }
+
+    fn store(database: &Database) -> Store {
+        let mut store = Store::of(database, Duration::from_secs(6));
+        store.create().expect("made");
+        store
+    }
+
+    fn add(session: &mut dyn Session, note: &str) -> Result<(), Error> {
+        let sql = "UPDATE NOTES SET value = value + 1 WHERE name = ?";
+        session.execute(sql, &[Value::from(note)]).map(|_| ())
+    }
+
+    #[test]
+    fn two_that_take_the_same_rows_in_opposite_order_both_come_through() {
+        const ROUNDS: i64 = 40;
+        let Some((_folder, database)) = served() else { return };
+        let fill = |session: &mut dyn Session| {
+            super::super::migrate(session, Timestamp(0))?;
+            ["a", "b"].into_iter().try_for_each(|note| put_note(session, note, "0"))
+        };
+        store(&database).unchecked(fill).expect("filled");
+        let barrier = Barrier::new(2);
+        thread::scope(|scope| {
+            for notes in [["a", "b"], ["b", "a"]] {
+                let (mut store, barrier) = (store(&database), &barrier);
+                scope.spawn(move || {
+                    for _ in 0..ROUNDS {
+                        barrier.wait();
+                        let both = |session: &mut dyn Session| {
+                            notes.iter().try_for_each(|note| add(session, note))
+                        };
+                        store.transaction(both).expect("in the end");
+                    }
+                });
+            }
+        });
+        let read =
+            |session: &mut dyn Session| Ok([get_note(session, "a")?, get_note(session, "b")?]);
+        let sum = Some((2 * ROUNDS).to_string());
+        assert_eq!(store(&database).read(read).expect("read"), [sum.clone(), sum]);
+    }
+
+    #[test]
+    fn a_transaction_that_was_undone_stays_so_whatever_its_work_goes_on_to_do() {
+        let Some((_folder, database)) = served() else { return };
+        let mut store = store(&database);
+        store.unchecked(|session| super::super::migrate(session, Timestamp(0))).expect("made");
+        let killed = store.transaction(|session| {
+            put_note(session, "before", "x")?;
+            let own = all(session, "SELECT CONNECTION_ID()", &[], |row| row.int(0))?;
+            let _ = session.execute("KILL CONNECTION ?", &[own[0].into()]);
+            let _ = put_note(session, "after", "x");
+            Ok(())
+        });
+        assert_eq!(killed.expect_err("killed").kind(), Kind::Away);
+        let notes = |session: &mut dyn Session| {
+            all(session, "SELECT name FROM NOTES", &[], |row| Ok(row.text(0)))
+        };
+        assert_eq!(store.read(notes).expect("on a new connection"), [""; 0]);
+    }
+
+    #[test]
+    fn a_row_that_is_not_changed_is_found_and_a_value_that_does_not_fit_is_refused() {
+        let Some((_folder, database)) = served() else { return };
+        let mut store = store(&database);
+        store.unchecked(|session| super::super::migrate(session, Timestamp(0))).expect("made");
+        let twice = |session: &mut dyn Session| {
+            put_note(session, "a", "1")?;
+            session.execute("UPDATE NOTES SET value = '1' WHERE name = 'a'", &[])
+        };
+        assert_eq!(store.transaction(twice).expect("found"), 1);
+        let case = |session: &mut dyn Session| get_note(session, "A");
+        assert_eq!(store.read(case).expect("read"), None);
+        let long = "x".repeat(129);
+        let fault = store.transaction(|session| put_note(session, &long, "1"));
+        assert_eq!(fault.expect_err("too long").kind(), Kind::Other);
+    }
+}
