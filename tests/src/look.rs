@@ -1,7 +1,7 @@
 //! A connection to a station's database, of either engine, to look with.
 
-use mysql::prelude::{FromValue, Queryable};
-use rusqlite::types::FromSql;
+use mysql::prelude::Queryable;
+use rusqlite::types::{FromSql, ValueRef};
 
 /// The connection.
 #[derive(Debug)]
@@ -13,9 +13,9 @@ pub enum Look {
 }
 
 impl Look {
-    /// The one value of a query; nothing when there is no row, or when it is NULL.
+    /// The one value of a query; nothing when there is no row.
     #[track_caller]
-    pub fn ask<T: FromSql + FromValue>(&mut self, sql: &str) -> Option<T> {
+    pub fn ask<T: FromSql>(&mut self, sql: &str) -> Option<T> {
         match self {
             Self::Sqlite(connection) => match connection.query_row(sql, [], |row| row.get(0)) {
                 Ok(value) => Some(value),
@@ -23,7 +23,10 @@ impl Look {
                 Err(error) => panic!("{sql}: {error}"),
             },
             Self::Mysql(connection) => {
-                connection.exec_first(sql, ()).unwrap_or_else(|error| panic!("{sql}: {error}"))
+                let row: Option<mysql::Row> =
+                    connection.exec_first(sql, ()).unwrap_or_else(|error| panic!("{sql}: {error}"));
+                let value = T::column_result(value(row.as_ref()?.as_ref(0)?));
+                Some(value.unwrap_or_else(|error| panic!("{sql}: {error}")))
             }
         }
     }
@@ -54,5 +57,17 @@ impl Look {
             Self::Sqlite(connection) => connection.execute_batch(sql).expect("executed"),
             Self::Mysql(connection) => connection.query_drop(sql).expect("executed"),
         }
+    }
+}
+
+/// A server's value, as the embedded engine would give it.
+fn value(value: &mysql::Value) -> ValueRef<'_> {
+    match value {
+        mysql::Value::Int(int) => ValueRef::Integer(*int),
+        mysql::Value::UInt(int) => ValueRef::Integer(i64::try_from(*int).unwrap_or(i64::MAX)),
+        mysql::Value::Float(real) => ValueRef::Real(f64::from(*real)),
+        mysql::Value::Double(real) => ValueRef::Real(*real),
+        mysql::Value::Bytes(bytes) => ValueRef::Text(bytes),
+        _ => ValueRef::Null,
     }
 }

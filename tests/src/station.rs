@@ -8,7 +8,6 @@ use std::{
     process::{Command, Output},
 };
 
-use mysql::prelude::FromValue;
 use rusqlite::{Connection, OpenFlags, types::FromSql};
 use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
@@ -268,7 +267,7 @@ impl Station {
 
     /// The one value of a query; nothing when there is no row.
     #[track_caller]
-    pub fn ask<T: FromSql + FromValue>(&self, sql: &str) -> Option<T> {
+    pub fn ask<T: FromSql>(&self, sql: &str) -> Option<T> {
         self.look().ask(sql)
     }
 
