@@ -7,9 +7,12 @@
 #![allow(clippy::missing_panics_doc, clippy::must_use_candidate)]
 
 pub mod bed;
+pub mod cutter;
 pub mod disk;
 pub mod lab;
+pub mod look;
 pub mod program;
+pub mod server;
 pub mod station;
 pub mod watched;
 pub mod witness;
@@ -17,9 +20,12 @@ pub mod witness;
 use std::time::Duration;
 
 pub use bed::{Bed, Reading};
+pub use cutter::Cutter;
 pub use disk::SmallDisk;
 pub use lab::{Host, Lab};
+pub use look::Look;
 pub use program::Program;
+pub use server::Server;
 pub use station::Station;
 pub use watched::{DAEMONS, Watched};
 pub use witness::{Seen, Witness};

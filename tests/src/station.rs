@@ -13,7 +13,7 @@ use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 
 use crate::{
-    Host, PATIENCE, Program,
+    Host, Look, PATIENCE, Program, Server,
     program::{binaries, command, succeed},
     until,
 };
@@ -49,6 +49,8 @@ pub struct Station {
     host: Option<Host>,
     /// Whom the programs run as, if not as the story itself.
     user: Option<u32>,
+    /// The URL of its database, and how to look into it, if that is on a server.
+    server: Option<(String, mysql::Opts)>,
     _folder: Option<TempDir>,
 }
 
@@ -71,9 +73,25 @@ impl Station {
     /// A station in a directory that the story made.
     #[track_caller]
     pub fn at(home: &Path, host: Option<Host>) -> Self {
-        let built = binaries();
-        let station = Self { home: home.to_path_buf(), host, user: None, _folder: None };
-        succeed(command(built.join("iepm")).arg("init").arg(home));
+        let station =
+            Self { home: home.to_path_buf(), host, user: None, server: None, _folder: None };
+        succeed(command(binaries().join("iepm")).arg("init").arg(home));
+        station.with_programs()
+    }
+
+    /// A station whose database is on a server.
+    #[track_caller]
+    pub fn of_server(server: &Server) -> Self {
+        let url = server.url("iepm");
+        let folder = tempfile::Builder::new().prefix("station-").tempdir().expect("a folder");
+        let home = folder.path().join("home");
+        succeed(command(binaries().join("iepm")).arg("init").arg(&home).args(["--database", &url]));
+        let server = Some((url, server.opts("iepm")));
+        Self { home, host: None, user: None, server, _folder: Some(folder) }.with_programs()
+    }
+
+    fn with_programs(self) -> Self {
+        let (station, built) = (self, binaries());
         for program in PROGRAMS {
             let link = station.home.join("bin").join(program);
             if !link.exists() {
@@ -158,8 +176,18 @@ impl Station {
 
     /// Makes these lines its `iepm.toml`.
     pub fn configure(&self, lines: &str) -> &Self {
-        fs::write(self.path("iepm.toml"), format!("{lines}\n")).expect("written");
+        let database = self.server.as_ref().map(|(url, _)| format!("database = \"{url}\"\n"));
+        let lines = format!("{}{lines}\n", database.unwrap_or_default());
+        fs::write(self.path("iepm.toml"), lines).expect("written");
         self
+    }
+
+    /// Has it know its server by another URL.
+    pub fn is_at(&mut self, url: &str) {
+        if let Some((known, _)) = &mut self.server {
+            url.clone_into(known);
+        }
+        self.configure("");
     }
 
     /// Puts a script of the story's own into the station's `bin`.
@@ -225,33 +253,35 @@ impl Station {
         connection
     }
 
+    /// A connection to its database, of whatever engine.
+    #[track_caller]
+    pub fn look(&self) -> Look {
+        match &self.server {
+            None => Look::Sqlite(self.database()),
+            Some((_, opts)) => {
+                let connect = || mysql::Conn::new(opts.clone()).ok();
+                Look::Mysql(Box::new(until("the server answers", connect)))
+            }
+        }
+    }
+
     /// The one value of a query; nothing when there is no row.
     #[track_caller]
     pub fn ask<T: FromSql>(&self, sql: &str) -> Option<T> {
-        let connection = self.database();
-        let result = connection.query_row(sql, [], |row| row.get(0));
-        match result {
-            Ok(value) => Some(value),
-            Err(rusqlite::Error::QueryReturnedNoRows) => None,
-            Err(error) => panic!("{sql}: {error}"),
-        }
+        self.look().ask(sql)
     }
 
     /// A number that a query counts.
     #[track_caller]
     pub fn count(&self, sql: &str) -> i64 {
-        self.ask(&format!("SELECT COUNT(*) FROM {sql}")).expect("a count")
+        self.look().count(sql)
     }
 
     /// How many rows of SCHEDULE are in each state.
     #[track_caller]
     pub fn states(&self) -> BTreeMap<String, i64> {
-        let connection = self.database();
-        let mut statement = connection
-            .prepare("SELECT state, COUNT(*) FROM SCHEDULE GROUP BY state")
-            .expect("a query");
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("rows");
-        rows.collect::<Result<_, _>>().expect("rows")
+        let sql = "SELECT state, COUNT(*) FROM SCHEDULE GROUP BY state";
+        self.look().pairs(sql).into_iter().collect()
     }
 
     /// Waits until SCHEDULE has a row of a state whose reason holds `reason`; gives the whole reason.
@@ -275,13 +305,10 @@ impl Station {
     /// What must hold whatever happened: nothing is loaded twice, nothing is loaded without its reading.
     #[track_caller]
     pub fn accounts_are_right(&self) {
-        let database = self.database();
+        let mut database = self.look();
         // One state of the database, whatever goes on meanwhile.
-        database.execute_batch("BEGIN").expect("a transaction");
-        let count = |rows: &str| -> i64 {
-            let sql = format!("SELECT COUNT(*) FROM {rows}");
-            database.query_row(&sql, [], |row| row.get(0)).expect("a count")
-        };
+        database.execute("BEGIN");
+        let mut count = |rows: &str| database.count(rows);
         for (table, tool, row) in [
             ("PINGDATA", "= 'ping'", "scheduleID"),
             ("ROUTEDATA", "= 'traceroute'", "scheduleID"),
@@ -290,9 +317,10 @@ impl Station {
             ("BWDATA", "NOT IN ('ping', 'traceroute', 'owping')", "scheduleID, direction"),
         ] {
             let loaded = count(&format!("SCHEDULE WHERE toolName {tool} AND state = 'loaded'"));
-            let read = count(&format!("(SELECT DISTINCT scheduleID FROM {table})"));
+            let read = count(&format!("(SELECT DISTINCT scheduleID FROM {table}) d"));
             assert_eq!(read, loaded, "runs in {table} and loaded runs");
-            let doubles = format!("(SELECT {row} FROM {table} GROUP BY {row} HAVING COUNT(*) > 1)");
+            let doubles =
+                format!("(SELECT {row} FROM {table} GROUP BY {row} HAVING COUNT(*) > 1) d");
             assert_eq!(count(&doubles), 0, "runs of {table} that were loaded twice");
             let strays = format!(
                 "{table} WHERE scheduleID NOT IN (SELECT scheduleID FROM SCHEDULE WHERE state = 'loaded')"
@@ -304,7 +332,7 @@ impl Station {
             );
             assert_eq!(count(&foreign), 0, "readings in {table} that are of another run");
         }
-        let sql = "(SELECT opentoolspecsID FROM SCHEDULE WHERE opentoolspecsID IS NOT NULL AND state NOT IN ('pending', 'running'))";
+        let sql = "(SELECT opentoolspecsID FROM SCHEDULE WHERE opentoolspecsID IS NOT NULL AND state NOT IN ('pending', 'running')) d";
         assert_eq!(count(sql), 0, "runs that are over and still open");
     }
 }

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use rusqlite::{Connection, OpenFlags};
 use rustix::process::{Pid, Signal, kill_process};
 use station::{
-    words::config::{self, Config, Database},
+    words::config::{self, Config},
     world::{
         clock::{self, Clock, SystemClock},
         files, process,
@@ -164,8 +164,7 @@ impl Station {
     /// Where its database is.
     #[must_use]
     pub fn database(&self) -> &Path {
-        let Database::Sqlite(path) = &self.config.database;
-        path
+        self.config.database.file().unwrap_or(Path::new(""))
     }
 
     /// A copy of its database as it is now; nobody may be using it.

@@ -182,19 +182,33 @@ impl Clerk {
         }
         let (marks, station) = (&self.marks, self.config.node.as_str());
         let blocked = self.blocked.as_deref();
-        let claimed = self.store.transaction(|session| {
+        let mut ours = false;
+        let done = self.store.transaction(|session| {
             marks.iter().try_for_each(|mark| mark.write(session, station))?;
             missed::end_waiting(session, station, &known.waiting, &choice, blocked)?;
             let who = Holder { station, program: PROGRAM };
             let claim = |next| store::claim_alone(session, who, next, (now, until));
-            next.map_or(Ok(false), claim)
-        })?;
+            ours = next.map_or(Ok(false), claim)?;
+            Ok(())
+        });
+        let plan = next.filter(|_| ours).and_then(|next| next.plan.clone().ok());
+        if let Err(error) = done {
+            if error.kind() == store::Kind::Away {
+                self.put_back(plan);
+            }
+            return Err(error);
+        }
         self.marks.clear();
-        let plan = next.filter(|_| claimed).and_then(|next| next.plan.clone().ok());
         Ok(match plan {
             Some(plan) => Some(self.hand_out(plan, until)),
             None => self.nothing(),
         })
+    }
+
+    /// Puts back a claim of which nobody knows whether it was committed, for the connection was lost then:
+    /// nobody would carry it out.
+    fn put_back(&mut self, claimed: Option<Plan>) {
+        self.marks.extend(claimed.map(|plan| Mark::PutBack(Box::new(plan.order), None)));
     }
 
     /// Until when the lease of a run's target must last.

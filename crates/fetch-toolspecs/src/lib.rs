@@ -163,10 +163,7 @@ fn field(spec: &ToolSpec, column: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use station::{
-        text::Timestamp,
-        words::{config::Database, toolspec},
-    };
+    use station::{text::Timestamp, words::toolspec};
 
     use super::*;
 
@@ -221,7 +218,7 @@ mod tests {
     #[test]
     fn what_was_retired_is_left_out_and_what_is_wrong_is_told() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut store = Store::of(&Database::Sqlite(folder.path().join("iepm.db")), PATIENCE);
+        let mut store = Store::of(&store::of_test(folder.path()), PATIENCE);
         store.create().expect("made");
         store.unchecked(|session| store::migrate(session, Timestamp(0))).expect("migrated");
         store

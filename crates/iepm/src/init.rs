@@ -16,7 +16,7 @@ use station::{
     },
 };
 
-use crate::{iperf, migrate};
+use crate::{grants, iperf, migrate};
 
 /// The sample files, which are also those of the project.
 const CONFIGURATION: &str = include_str!("../../../config/iepm.toml");
@@ -35,6 +35,13 @@ pub(crate) struct Args {
     /// The station's own name in NODES
     #[arg(long, value_name = "NAME")]
     node: Option<NodeId>,
+    /// Where the database is to be: `sqlite:///PATH` or `mysql://[USER@]HOST[:PORT]/NAME`
+    #[arg(long, value_name = "URL", value_parser = database_url)]
+    database: Option<String>,
+}
+
+fn database_url(url: &str) -> Result<String, String> {
+    Database::parse(url).map(|_| url.to_owned())
 }
 
 /// What was made, and what was there, line by line.
@@ -44,13 +51,14 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
     let mut told = Told::new();
     let (path, home) = place(args, common)?;
     directory(&home, &mut told)?;
-    let config = configuration(&path, &home, common, args.node.as_ref(), &mut told)?;
+    let config = configuration(&path, &home, common, args, &mut told)?;
     for folder in directories(&config) {
         directory(&folder, &mut told)?;
     }
     samples(&config, &mut told)?;
     servers(&config, &mut told)?;
     database(&config, &mut told)?;
+    told.extend(grants::told(&config.database));
     app::print(&told.concat())?;
     Ok(Exit::Well)
 }
@@ -100,20 +108,33 @@ fn write(path: &Path, content: &str) -> Result<(), Failure> {
         .map_err(|error| failed("writing", path).because(error))
 }
 
-/// Writes the configuration if there is none, and the node's name if one is given; reads it.
+/// Writes the configuration if there is none, with the node's name and the database if they are given; reads it.
 fn configuration(
     path: &Path,
     home: &Path,
     common: &Common,
-    node: Option<&NodeId>,
+    args: &Args,
     told: &mut Told,
 ) -> Result<Config, Failure> {
-    let name = |text: &str| node.map_or_else(|| text.to_owned(), |node| with_node(text, node));
-    file(path, &name(CONFIGURATION), told)?;
+    let mut text = CONFIGURATION.to_owned();
+    for (key, value) in
+        [("node", args.node.as_ref().map(NodeId::as_str)), ("database", args.database.as_deref())]
+    {
+        text = value.map_or(text.clone(), |value| with(&text, key, value));
+    }
+    file(path, &text, told)?;
     let (config, home) = (Some(path.to_path_buf()), Some(home.to_path_buf()));
     let common = Common { config, home, verbose: common.verbose };
     let config = common.load()?;
-    match node {
+    if args
+        .database
+        .as_ref()
+        .is_some_and(|url| Database::parse(url).as_ref() != Ok(&config.database))
+    {
+        let why = format!("it names the database {}; change it there", config.database);
+        return Err(failed("naming the database in", path).why(why));
+    }
+    match &args.node {
         Some(node) if *node != config.node => {
             let why = format!(
                 "it says node = \"{}\"; to rename a station, change it there and in nodes.csv",
@@ -125,14 +146,15 @@ fn configuration(
     }
 }
 
-/// A configuration that names the station `node`, and is otherwise as it was.
-fn with_node(text: &str, node: &NodeId) -> String {
+/// A configuration in which `key`, above all tables, is `value`, and that is otherwise as it was.
+fn with(text: &str, key: &str, value: &str) -> String {
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     let tables = lines.iter().position(|line| line.trim_start().starts_with('['));
     let top = &lines[..tables.unwrap_or(lines.len())];
-    let set = top.iter().position(|line| sets_node(line));
-    let commented = || top.iter().position(|line| line.strip_prefix('#').is_some_and(sets_node));
-    let setting = format!("node = \"{node}\"");
+    let set = top.iter().position(|line| sets(line, key));
+    let commented =
+        || top.iter().position(|line| line.strip_prefix('#').is_some_and(|it| sets(it, key)));
+    let setting = format!("{key} = \"{value}\"");
     match set.or_else(commented) {
         Some(place) => lines[place] = setting,
         None => lines.insert(0, setting),
@@ -140,20 +162,19 @@ fn with_node(text: &str, node: &NodeId) -> String {
     lines.join("\n") + "\n"
 }
 
-fn sets_node(line: &str) -> bool {
-    let rest = line.trim_start().strip_prefix("node");
+fn sets(line: &str, key: &str) -> bool {
+    let rest = line.trim_start().strip_prefix(key);
     rest.is_some_and(|rest| rest.trim_start().starts_with('='))
 }
 
 /// The directories of a station.
 fn directories(config: &Config) -> Vec<PathBuf> {
     let paths = &config.paths;
-    let Database::Sqlite(database) = &config.database;
     let data = ["tmp", "loaded", "rejected"].map(|name| paths.data.join(name));
     let mut all =
         vec![paths.bin.clone(), paths.config.clone(), paths.keepalives.clone(), paths.data.clone()];
     all.extend(data);
-    all.extend(database.parent().map(Path::to_path_buf));
+    all.extend(config.database.file().and_then(Path::parent).map(Path::to_path_buf));
     all.extend([paths.log.clone(), paths.home.join("www")]);
     all
 }
@@ -186,9 +207,8 @@ fn servers(config: &Config, told: &mut Told) -> Result<(), Failure> {
 }
 
 fn database(config: &Config, told: &mut Told) -> Result<(), Failure> {
-    let Database::Sqlite(path) = &config.database;
-    let is_new = !path.exists();
-    if is_new {
+    let new_file = config.database.file().filter(|path| !path.exists());
+    if let Some(path) = new_file {
         // An empty file is an empty database; made here, others cannot read it.
         files::create(path).map_err(|error| failed("making", path).because(error))?;
     }
@@ -197,8 +217,8 @@ fn database(config: &Config, told: &mut Told) -> Result<(), Failure> {
         .create()
         .and_then(|()| migrate::forward(&mut store, SystemClock.now()))
         .map_err(|error| Failure::store("making the database", error))?;
-    let sign = if is_new || found < LATEST { '+' } else { ' ' };
-    told.push(format!("{sign} {} (schema version {LATEST})\n", path.display()));
+    let sign = if new_file.is_some() || found < LATEST { '+' } else { ' ' };
+    told.push(format!("{sign} {} (schema version {LATEST})\n", config.database));
     Ok(())
 }
 
@@ -270,11 +290,15 @@ mod tests {
     #[test]
     fn the_nodes_name_is_set_where_it_stands_and_nothing_else_is_touched() {
         let node: NodeId = "slac".parse().expect("a node");
-        let named = with_node("# hi\nnode = \"x\"\n[load]\nnode = 1\n", &node);
+        let named = with("# hi\nnode = \"x\"\n[load]\nnode = 1\n", "node", "slac");
         assert_eq!(named, "# hi\nnode = \"slac\"\n[load]\nnode = 1\n");
-        assert_eq!(with_node("#node = \"x\"\n", &node), "node = \"slac\"\n");
-        assert_eq!(with_node("[load]\nnode = 1\n", &node), "node = \"slac\"\n[load]\nnode = 1\n");
-        let (config, mistakes) = config::parse(&with_node(CONFIGURATION, &node), Path::new("/h"));
+        assert_eq!(with("#node = \"x\"\n", "node", "slac"), "node = \"slac\"\n");
+        assert_eq!(
+            with("[load]\nnode = 1\n", "node", "slac"),
+            "node = \"slac\"\n[load]\nnode = 1\n"
+        );
+        let (config, mistakes) =
+            config::parse(&with(CONFIGURATION, "node", "slac"), Path::new("/h"));
         assert_eq!((config.node, mistakes), (node, vec![]));
     }
 

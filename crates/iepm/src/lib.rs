@@ -11,6 +11,7 @@ mod capacity;
 mod check;
 mod crontab;
 mod doctor;
+mod grants;
 mod hold;
 mod init;
 mod invariants;

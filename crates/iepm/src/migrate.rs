@@ -3,7 +3,6 @@
 use station::{
     app::{self, Common, Exit, Failure},
     text::Timestamp,
-    words::config::{Config, Database},
     world::{
         clock::{Clock, SystemClock},
         store::{self, Error, LATEST, Store},
@@ -28,7 +27,7 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
             "its schema is version {found}, this program knows {LATEST} at most; install the newer suite"
         )));
     }
-    app::print(&said(&shown(&config), found, args.dry_run))?;
+    app::print(&said(&config.database.to_string(), found, args.dry_run))?;
     Ok(Exit::Well)
 }
 
@@ -43,12 +42,6 @@ fn found(store: &mut Store) -> Result<i64, Error> {
         Err(error) if error.kind() == store::Kind::Other => Ok(0),
         found => found,
     })
-}
-
-/// Where the database is, for people.
-pub(crate) fn shown(config: &Config) -> String {
-    let Database::Sqlite(path) = &config.database;
-    path.display().to_string()
 }
 
 fn said(database: &str, found: i64, dry_run: bool) -> String {
@@ -69,7 +62,7 @@ mod tests {
     #[test]
     fn an_empty_database_is_brought_to_the_latest_version_and_then_stays() {
         let folder = tempfile::tempdir().expect("a folder");
-        let database = Database::Sqlite(folder.path().join("iepm.db"));
+        let database = store::of_test(folder.path());
         let mut store = Store::of(&database, crate::PATIENCE);
         store.create().expect("made");
         assert_eq!(found(&mut store).expect("read"), 0);

@@ -3,7 +3,7 @@
 use station::{
     text::Timestamp,
     words::{
-        config::{Config, Database},
+        config::Config,
         toolspec::{self, Placed},
     },
     world::store::{self, Store},
@@ -40,9 +40,8 @@ pub(crate) struct Station {
 impl Station {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("iepm.db");
         let config = Config {
-            database: Database::Sqlite(path),
+            database: store::of_test(folder.path()),
             node: "s".parse().expect("a node"),
             ..Config::default_at(folder.path())
         };

@@ -114,18 +114,34 @@ impl Clerk {
         if idle {
             return Ok(self.hand_out(Vec::new()));
         }
-        let claimed = self.store.transaction(|session| {
+        let mut claimed = Vec::new();
+        let done = self.store.transaction(|session| {
+            claimed.clear();
             marks.iter().try_for_each(|mark| mark.write(session))?;
-            if room == 0 {
-                Ok(Vec::new())
-            } else {
-                store::claim(session, &who, now, now + CLAIM_AHEAD, room)
+            if room > 0 {
+                claimed = store::claim(session, &who, now, now + CLAIM_AHEAD, room)?;
             }
+            Ok(())
         });
-        let claimed = claimed.map_err(explain)?;
+        if let Err(error) = done {
+            if error.kind() == store::Kind::Away {
+                self.put_back(&claimed);
+            }
+            return Err(explain(error));
+        }
         self.marks.clear();
         self.held -= leaving.min(self.held);
         Ok(self.hand_out(claimed))
+    }
+
+    /// Puts back claims of which nobody knows whether they were committed, for the connection was lost then:
+    /// nobody would carry them out.
+    fn put_back(&mut self, claimed: &[store::Claimed]) {
+        self.held += claimed.len();
+        self.marks.extend(claimed.iter().map(|claim| match claim {
+            Ok(order) => Mark::PutBack(order.run),
+            Err((run, _)) => Mark::PutBack(*run),
+        }));
     }
 
     fn hand_out(&mut self, claimed: Vec<store::Claimed>) -> Option<Vec<Order>> {

@@ -151,13 +151,13 @@ pub fn text(probes: &[Probe]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use station::{text::Timestamp, words::config::Database};
+    use station::text::Timestamp;
 
     use super::*;
 
     fn read(statements: &[&'static str]) -> (Vec<Probe>, Vec<String>) {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut store = Store::of(&Database::Sqlite(folder.path().join("iepm.db")), PATIENCE);
+        let mut store = Store::of(&store::of_test(folder.path()), PATIENCE);
         store.create().expect("made");
         store.unchecked(|session| store::migrate(session, Timestamp(0))).expect("migrated");
         for statement in statements {

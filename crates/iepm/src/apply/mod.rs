@@ -80,7 +80,7 @@ fn apply(session: &mut dyn Session, tables: &Tables, now: Timestamp) -> Result<P
 
 #[cfg(test)]
 mod tests {
-    use station::text::Timestamp;
+    use station::{text::Timestamp, words::config::Database};
 
     use crate::testing::{self, Station};
 
@@ -187,10 +187,15 @@ mod tests {
     #[test]
     fn what_fails_halfway_changes_nothing() {
         let mut station = Station::new();
-        station.execute(
-            "CREATE TRIGGER t BEFORE INSERT ON TOOLSPECS BEGIN SELECT RAISE(ABORT, 'no'); END",
-            &[],
-        );
+        let trigger = match station.config.database {
+            Database::Sqlite(_) => {
+                "CREATE TRIGGER t BEFORE INSERT ON TOOLSPECS BEGIN SELECT RAISE(ABORT, 'no'); END"
+            }
+            Database::Mysql(_) => {
+                "CREATE TRIGGER t BEFORE INSERT ON TOOLSPECS FOR EACH ROW SIGNAL SQLSTATE '45000'"
+            }
+        };
+        station.execute(trigger, &[]);
         let tables = testing::tables(&["s", "gw"], "s,gw,ping,background,15,600,,\n");
         let plan = station.store.transaction(|session| apply(session, &tables, NOW));
         assert!(plan.is_err());

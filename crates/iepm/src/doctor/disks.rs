@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use station::{
-    words::config::{Config, Database},
+    words::config::Config,
     world::room::{self, Room},
 };
 
@@ -23,10 +23,10 @@ pub(super) struct Disk {
 
 /// Looks at each file system once; a directory that is not there yet lies where the one above it does.
 pub(super) fn look(config: &Config) -> Vec<Disk> {
-    let Database::Sqlite(database) = &config.database;
-    let database = database.parent().unwrap_or(database);
+    let database = config.database.file().and_then(Path::parent);
+    let paths = [&config.paths.data, &config.paths.log, &config.paths.keepalives];
     let mut disks: Vec<Disk> = Vec::new();
-    for path in [&config.paths.data, database, &config.paths.log, &config.paths.keepalives] {
+    for path in paths.into_iter().map(PathBuf::as_path).chain(database) {
         let there = path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
         let Ok(room) = room::of(there) else { continue };
         if disks.iter().all(|disk| disk.room.device != room.device) {

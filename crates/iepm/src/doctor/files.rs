@@ -10,7 +10,7 @@ use std::{
 use station::{
     text::{Timestamp, human_duration},
     words::{
-        config::{Config, Database, Paths},
+        config::{Config, Paths},
         run,
     },
 };
@@ -85,19 +85,19 @@ impl Files {
     /// The directories of the station and what is in them; of the home and of the results only themselves.
     fn look_at_rights(&mut self, config: &Config, owner: u32) {
         let paths = &config.paths;
-        let Database::Sqlite(database) = &config.database;
-        let database = database.parent().unwrap_or(database);
+        let database = config.database.file().and_then(Path::parent);
         let whole = [&paths.config, &paths.keepalives, &paths.log].map(PathBuf::as_path);
         for folder in [paths.home.as_path(), &paths.data]
             .into_iter()
             .chain(whole)
-            .chain([database, &paths.bin])
+            .chain(database)
+            .chain([paths.bin.as_path()])
         {
             if let Ok(file) = folder.metadata() {
                 self.note_rights(folder.to_path_buf(), &file, owner);
             }
         }
-        for (path, file) in whole.into_iter().chain([database]).flat_map(entries) {
+        for (path, file) in whole.into_iter().chain(database).flat_map(entries) {
             self.note_rights(path, &file, owner);
         }
         // Programs may well be installed by root.

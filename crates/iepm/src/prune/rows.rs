@@ -295,9 +295,9 @@ mod tests {
     fn a_route_goes_when_it_was_seen_last_long_ago() {
         let mut station = station();
         station.execute(
-            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 6000) \
-             INSERT INTO ROUTENO (srcNodeID, destNodeID, routeno, route, firstepoch, lastepoch) \
-             SELECT 's', 'd', i, 'r', 0, i FROM n",
+            "INSERT INTO ROUTENO (srcNodeID, destNodeID, routeno, route, firstepoch, lastepoch) \
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100) \
+             SELECT 's', 'd', (a.i - 1) * 100 + b.i, 'r', 0, (a.i - 1) * 100 + b.i FROM n a, n b WHERE a.i <= 60",
             &[],
         );
         let at = Timestamp::from_seconds(5_990);
@@ -310,10 +310,11 @@ mod tests {
     fn more_rows_than_one_batch_all_go() {
         let mut station = station();
         station.execute(
-            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 12000) \
-             INSERT INTO PINGDATA (scheduleID, toolspecsID, srcNodeID, destNodeID, startepoch, start_us, end_us, \
+            "INSERT INTO PINGDATA (scheduleID, startepoch, toolspecsID, srcNodeID, destNodeID, start_us, end_us, \
              received, duplicates, reordered, clock_synchronised) \
-             SELECT i, 1, 's', 'd', i, 0, 0, 1, 0, 0, 1 FROM n",
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 120) \
+             SELECT (a.i - 1) * 100 + b.i, (a.i - 1) * 100 + b.i, 1, 's', 'd', 0, 0, 1, 0, 0, 1 \
+             FROM n a, n b WHERE b.i <= 100",
             &[],
         );
         reading(&mut station, 20_000);

@@ -7,8 +7,11 @@ use std::{
 
 use crate::text::{Mistake, NodeId, ProgramName, Span, ToolName, parse_duration};
 
+pub use super::database::Database;
+
 use super::{
     allowance::{Allowance, Hours, Volume},
+    database::absolute,
     servers::{self, Demand},
     settings::{Settings, list, text, whole},
 };
@@ -100,13 +103,6 @@ pub struct Group {
     pub allowance: Allowance,
 }
 
-/// Where the database is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Database {
-    /// The embedded one, in this file.
-    Sqlite(PathBuf),
-}
-
 /// Where files are; absolute, below the station's home unless the file says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
@@ -151,7 +147,7 @@ pub fn parse(content: &str, home: &Path) -> (Config, Vec<Mistake>) {
     let sqlite = Database::Sqlite(paths.home.join("db/iepm.db"));
     let config = Config {
         node: settings.get("", "node", default_node(), text(str::parse)),
-        database: settings.get("", "database", sqlite, text(database)),
+        database: settings.get("", "database", sqlite, text(Database::parse)),
         look_ahead: length(
             &mut settings,
             ("schedule", "look-ahead"),
@@ -306,27 +302,11 @@ fn count(
     usize::try_from(settings.get(table, key, default, whole(range))).unwrap_or(usize::MAX)
 }
 
-fn absolute(text: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(text);
-    if path.is_absolute() {
-        Ok(path)
-    } else {
-        Err(format!("expected an absolute path, found \"{text}\""))
-    }
-}
-
 /// Words separated by blanks; no shell is there to take quotes off.
 fn words(command: &str) -> Result<Option<Vec<String>>, String> {
     match command.chars().find(|c| "'\"`$|&;<>".contains(*c) || c.is_control()) {
         Some(c) => Err(format!("there is no shell to read {c:?}; a script of yours may have one")),
         None => Ok(Some(command.split_ascii_whitespace().map(str::to_owned).collect())),
-    }
-}
-
-fn database(url: &str) -> Result<Database, String> {
-    match url.strip_prefix("sqlite://") {
-        Some(path) => absolute(path).map(Database::Sqlite),
-        None => Err("expected sqlite:///PATH; this version has no other engine".to_owned()),
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
     Session, all,
     claim::{CLAIM, checked_order, run_id},
     close::leave,
-    error::Error,
+    error::{Error, Kind},
     one,
     value::{Row, Value},
 };
@@ -177,7 +177,11 @@ pub fn take_lease(
          SELECT nodeID, ?, ?, ? FROM NODES WHERE nodeID = ? \
          AND NOT EXISTS (SELECT 1 FROM LEASES WHERE destNodeID = ?)";
     let values = [station.into(), schedule_id.into(), until.into(), dest.into(), dest.into()];
-    Ok(session.execute(sql, &values)? == 1)
+    match session.execute(sql, &values) {
+        // Another station has just taken it.
+        Err(error) if error.kind() == Kind::Conflict => Ok(false),
+        result => Ok(result? == 1),
+    }
 }
 
 /// Gives the lease of a target back, unless another run of ours needs it.
@@ -282,7 +286,7 @@ fn usage(bytes: i64, micros: i64) -> Use {
     Use { bytes: positive(bytes), time: Duration::from_micros(positive(micros)) }
 }
 
-/// Notes that the process of a run has been started, and so has the channel.
+/// Notes that the process of a run has been started, and so has the channel. It may be noted twice.
 ///
 /// # Errors
 /// What the engine says.
@@ -310,7 +314,11 @@ pub fn begin_try(
         schedule_id.into(),
         attempt.into(),
     ];
-    session.execute(sql, &values).map(|_| ())
+    match session.execute(sql, &values) {
+        // It is there: the connection was lost when it was committed, and nobody knew.
+        Err(error) if error.kind() == Kind::Conflict => Ok(()),
+        result => result.map(|_| ()),
+    }
 }
 
 /// How a try ended.

@@ -1,7 +1,7 @@
 //! The station's database.
 //!
-//! SQL is stated once, for every engine; what differs between engines lives in `sqlite.rs`. Programs
-//! state their own queries through a [`Session`]; what two or more need is here: the schema, the
+//! SQL is stated once, for every engine; what differs between engines lives in `sqlite.rs` and in
+//! `mysql/`, the dialect of its tables in `mysql/dialect.rs`. Programs state their own queries through a [`Session`]; what two or more need is here: the schema, the
 //! specifications, and the transitions of SCHEDULE.
 //!
 //! A [`Store`] survives its database: when it is locked, gone, full or damaged the work at hand fails
@@ -12,7 +12,9 @@ mod agenda;
 mod alone;
 mod claim;
 mod close;
+mod engine;
 mod error;
+mod mysql;
 mod notes;
 mod schedule;
 mod schema;
@@ -23,6 +25,8 @@ mod value;
 use std::time::Duration;
 
 use crate::words::config::Database;
+
+use engine::{Engine, Mode};
 
 pub use agenda::{
     DueSpec, Place, clear_agenda, due_specs, leave_off_agenda, new_specs, put_on_agenda,
@@ -37,6 +41,8 @@ pub use close::{
     abandoned, cancel_switched_off, cancel_too_far_ahead, expire, fail, finish, finished_long_ago,
     lose, lose_result, miss, put_back,
 };
+#[doc(hidden)]
+pub use engine::of_test;
 pub use error::{Error, Kind};
 pub use notes::{get_note, put_note};
 pub use schedule::{Gap, NewRun, OpenRun, insert_gap, insert_pending, insert_running};
@@ -58,6 +64,21 @@ pub trait Session {
     /// What the engine says.
     fn insert(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<i64, Error>;
 
+    /// Carries out a statement that makes or changes a table, written as the embedded engine takes it.
+    ///
+    /// # Errors
+    /// What the engine says; [`Kind::Conflict`] from an engine that [`Self::keeps_definitions`] when it is
+    /// there already.
+    fn define(&mut self, sql: &'static str) -> Result<(), Error> {
+        self.execute(sql, &[]).map(|_| ())
+    }
+
+    /// Whether what was defined stays, and what went before is committed, whatever becomes of the
+    /// transaction.
+    fn keeps_definitions(&self) -> bool {
+        false
+    }
+
     /// Runs a query and hands over its rows one by one.
     ///
     /// # Errors
@@ -73,11 +94,8 @@ pub trait Session {
 /// The database, opened when it is needed.
 #[derive(Debug)]
 pub struct Store {
-    engine: sqlite::Sqlite,
+    engine: Engine,
 }
-
-/// How often a transaction is tried that another one stands in the way of.
-const TRIES: u32 = 3;
 
 impl Store {
     /// The database of a station; it must be there and of this version's schema when it is used.
@@ -85,11 +103,12 @@ impl Store {
     /// `patience` is how long one transaction may wait for others.
     #[must_use]
     pub fn of(database: &Database, patience: Duration) -> Self {
-        let Database::Sqlite(path) = database;
-        Self { engine: sqlite::Sqlite::new(path, patience / TRIES) }
+        Self { engine: Engine::of(database, patience) }
     }
 
     /// Makes an empty database where there is none.
+    ///
+    /// On a server, the account must be allowed to.
     ///
     /// # Errors
     /// What the engine says.
@@ -112,8 +131,10 @@ impl Store {
         };
         let mut tries = 1;
         loop {
-            match self.engine.transaction(sqlite::Mode::Write, &mut checked) {
-                Err(error) if error.kind() == Kind::Busy && tries < TRIES => tries += 1,
+            match self.engine.transaction(Mode::Write, &mut checked) {
+                Err(error) if error.kind() == Kind::Busy && self.engine.stand_back(tries) => {
+                    tries += 1;
+                }
                 result => return result,
             }
         }
@@ -131,7 +152,7 @@ impl Store {
             schema::check(session)?;
             work(session)
         };
-        self.engine.transaction(sqlite::Mode::Read, &mut checked)
+        self.engine.transaction(Mode::Read, &mut checked)
     }
 
     /// As [`Self::transaction`], on a schema of any age: for migrations.
@@ -142,7 +163,7 @@ impl Store {
         &mut self,
         mut work: impl FnMut(&mut dyn Session) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        self.engine.transaction(sqlite::Mode::Write, &mut work)
+        self.engine.transaction(Mode::Write, &mut work)
     }
 }
 

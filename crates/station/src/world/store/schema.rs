@@ -303,21 +303,46 @@ fn take(
     now: Timestamp,
     steps: &[&'static [&'static str]],
 ) -> Result<i64, Error> {
-    session.execute(VERSIONS, &[])?;
+    session.define(VERSIONS)?;
     let found = version(session)?;
     if found > LATEST {
         return Err(newer(found));
     }
     for (number, step) in (1..).zip(steps).filter(|(number, _)| *number > found) {
-        for statement in *step {
-            session.execute(statement, &[])?;
-        }
         let number: i64 = number;
+        if session.keeps_definitions() {
+            go_on(session, number, step)?;
+        } else {
+            step.iter().try_for_each(|statement| session.define(statement))?;
+        }
         let values = [number.into(), now.seconds().into()];
         session
             .execute("INSERT INTO SCHEMAVERSION (version, appliedepoch) VALUES (?, ?)", &values)?;
     }
     Ok(found)
+}
+
+/// How far a step has come, on an engine that commits each definition by itself: `statement` of
+/// `version` was begun.
+const PROGRESS: &str = "CREATE TABLE IF NOT EXISTS SCHEMASTEP (
+        version INTEGER NOT NULL PRIMARY KEY,
+        statement INTEGER NOT NULL)";
+
+/// Takes a step statement by statement, noting each before it is begun. One that was begun and cut short
+/// may be there already, that one alone: anything else that is in the way is somebody else's.
+fn go_on(session: &mut dyn Session, version: i64, step: &[&'static str]) -> Result<(), Error> {
+    session.define(PROGRESS)?;
+    let sql = "SELECT statement FROM SCHEMASTEP WHERE version = ?";
+    let begun = one(session, sql, &[version.into()], |row| row.int(0))?;
+    for (number, statement) in (0..).zip(step).filter(|(number, _)| *number >= begun.unwrap_or(0)) {
+        let note = "REPLACE INTO SCHEMASTEP (version, statement) VALUES (?, ?)";
+        session.execute(note, &[version.into(), number.into()])?;
+        match session.define(statement) {
+            Err(error) if error.kind() == Kind::Conflict && begun == Some(number) => {}
+            result => result?,
+        }
+    }
+    session.execute("DELETE FROM SCHEMASTEP WHERE version = ?", &[version.into()]).map(|_| ())
 }
 
 /// The version of the schema that is there; 0 for an empty database.
@@ -365,15 +390,12 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::{
-        words::config::Database,
-        world::store::{Store, all, specs},
-    };
+    use crate::world::store::{Store, all, of_test, specs};
 
     /// A database as version 1 of the schema left it, with a specification and its reading.
     fn first_version() -> (TempDir, Store) {
         let folder = tempfile::tempdir().expect("a folder");
-        let database = Database::Sqlite(folder.path().join("iepm.db"));
+        let database = of_test(folder.path());
         let mut store = Store::of(&database, Duration::from_secs(5));
         store.create().expect("made");
         let fill = |session: &mut dyn Session| {
@@ -426,6 +448,9 @@ mod tests {
     #[test]
     fn a_migration_that_ends_in_the_middle_did_not_happen() {
         let (_folder, mut store) = first_version();
+        if store.unchecked(|session| Ok(session.keeps_definitions())).expect("asked") {
+            return;
+        }
         // The last table but one of the step is there already: all before it has been carried out.
         let table = "CREATE TABLE OWAMPDATA (somebodys INTEGER)";
         store.unchecked(|session| session.execute(table, &[])).expect("made");
@@ -441,6 +466,55 @@ mod tests {
         assert_eq!(ask(&mut store, columns).expect("read"), [""; 0]);
         assert_eq!(ask(&mut store, "SELECT received FROM PINGDATA").expect("read"), ["9"]);
         store.unchecked(|session| session.execute("DROP TABLE OWAMPDATA", &[])).expect("dropped");
+        assert_eq!(store.unchecked(|session| migrate(session, Timestamp(0))).expect("migrated"), 1);
+    }
+
+    /// What the embedded engine undoes, a server keeps: there a step goes on where it was cut short.
+    #[test]
+    fn a_step_that_a_server_cut_short_goes_on_after_any_of_its_statements() {
+        for cut in 0..FIRST.len() {
+            let folder = tempfile::tempdir().expect("a folder");
+            let mut store = Store::of(&of_test(folder.path()), Duration::from_secs(5));
+            store.create().expect("made");
+            let short = |session: &mut dyn Session| {
+                let cut_short = match cut {
+                    // Begun and not carried out, and begun and carried out.
+                    0 => take_until(session, 0, false),
+                    _ => take_until(session, cut, cut % 2 == 1),
+                };
+                cut_short.map(|()| session.keeps_definitions())
+            };
+            if !store.unchecked(short).expect("some of it") {
+                return;
+            }
+            assert_eq!(store.unchecked(|session| migrate(session, Timestamp(0))).expect("all"), 0);
+            store.read(|_| Ok(())).expect("whole");
+            assert_eq!(ask(&mut store, "SELECT version FROM SCHEMASTEP").expect("read"), [""; 0]);
+        }
+    }
+
+    /// Begins the first step as `go_on` does, up to a statement that is noted, and carried out or not.
+    fn take_until(session: &mut dyn Session, cut: usize, carried_out: bool) -> Result<(), Error> {
+        if !session.keeps_definitions() {
+            return Ok(());
+        }
+        session.define(VERSIONS)?;
+        session.define(PROGRESS)?;
+        for statement in &FIRST[..cut + usize::from(carried_out)] {
+            session.define(statement)?;
+        }
+        let number = i64::try_from(cut).expect("few").into();
+        session
+            .execute("INSERT INTO SCHEMASTEP (version, statement) VALUES (1, ?)", &[number])
+            .map(|_| ())
+    }
+
+    #[test]
+    fn a_table_that_somebody_made_is_in_the_way_of_a_step() {
+        let (_folder, mut store) = first_version();
+        store.unchecked(|session| session.define("CREATE TABLE LEASES (x INTEGER)")).expect("made");
+        store.unchecked(|session| migrate(session, Timestamp(0))).expect_err("in the way");
+        store.unchecked(|session| session.define("DROP TABLE LEASES")).expect("dropped");
         assert_eq!(store.unchecked(|session| migrate(session, Timestamp(0))).expect("migrated"), 1);
     }
 }

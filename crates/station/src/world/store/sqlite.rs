@@ -14,17 +14,10 @@ use rusqlite::{
 
 use super::{
     Session,
+    engine::Mode,
     error::{Error, Kind},
     value::{Columns, Row, Value},
 };
-
-/// Whether a transaction writes. One that writes takes the lock at its beginning, for two that both
-/// read first and then write would each wait for the other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mode {
-    Read,
-    Write,
-}
 
 /// A file, and the connection to it while there is one.
 #[derive(Debug)]
@@ -77,6 +70,8 @@ impl Sqlite {
     ) -> Result<T, Error> {
         let path = self.path.clone();
         let explain = |error| explain(&error, &path);
+        // One that writes takes the lock at its beginning, for two that both read first and then write
+        // would each wait for the other.
         let behavior = match mode {
             Mode::Read => TransactionBehavior::Deferred,
             Mode::Write => TransactionBehavior::Immediate,

@@ -1,0 +1,149 @@
+//! Statements in a transaction, and what comes back.
+
+use std::{borrow::Cow, str};
+
+use ::mysql::{
+    Conn, Error as Failure, Params, Row as ServerRow, Value as ServerValue, consts::ColumnType,
+    prelude::Queryable,
+};
+
+use super::{
+    super::{
+        Session,
+        error::{Error, Kind},
+        value::{Columns, Row, Value},
+    },
+    dialect, errors,
+};
+
+/// A transaction that goes on.
+pub(super) struct InTransaction<'a> {
+    pub(super) connection: &'a mut Conn,
+    pub(super) shown: &'a str,
+    /// What undid the transaction. Whoever goes on all the same would write outside of any: the next
+    /// statement fails too, and so does the commit.
+    pub(super) undone: Option<Error>,
+}
+
+impl InTransaction<'_> {
+    fn failed(&mut self, failure: &Failure) -> Error {
+        let error = errors::explain(failure, self.shown);
+        if !matches!(error.kind(), Kind::Conflict | Kind::Other) {
+            self.undone = Some(error.clone());
+        }
+        error
+    }
+
+    fn whole(&self) -> Result<(), Error> {
+        self.undone.clone().map_or(Ok(()), Err)
+    }
+}
+
+impl Session for InTransaction<'_> {
+    fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<u64, Error> {
+        self.whole()?;
+        let done = self.connection.exec_drop(sql, params(values));
+        done.map_err(|failure| self.failed(&failure))?;
+        Ok(self.connection.affected_rows())
+    }
+
+    fn insert(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<i64, Error> {
+        self.execute(sql, values)?;
+        Ok(i64::try_from(self.connection.last_insert_id()).unwrap_or(i64::MAX))
+    }
+
+    fn define(&mut self, sql: &'static str) -> Result<(), Error> {
+        self.whole()?;
+        let done = self.connection.query_drop(dialect::define(sql));
+        done.map_err(|failure| self.failed(&failure))
+    }
+
+    fn keeps_definitions(&self) -> bool {
+        true
+    }
+
+    fn query(
+        &mut self,
+        sql: &str,
+        values: &[Value<'_>],
+        each: &mut dyn FnMut(&Row<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.whole()?;
+        match rows(self.connection, sql, values, each) {
+            Ok(ours) => ours,
+            Err(failure) => Err(self.failed(&failure)),
+        }
+    }
+}
+
+/// Hands over the rows of a query. The failure is the server's, the error within that of `each`.
+fn rows(
+    connection: &mut Conn,
+    sql: &str,
+    values: &[Value<'_>],
+    each: &mut dyn FnMut(&Row<'_>) -> Result<(), Error>,
+) -> Result<Result<(), Error>, Failure> {
+    for row in connection.exec_iter(sql, params(values))? {
+        if let Err(error) = each(&Row(&row?)) {
+            return Ok(Err(error));
+        }
+    }
+    Ok(Ok(()))
+}
+
+fn params(values: &[Value<'_>]) -> Params {
+    if values.is_empty() {
+        return Params::Empty;
+    }
+    let value = |value: &Value<'_>| match value {
+        Value::Null => ServerValue::NULL,
+        Value::Int(int) => ServerValue::Int(*int),
+        Value::Real(real) => ServerValue::Double(*real),
+        Value::Text(text) => ServerValue::Bytes(text.as_bytes().to_vec()),
+    };
+    Params::Positional(values.iter().map(value).collect())
+}
+
+impl Columns for ServerRow {
+    fn at(&self, column: usize) -> Value<'_> {
+        match self.as_ref(column) {
+            Some(ServerValue::Int(int)) => Value::Int(*int),
+            Some(ServerValue::UInt(int)) => Value::from(*int),
+            Some(ServerValue::Float(real)) => Value::Real(f64::from(*real)),
+            Some(ServerValue::Double(real)) => Value::Real(*real),
+            Some(ServerValue::Bytes(bytes)) => {
+                text(bytes, self.columns_ref().get(column).map(::mysql::Column::column_type))
+            }
+            // There are no columns of dates.
+            _ => Value::Null,
+        }
+    }
+}
+
+/// A text, or the number that a server gives as one: its sums of integers are decimals.
+fn text(bytes: &[u8], of: Option<ColumnType>) -> Value<'_> {
+    let is_decimal =
+        matches!(of, Some(ColumnType::MYSQL_TYPE_NEWDECIMAL | ColumnType::MYSQL_TYPE_DECIMAL));
+    let digits = str::from_utf8(bytes).ok().filter(|_| is_decimal);
+    let int = digits.and_then(|digits| digits.parse().ok()).map(Value::Int);
+    let real = || digits.and_then(|digits| digits.parse().ok()).map(Value::Real);
+    int.or_else(real).unwrap_or_else(|| Value::Text(lossy(bytes)))
+}
+
+fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decimal_is_a_number_and_a_text_of_digits_stays_one() {
+        let decimal = Some(ColumnType::MYSQL_TYPE_NEWDECIMAL);
+        assert_eq!(text(b"12", decimal), Value::Int(12));
+        assert_eq!(text(b"12.50", decimal), Value::Real(12.5));
+        assert_eq!(text(b"12", Some(ColumnType::MYSQL_TYPE_VAR_STRING)), Value::Text("12".into()));
+        assert_eq!(text(b"\xff", None), Value::Text("\u{fffd}".into()));
+    }
+}
