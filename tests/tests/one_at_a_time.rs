@@ -78,7 +78,7 @@ fn what_a_killed_daemon_left_is_put_right_by_the_next() {
     until("it is gone", || pingd.ended());
     let again = station.start("pingd");
     station.until_reason("lost", "pingd died before its result was written");
-    assert!(again.log().contains("that was left running"), "{}", again.log());
+    assert!(again.log().contains("that pingd left running"), "{}", again.log());
 }
 
 #[test]
