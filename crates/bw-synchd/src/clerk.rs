@@ -26,6 +26,7 @@ use station::{
 
 use crate::{
     CLAIM_AHEAD, PROGRAM,
+    choose::Choice,
     judge::{self, Verdict},
     known::Known,
     marks::Mark,
@@ -170,9 +171,7 @@ impl Clerk {
         let choice = known.choose(now, &self.config.groups);
         // What cannot be written down must not become more.
         let may = self.next.is_none() && !self.draining && self.endings.is_empty();
-        let wanted = choice.next.filter(|_| may);
-        let next = wanted.map(|place| &known.waiting[place]);
-        let until = next.map_or(now, |next| self.lease_until(now, next));
+        let next = choice.next.filter(|_| may).map(|place| &known.waiting[place]);
         let idle = self.marks.is_empty()
             && next.is_none()
             && choice.missed.is_empty()
@@ -180,29 +179,46 @@ impl Clerk {
         if idle {
             return Ok(self.nothing());
         }
+        let until = next.map_or(now, |next| self.lease_until(now, next));
+        let plan = self.write(&known, &choice, next, (now, until))?;
+        Ok(match plan {
+            Some(plan) => Some(self.hand_out(plan, until)),
+            None => self.nothing(),
+        })
+    }
+
+    /// Writes all of it in one transaction; gives the plan of the run that goes next, if it is ours then.
+    fn write(
+        &mut self,
+        known: &Known,
+        choice: &Choice,
+        next: Option<&Waiting>,
+        times: (Timestamp, Timestamp),
+    ) -> Result<Option<Plan>, Error> {
         let (marks, station) = (&self.marks, self.config.node.as_str());
         let blocked = self.blocked.as_deref();
         let mut ours = false;
         let done = self.store.transaction(|session| {
             marks.iter().try_for_each(|mark| mark.write(session, station))?;
-            missed::end_waiting(session, station, &known.waiting, &choice, blocked)?;
+            missed::end_waiting(session, station, &known.waiting, choice, blocked)?;
             let who = Holder { station, program: PROGRAM };
-            let claim = |next| store::claim_alone(session, who, next, (now, until));
+            let claim = |next| store::claim_alone(session, who, next, times);
             ours = next.map_or(Ok(false), claim)?;
             Ok(())
         });
         let plan = next.filter(|_| ours).and_then(|next| next.plan.clone().ok());
-        if let Err(error) = done {
-            if error.kind() == store::Kind::Away {
-                self.put_back(plan);
+        match done {
+            Ok(()) => {
+                self.marks.clear();
+                Ok(plan)
             }
-            return Err(error);
+            Err(error) => {
+                if error.kind() == store::Kind::Away {
+                    self.put_back(plan);
+                }
+                Err(error)
+            }
         }
-        self.marks.clear();
-        Ok(match plan {
-            Some(plan) => Some(self.hand_out(plan, until)),
-            None => self.nothing(),
-        })
     }
 
     /// Puts back a claim of which nobody knows whether it was committed, for the connection was lost then:

@@ -1,6 +1,6 @@
 //! What the database knows of the runs that wait, at a moment.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use station::{
     text::Timestamp,
@@ -74,16 +74,7 @@ impl Known {
         config: &Config,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let limited = |waiting: &Waiting| {
-            let plan = waiting.plan.as_ref().ok()?;
-            let in_group = config
-                .groups
-                .iter()
-                .any(|group| group.nodes.iter().any(|node| node.as_str() == waiting.dest));
-            (in_group || !plan.allowance.is_free())
-                .then_some((plan.order.spec_id, plan.order.limit))
-        };
-        let limited: BTreeMap<_, _> = self.waiting.iter().filter_map(limited).collect();
+        let limited = self.limited(config);
         if limited.is_empty() {
             return Ok(());
         }
@@ -105,6 +96,19 @@ impl Known {
             self.used.push((spec, dest, likely));
         }
         Ok(())
+    }
+
+    /// The specifications that are limited, by themselves or in a group, with the limit of one run.
+    fn limited(&self, config: &Config) -> BTreeMap<i64, Duration> {
+        let is_in_group = |dest: &str| {
+            let mut nodes = config.groups.iter().flat_map(|group| &group.nodes);
+            nodes.any(|node| node.as_str() == dest)
+        };
+        let plans = self.waiting.iter().filter_map(|waiting| {
+            let plan = waiting.plan.as_ref().ok()?;
+            (is_in_group(&waiting.dest) || !plan.allowance.is_free()).then_some(&plan.order)
+        });
+        plans.map(|order| (order.spec_id, order.limit)).collect()
     }
 
     /// Who goes next, and who goes no more.
