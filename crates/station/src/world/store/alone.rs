@@ -1,14 +1,12 @@
-//! Runs that must be alone (testtype `background-syn`): who waits, who has had the channel, and the leases
-//! by which stations that share a database keep away from each other's targets.
-
-use std::{collections::BTreeMap, time::Duration};
+//! Runs that must be alone (testtype `background-syn`): who waits, and how a run is claimed and comes to its
+//! end. Who has had the channel is in `tries.rs`, which station measures to a target in `leases.rs`.
 
 use crate::{
     text::{Family, Timestamp},
     words::{
-        allowance::{Allowance, Span, Use},
+        allowance::{Allowance, Span},
         command,
-        run::{Machine, RunId, State},
+        run::{RunId, State},
     },
 };
 
@@ -17,9 +15,9 @@ use super::{
     Session, all,
     claim::{CLAIM, checked_order, run_id},
     close::leave,
-    error::{Error, Kind},
-    one,
-    value::{Row, Value},
+    error::Error,
+    leases::{release, take_lease},
+    value::Row,
 };
 
 /// A pending run that must be alone.
@@ -147,210 +145,6 @@ pub fn claim_alone(
     Ok(claimed)
 }
 
-/// Takes the lease of a target until `until`, or makes our own last so long; says whether it is ours.
-///
-/// # Errors
-/// What the engine says.
-pub fn take_lease(
-    session: &mut dyn Session,
-    station: &str,
-    dest: &str,
-    schedule_id: i64,
-    (now, until): (Timestamp, Timestamp),
-) -> Result<bool, Error> {
-    let sql = "UPDATE LEASES SET expires_us = CASE WHEN holderNodeID = ? AND expires_us > ? THEN expires_us \
-         ELSE ? END, holderNodeID = ?, scheduleID = ? WHERE destNodeID = ? AND (holderNodeID = ? OR expires_us < ?)";
-    let values = [
-        station.into(),
-        until.into(),
-        until.into(),
-        station.into(),
-        schedule_id.into(),
-        dest.into(),
-        station.into(),
-        now.into(),
-    ];
-    if session.execute(sql, &values)? == 1 {
-        return Ok(true);
-    }
-    let sql = "INSERT INTO LEASES (destNodeID, holderNodeID, scheduleID, expires_us) \
-         SELECT nodeID, ?, ?, ? FROM NODES WHERE nodeID = ? \
-         AND NOT EXISTS (SELECT 1 FROM LEASES WHERE destNodeID = ?)";
-    let values = [station.into(), schedule_id.into(), until.into(), dest.into(), dest.into()];
-    match session.execute(sql, &values) {
-        // Another station has just taken it.
-        Err(error) if error.kind() == Kind::Conflict => Ok(false),
-        result => Ok(result? == 1),
-    }
-}
-
-/// Gives the lease of a target back, unless another run of ours needs it.
-///
-/// # Errors
-/// What the engine says.
-pub fn release(
-    session: &mut dyn Session,
-    station: &str,
-    dest: &str,
-    run: RunId,
-) -> Result<(), Error> {
-    let sql = "DELETE FROM LEASES WHERE destNodeID = ? AND holderNodeID = ? AND NOT EXISTS (SELECT 1 FROM SCHEDULE \
-         WHERE state = 'running' AND srcNodeID = ? AND testtype = 'background-syn' AND destNodeID = ? \
-         AND scheduleID <> ?)";
-    let values = [dest.into(), station.into(), station.into(), dest.into(), run.schedule_id.into()];
-    session.execute(sql, &values).map(|_| ())
-}
-
-/// Gives back the leases of a station whose runs do not go on.
-///
-/// # Errors
-/// What the engine says.
-pub fn clear_leases(session: &mut dyn Session, station: &str) -> Result<(), Error> {
-    let sql = "DELETE FROM LEASES WHERE holderNodeID = ? AND scheduleID NOT IN (SELECT scheduleID FROM SCHEDULE \
-         WHERE state = 'running' AND srcNodeID = ? AND testtype = 'background-syn')";
-    session.execute(sql, &[station.into(), station.into()]).map(|_| ())
-}
-
-/// The targets that other stations have leased at `now`: the station, and until when.
-///
-/// # Errors
-/// What the engine says.
-pub fn held_elsewhere(
-    session: &mut dyn Session,
-    station: &str,
-    now: Timestamp,
-) -> Result<BTreeMap<String, (String, Timestamp)>, Error> {
-    let sql = "SELECT destNodeID, holderNodeID, expires_us FROM LEASES WHERE holderNodeID <> ? AND expires_us >= ?";
-    let leases = all(session, sql, &[station.into(), now.into()], |row| {
-        Ok((row.text(0), (row.text(1), row.timestamp(2)?)))
-    })?;
-    Ok(leases.into_iter().collect())
-}
-
-/// When a run of the station to this target last had the channel.
-///
-/// # Errors
-/// What the engine says.
-pub fn last_served(
-    session: &mut dyn Session,
-    station: &str,
-    dest: &str,
-) -> Result<Option<Timestamp>, Error> {
-    let sql = "SELECT MAX(start_us) FROM TRIES WHERE srcNodeID = ? AND destNodeID = ?";
-    let found = one(session, sql, &[station.into(), dest.into()], |row| row.optional_int(0))?;
-    Ok(found.flatten().map(Timestamp))
-}
-
-/// What each specification of a station has used up since `since`, with its target.
-///
-/// # Errors
-/// What the engine says.
-pub fn used_since(
-    session: &mut dyn Session,
-    station: &str,
-    since: Timestamp,
-) -> Result<Vec<(i64, String, Use)>, Error> {
-    let sql = "SELECT toolspecsID, destNodeID, SUM(COALESCE(bytes, 0)), SUM(COALESCE(end_us, start_us) - start_us) \
-         FROM TRIES WHERE srcNodeID = ? AND start_us >= ? GROUP BY toolspecsID, destNodeID";
-    all(session, sql, &[station.into(), since.into()], |row| {
-        Ok((row.int(0)?, row.text(1), usage(row.int(2)?, row.int(3)?)))
-    })
-}
-
-/// The specifications, with their targets, of which a run of a station has had the channel since some time after
-/// `since`, and still has it.
-///
-/// # Errors
-/// What the engine says.
-pub fn going_on(
-    session: &mut dyn Session,
-    station: &str,
-    since: Timestamp,
-) -> Result<Vec<(i64, String)>, Error> {
-    let sql = "SELECT toolspecsID, destNodeID FROM TRIES WHERE srcNodeID = ? AND start_us >= ? AND end_us IS NULL";
-    all(session, sql, &[station.into(), since.into()], |row| Ok((row.int(0)?, row.text(1))))
-}
-
-/// What a run of a specification is likely to use: what the last one did.
-///
-/// # Errors
-/// What the engine says.
-pub fn expected_use(session: &mut dyn Session, spec_id: i64) -> Result<Option<Use>, Error> {
-    let sql = "SELECT COALESCE(bytes, 0), end_us - start_us FROM TRIES WHERE toolspecsID = ? AND end_us IS NOT NULL \
-         ORDER BY start_us DESC LIMIT 1";
-    one(session, sql, &[spec_id.into()], |row| Ok(usage(row.int(0)?, row.int(1)?)))
-}
-
-fn usage(bytes: i64, micros: i64) -> Use {
-    let positive = |number| u64::try_from(number).unwrap_or(0);
-    Use { bytes: positive(bytes), time: Duration::from_micros(positive(micros)) }
-}
-
-/// Notes that the process of a run has been started, and so has the channel. It may be noted twice.
-///
-/// # Errors
-/// What the engine says.
-pub fn begin_try(
-    session: &mut dyn Session,
-    station: &str,
-    order: &Order,
-    start: Timestamp,
-    machine: &Machine,
-) -> Result<(), Error> {
-    let RunId { schedule_id, attempt } = order.run;
-    let sql = "UPDATE SCHEDULE SET start_us = ? WHERE scheduleID = ? AND state = 'running' AND attempt = ?";
-    session.execute(sql, &[start.into(), schedule_id.into(), attempt.into()])?;
-    // Once only, also when it is not known whether the transaction before came to its end.
-    let sql = "INSERT INTO TRIES (scheduleID, attempt, toolspecsID, srcNodeID, destNodeID, start_us, machine) \
-         SELECT scheduleID, ?, toolspecsID, ?, destNodeID, ?, ? FROM SCHEDULE WHERE scheduleID = ? \
-         AND NOT EXISTS (SELECT 1 FROM TRIES t WHERE t.scheduleID = ? AND t.attempt = ?)";
-    let machine = serde_json::to_string(machine).unwrap_or_default();
-    let values = [
-        attempt.into(),
-        station.into(),
-        start.into(),
-        machine.as_str().into(),
-        schedule_id.into(),
-        schedule_id.into(),
-        attempt.into(),
-    ];
-    match session.execute(sql, &values) {
-        // It is there: the connection was lost when it was committed, and nobody knew.
-        Err(error) if error.kind() == Kind::Conflict => Ok(()),
-        result => result.map(|_| ()),
-    }
-}
-
-/// How a try ended.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Try {
-    /// When.
-    pub end: Timestamp,
-    /// Bytes that were sent, where that is known.
-    pub bytes: Option<u64>,
-    /// What came of it.
-    pub outcome: String,
-    /// Which limits the machine was over.
-    pub unclean: Option<String>,
-}
-
-/// Notes how a try ended.
-///
-/// # Errors
-/// What the engine says.
-pub fn end_try(session: &mut dyn Session, run: RunId, ended: &Try) -> Result<(), Error> {
-    let sql = "UPDATE TRIES SET end_us = ?, bytes = ?, outcome = ?, unclean = ? WHERE scheduleID = ? AND attempt = ?";
-    let values = [
-        ended.end.into(),
-        ended.bytes.into(),
-        ended.outcome.as_str().into(),
-        ended.unclean.as_deref().into(),
-        run.schedule_id.into(),
-        run.attempt.into(),
-    ];
-    session.execute(sql, &values).map(|_| ())
-}
-
 /// Makes a run pending again, for another try not before `not_before`.
 ///
 /// # Errors
@@ -378,22 +172,6 @@ pub fn end_waiting(
     reason: &str,
 ) -> Result<bool, Error> {
     leave(session, run, State::Pending, state, reason)
-}
-
-/// The tries of a station that went on at some time between `from` and `to`: which run, and to where.
-///
-/// # Errors
-/// What the engine says.
-pub fn tries_between(
-    session: &mut dyn Session,
-    station: &str,
-    (from, to): (Timestamp, Timestamp),
-    most: usize,
-) -> Result<Vec<(RunId, String)>, Error> {
-    let sql = "SELECT scheduleID, attempt, destNodeID FROM TRIES WHERE srcNodeID = ? AND start_us BETWEEN ? AND ? \
-         ORDER BY start_us DESC LIMIT ?";
-    let values: [Value<'_>; 4] = [station.into(), from.into(), to.into(), (most as u64).into()];
-    all(session, sql, &values, |row| Ok((run_id(row)?, row.text(2))))
 }
 
 /// A run that was claimed and not ended.

@@ -14,12 +14,14 @@ mod claim;
 mod close;
 mod engine;
 mod error;
+mod leases;
 mod mysql;
 mod notes;
 mod schedule;
 mod schema;
 mod specs;
 mod sqlite;
+mod tries;
 mod value;
 
 use std::time::Duration;
@@ -32,9 +34,8 @@ pub use agenda::{
     DueSpec, Place, clear_agenda, due_specs, leave_off_agenda, new_specs, put_on_agenda,
 };
 pub use alone::{
-    Holder, Plan, StillRunning, Try, Waiting, begin_try, claim_alone, clear_leases, end_try,
-    end_waiting, expected_use, going_on, held_elsewhere, last_served, release, running_alone,
-    take_lease, tries_between, try_again, used_since, waiting_alone,
+    Holder, Plan, StillRunning, Waiting, claim_alone, end_waiting, running_alone, try_again,
+    waiting_alone,
 };
 pub use claim::{Claimant, Claimed, any_claimable, claim, running_of};
 pub use close::{
@@ -44,10 +45,14 @@ pub use close::{
 #[doc(hidden)]
 pub use engine::of_test;
 pub use error::{Error, Kind};
+pub use leases::{clear_leases, held_elsewhere, release, take_lease};
 pub use notes::{get_note, put_note};
 pub use schedule::{Gap, NewRun, OpenRun, insert_gap, insert_pending, insert_running};
 pub use schema::{LATEST, migrate, version};
 pub use specs::{StoredSpec, nodes, specs};
+pub use tries::{
+    Try, begin_try, end_try, expected_use, going_on, last_served, tries_between, used_since,
+};
 pub use value::{Row, Value};
 
 /// A connection in the middle of a transaction.
