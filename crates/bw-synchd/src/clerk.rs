@@ -1,11 +1,7 @@
 //! What the daemon's [ledger] does: it writes down what became of runs, and claims the
 //! one that goes next while another has the channel, so that the channel never waits for the database.
 
-use std::{
-    fs::File,
-    io::{self, Read, Seek},
-    time::Duration,
-};
+use std::time::Duration;
 
 use station::{
     ledger,
@@ -302,21 +298,14 @@ impl ledger::Clerk for Clerk {
 
 /// What came of a run, by what it printed.
 fn judged(ending: &mut Ending, most: u64) -> Verdict {
-    let printed = content(&mut ending.stdout, most)
-        .and_then(|stdout| Ok((stdout, content(&mut ending.stderr, most)?)));
-    match printed {
-        Ok((stdout, stderr)) => judge::judge(&ending.order.tool, &stdout, &stderr, &ending.ended),
+    match ending.printed(most) {
+        Ok([(stdout, _), (stderr, _)]) => {
+            judge::judge(&ending.order.tool, &stdout, &stderr, &ending.ended)
+        }
         Err(error) => Verdict {
             outcome: format!("what it printed cannot be read: {error}"),
             bytes: None,
             again: false,
         },
     }
-}
-
-fn content(file: &mut File, most: u64) -> io::Result<Vec<u8>> {
-    let mut content = Vec::new();
-    file.rewind()?;
-    file.take(most).read_to_end(&mut content)?;
-    Ok(content)
 }

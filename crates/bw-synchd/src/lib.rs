@@ -23,7 +23,7 @@ use station::{
     app::{Common, Exit, Failure},
     daemon::Daemon,
     ledger::Ledger,
-    world::{clock::Clock, process, spool::Spool, strays},
+    world::clock::Clock,
 };
 
 use crate::{clerk::Clerk, keeper::Keeper};
@@ -47,19 +47,10 @@ pub struct Args {
 /// The program.
 ///
 /// # Errors
-/// As [`Daemon::begin`]; also when the data directory or the database is away at the start, or when what
+/// As [`Daemon::of_runs`]; also when the database is away at the start, or when what
 /// an earlier one left running cannot be ended.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
-    let mut daemon = Daemon::begin(PROGRAM, &args.common)?;
-    process::raise_descriptor_limit();
-    if let Err(error) = strays::adopt() {
-        log::warn!("what runs leave outside of their groups cannot be ended: {error}");
-    }
-    let data = daemon.config.paths.data.clone();
-    let spool = Spool::open(&data).map_err(|error| {
-        Failure::new(Exit::TryLater, format!("preparing the data directory {}", data.display()))
-            .because(error)
-    })?;
+    let (mut daemon, spool) = Daemon::of_runs(PROGRAM, &args.common)?;
     recovery::recover(&daemon.config, &spool, daemon.clock.now())?;
     let ledger = Ledger::start(Clerk::new(&daemon.config, &spool))
         .map_err(|error| Failure::new(Exit::TryLater, "starting the ledger").because(error))?;

@@ -16,7 +16,7 @@ use station::{
     daemon::Daemon,
     ledger::Ledger,
     words::config::Config,
-    world::{clock::Clock, process, spool::Spool, store::Claimant, strays},
+    world::{clock::Clock, store::Claimant},
 };
 
 use crate::{clerk::Clerk, crew::Crew};
@@ -51,18 +51,9 @@ pub struct Args {
 /// The program.
 ///
 /// # Errors
-/// As [`Daemon::begin`]; also when the data directory or the database is away at the start.
+/// As [`Daemon::of_runs`]; also when the database is away at the start.
 pub fn run(kind: Kind, args: &Args) -> Result<Exit, Failure> {
-    let mut daemon = Daemon::begin(kind.program, &args.common)?;
-    process::raise_descriptor_limit();
-    if let Err(error) = strays::adopt() {
-        log::warn!("what runs leave outside of their groups cannot be ended: {error}");
-    }
-    let data = daemon.config.paths.data.clone();
-    let spool = Spool::open(&data).map_err(|error| {
-        Failure::new(Exit::TryLater, format!("preparing the data directory {}", data.display()))
-            .because(error)
-    })?;
+    let (mut daemon, spool) = Daemon::of_runs(kind.program, &args.common)?;
     recovery::recover(kind, &daemon.config, &spool, daemon.clock.now())?;
     let ledger = Ledger::start(Clerk::new(kind, &daemon.config, &spool))
         .map_err(|error| Failure::new(Exit::TryLater, "starting the ledger").because(error))?;

@@ -11,7 +11,10 @@ use crate::{
         files,
         keepalive::{self, KeepAlive},
         lock::{self, Lock},
+        process,
         signals::Stop,
+        spool::Spool,
+        strays,
     },
 };
 
@@ -45,6 +48,25 @@ impl Daemon {
         let keepalive = KeepAlive::of(name, &config.paths.keepalives, &clock);
         log::info!("started for the station {} in {}", config.node, config.paths.home.display());
         Ok(Self { config, clock, stop, keepalive, name, _lock: lock })
+    }
+
+    /// Begins a daemon that carries out runs: what they leave becomes its own to end, and their results have a
+    /// place.
+    ///
+    /// # Errors
+    /// As [`Self::begin`]; also when the data directory is away.
+    pub fn of_runs(name: &'static str, common: &Common) -> Result<(Self, Spool), Failure> {
+        let daemon = Self::begin(name, common)?;
+        process::raise_descriptor_limit();
+        if let Err(error) = strays::adopt() {
+            log::warn!("what runs leave outside of their groups cannot be ended: {error}");
+        }
+        let data = &daemon.config.paths.data;
+        let spool = Spool::open(data).map_err(|error| {
+            let doing = format!("preparing the data directory {}", data.display());
+            Failure::new(Exit::TryLater, doing).because(error)
+        })?;
+        Ok((daemon, spool))
     }
 
     /// Does cycles until a stop is asked for, or just one. A cycle says what the daemon is about and

@@ -1,10 +1,6 @@
 //! A run by hand that must be alone: it waits for the channel as any other.
 
-use std::{
-    fs::File,
-    io::{self, Read, Seek},
-    time::Duration,
-};
+use std::time::Duration;
 
 use readings::Output;
 use station::{
@@ -148,7 +144,7 @@ fn turn(
     }
     match turn.end() {
         turn::End::Ended(mut ending) => {
-            let bytes = bytes(&mut ending);
+            let bytes = bytes(&mut ending, config.most_output);
             Ok((*ending, bytes))
         }
         turn::End::Failed(_, why) => Err(why),
@@ -181,15 +177,8 @@ fn tried(ended: &Result<(Ending, Option<u64>), String>) -> Try {
 }
 
 /// Bytes that the run sent, by what it printed.
-fn bytes(ending: &mut Ending) -> Option<u64> {
-    let stdout = content(&mut ending.stdout).ok()?;
+fn bytes(ending: &mut Ending, most: u64) -> Option<u64> {
+    let [(stdout, _), _] = ending.printed(most).ok()?;
     let output = Output { stdout: &stdout, stderr: &[], end: (&ending.ended).into() };
     readings::read(&ending.order.tool, &output).ok()?.bytes()
-}
-
-fn content(file: &mut File) -> io::Result<Vec<u8>> {
-    let mut content = Vec::new();
-    file.rewind()?;
-    file.read_to_end(&mut content)?;
-    Ok(content)
 }

@@ -1,6 +1,12 @@
 //! The life of one run: started, watched, ended if it hangs, and its result handed over.
 
-use std::{fs::File, io, os::fd::BorrowedFd, path::Path, time::Duration};
+use std::{
+    fs::File,
+    io::{self, Read, Seek},
+    os::fd::BorrowedFd,
+    path::Path,
+    time::Duration,
+};
 
 use rustix::fs::{MemfdFlags, memfd_create};
 
@@ -150,6 +156,31 @@ impl Order {
         process.limit_files(config.most_output);
         Ok((process, stdout, stderr))
     }
+}
+
+/// Bytes that are kept of what a process wrote, and how many more there were.
+pub type Printed = (Vec<u8>, u64);
+
+impl Ending {
+    /// What the process wrote to its standard output and to its standard error, `most` bytes together.
+    ///
+    /// # Errors
+    /// As `read(2)`.
+    pub fn printed(&mut self, most: u64) -> io::Result<[Printed; 2]> {
+        let stdout = kept(&mut self.stdout, most)?;
+        let stderr = kept(&mut self.stderr, most.saturating_sub(stdout.0.len() as u64))?;
+        Ok([stdout, stderr])
+    }
+}
+
+/// The first `most` bytes of a file, and how many more it has.
+fn kept(file: &mut File, most: u64) -> io::Result<Printed> {
+    let size = file.metadata()?.len();
+    let mut content = Vec::with_capacity(usize::try_from(size.min(most)).unwrap_or(0));
+    file.rewind()?;
+    file.take(most).read_to_end(&mut content)?;
+    let cut = size.saturating_sub(content.len() as u64);
+    Ok((content, cut))
 }
 
 /// An empty file in memory.

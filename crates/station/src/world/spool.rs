@@ -9,7 +9,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read, Seek, Write},
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
@@ -18,7 +18,7 @@ use crate::words::run::{self, Alone, Beside, HEADER_VERSION, Header};
 use super::{
     clock, files,
     inbox::{Inbox, Waiting},
-    probe::{Ending, Order},
+    probe::{Ending, Order, Printed},
 };
 
 /// So many files are cheaper to make durable by one `syncfs(2)` than each by itself.
@@ -168,20 +168,14 @@ fn write(path: &Path, ending: &mut Ending, most_output: u64) -> io::Result<File>
 }
 
 /// Standard output and standard error of a run, and of the ping beside it: at most `most` bytes each.
-fn outputs(ending: &mut Ending, most: u64) -> io::Result<([Kept; 2], [Kept; 2])> {
+fn outputs(ending: &mut Ending, most: u64) -> io::Result<([Printed; 2], [Printed; 2])> {
     let beside = ending.alone.as_mut().and_then(|company| company.beside.as_mut());
-    let beside = beside.map_or_else(|| Ok(Default::default()), |beside| both(beside, most))?;
-    Ok((both(ending, most)?, beside))
-}
-
-fn both(ending: &mut Ending, most: u64) -> io::Result<[Kept; 2]> {
-    let stdout = kept(&mut ending.stdout, most)?;
-    let stderr = kept(&mut ending.stderr, most.saturating_sub(stdout.0.len() as u64))?;
-    Ok([stdout, stderr])
+    let beside = beside.map_or_else(|| Ok(Default::default()), |beside| beside.printed(most))?;
+    Ok((ending.printed(most)?, beside))
 }
 
 /// What the header tells of a run that had the channel for itself.
-fn alone(ending: &Ending, [stdout, stderr]: &[Kept; 2]) -> Option<Alone> {
+fn alone(ending: &Ending, [stdout, stderr]: &[Printed; 2]) -> Option<Alone> {
     let company = ending.alone.as_ref()?;
     let beside = company.beside.as_ref().map(|beside| Beside {
         argv: beside.order.argv.clone(),
@@ -191,19 +185,6 @@ fn alone(ending: &Ending, [stdout, stderr]: &[Kept; 2]) -> Option<Alone> {
         stderr_bytes: stderr.0.len() as u64,
     });
     Some(Alone { machine: company.machine.clone(), unclean: company.unclean.clone(), beside })
-}
-
-/// Bytes that are kept, and how many more there were.
-type Kept = (Vec<u8>, u64);
-
-/// The first `most` bytes of a file, and how many more it has.
-fn kept(file: &mut File, most: u64) -> io::Result<Kept> {
-    let size = file.metadata()?.len();
-    let mut content = Vec::with_capacity(usize::try_from(size.min(most)).unwrap_or(0));
-    file.rewind()?;
-    file.take(most).read_to_end(&mut content)?;
-    let cut = size.saturating_sub(content.len() as u64);
-    Ok((content, cut))
 }
 
 #[cfg(test)]
