@@ -3,6 +3,9 @@
 //! Tables and columns carry the original's names where those are known. `*epoch` holds whole seconds
 //! and `*_us` microseconds, since the epoch, UTC; what is not known or not defined is NULL.
 
+mod alone;
+mod first;
+
 use crate::text::Timestamp;
 
 use super::{
@@ -16,274 +19,7 @@ use super::{
 pub const LATEST: i64 = STEPS.len() as i64;
 
 /// What each version adds to the one before it. A step that was released is never changed.
-const STEPS: [&[&str]; 2] = [FIRST, ALONE];
-
-/// Version 1: nodes, specifications, the schedule, pings and routes.
-const FIRST: &[&str] = &[
-    // Looked up by its key only, once for each run that is scheduled: the row lies in the key's own tree.
-    "CREATE TABLE NODES (
-        nodeID VARCHAR(64) NOT NULL PRIMARY KEY,
-        hostName VARCHAR(253) NOT NULL,
-        ipVersion VARCHAR(3) NOT NULL DEFAULT 'any',
-        siteName VARCHAR(255) NOT NULL DEFAULT '',
-        comments VARCHAR(255) NOT NULL DEFAULT '',
-        retiredepoch BIGINT) WITHOUT ROWID",
-    "CREATE TABLE TOOLSPECS (
-        toolspecsID INTEGER PRIMARY KEY AUTOINCREMENT,
-        srcNodeID VARCHAR(64) NOT NULL,
-        destNodeID VARCHAR(64) NOT NULL,
-        toolName VARCHAR(64) NOT NULL,
-        variant VARCHAR(64) NOT NULL DEFAULT '',
-        toolPath VARCHAR(255) NOT NULL,
-        toolDo INTEGER NOT NULL DEFAULT 1,
-        testtype VARCHAR(16) NOT NULL,
-        toolOpts1 VARCHAR(255) NOT NULL DEFAULT '',
-        toolOpts2 VARCHAR(255) NOT NULL DEFAULT '',
-        toolopts3 VARCHAR(255) NOT NULL DEFAULT '',
-        time2run INTEGER NOT NULL,
-        runinterval INTEGER NOT NULL,
-        daystoanalyze INTEGER NOT NULL DEFAULT 28,
-        datatoanalyze VARCHAR(255) NOT NULL DEFAULT '',
-        lastrunepoch BIGINT,
-        phase VARCHAR(10) NOT NULL DEFAULT '',
-        jitter INTEGER NOT NULL DEFAULT 0,
-        latestart VARCHAR(10) NOT NULL DEFAULT '',
-        grace INTEGER NOT NULL DEFAULT 10,
-        agenda_us BIGINT NOT NULL DEFAULT 0,
-        retiredepoch BIGINT,
-        UNIQUE (srcNodeID, destNodeID, toolName, variant))",
-    "CREATE INDEX toolspecs_agenda ON TOOLSPECS (srcNodeID, agenda_us, toolDo)",
-    // When the next slot of each specification is due, apart from TOOLSPECS and in the order of time:
-    // what is due together lies together, so that a cycle touches few pages however many
-    // specifications there are. `agenda_us`, here and there, is when the specification was put on the
-    // agenda: 0 there says that it has to be put on it (anew), and a row here with another value is
-    // of before and void.
-    "CREATE TABLE AGENDA (
-        srcNodeID VARCHAR(64) NOT NULL,
-        nextdue_us BIGINT NOT NULL,
-        toolspecsID BIGINT NOT NULL,
-        agenda_us BIGINT NOT NULL,
-        PRIMARY KEY (srcNodeID, nextdue_us, toolspecsID)) WITHOUT ROWID",
-    // `opentoolspecsID` is the specification while the row is pending or running, and NULL after:
-    // its being unique keeps a specification from having two open runs, whatever a program does.
-    "CREATE TABLE SCHEDULE (
-        scheduleID INTEGER PRIMARY KEY AUTOINCREMENT,
-        toolspecsID BIGINT NOT NULL,
-        opentoolspecsID BIGINT UNIQUE,
-        srcNodeID VARCHAR(64) NOT NULL,
-        destNodeID VARCHAR(64) NOT NULL,
-        toolName VARCHAR(64) NOT NULL,
-        testtype VARCHAR(16) NOT NULL,
-        target VARCHAR(253) NOT NULL DEFAULT '',
-        command TEXT,
-        dueepoch BIGINT NOT NULL,
-        due_us BIGINT NOT NULL,
-        latest_us BIGINT NOT NULL,
-        limit_s INTEGER NOT NULL DEFAULT 0,
-        state VARCHAR(10) NOT NULL,
-        attempt INTEGER NOT NULL DEFAULT 0,
-        slots INTEGER NOT NULL DEFAULT 1,
-        lastdue_us BIGINT,
-        claimedby VARCHAR(64),
-        start_us BIGINT,
-        end_us BIGINT,
-        reason TEXT)",
-    "CREATE INDEX schedule_state ON SCHEDULE (state, srcNodeID, toolName, due_us)",
-    "CREATE INDEX schedule_spec ON SCHEDULE (toolspecsID, due_us)",
-    "CREATE TABLE PINGDATA (
-        pingdataID INTEGER PRIMARY KEY AUTOINCREMENT,
-        scheduleID BIGINT NOT NULL UNIQUE,
-        toolspecsID BIGINT NOT NULL,
-        srcNodeID VARCHAR(64) NOT NULL,
-        destNodeID VARCHAR(64) NOT NULL,
-        startepoch BIGINT NOT NULL,
-        start_us BIGINT NOT NULL,
-        end_us BIGINT NOT NULL,
-        address VARCHAR(45),
-        payload_bytes INTEGER,
-        transmitted INTEGER,
-        received INTEGER NOT NULL,
-        lost INTEGER,
-        lossratio DOUBLE,
-        min DOUBLE,
-        avg DOUBLE,
-        max DOUBLE,
-        mdev DOUBLE,
-        rtt_p25_us BIGINT,
-        rtt_p50_us BIGINT,
-        rtt_p75_us BIGINT,
-        rtt_p95_us BIGINT,
-        rtt_p99_us BIGINT,
-        ipdv_abs_mean_us DOUBLE,
-        pdv_p95_us BIGINT,
-        loss_period_max INTEGER,
-        duplicates INTEGER NOT NULL,
-        reordered INTEGER NOT NULL,
-        errors TEXT,
-        packets MEDIUMTEXT,
-        problem TEXT,
-        clock_synchronised INTEGER NOT NULL)",
-    "CREATE INDEX pingdata_spec ON PINGDATA (toolspecsID, startepoch)",
-    "CREATE TABLE ROUTENO (
-        routenoID INTEGER PRIMARY KEY AUTOINCREMENT,
-        srcNodeID VARCHAR(64) NOT NULL,
-        destNodeID VARCHAR(64) NOT NULL,
-        routeno INTEGER NOT NULL,
-        route TEXT NOT NULL,
-        firstepoch BIGINT NOT NULL,
-        lastepoch BIGINT NOT NULL,
-        UNIQUE (srcNodeID, destNodeID, routeno))",
-    "CREATE TABLE ROUTEDATA (
-        routedataID INTEGER PRIMARY KEY AUTOINCREMENT,
-        scheduleID BIGINT NOT NULL UNIQUE,
-        toolspecsID BIGINT NOT NULL,
-        srcNodeID VARCHAR(64) NOT NULL,
-        destNodeID VARCHAR(64) NOT NULL,
-        startepoch BIGINT NOT NULL,
-        start_us BIGINT NOT NULL,
-        end_us BIGINT NOT NULL,
-        address VARCHAR(45),
-        numhops INTEGER NOT NULL,
-        reached INTEGER NOT NULL,
-        routeno INTEGER,
-        rtt_us BIGINT,
-        hops MEDIUMTEXT,
-        problem TEXT,
-        clock_synchronised INTEGER NOT NULL)",
-    "CREATE INDEX routedata_spec ON ROUTEDATA (toolspecsID, startepoch)",
-    // What a program of the station notes for its next start.
-    "CREATE TABLE NOTES (
-        name VARCHAR(128) NOT NULL PRIMARY KEY,
-        value TEXT NOT NULL)",
-];
-
-/// Version 2: the probes that run alone, and the one-way and bandwidth readings.
-const ALONE: &[&str] = &[
-    // What a specification may use up in a day (UTC), when it may run, and the ping beside it; empty: no limit, none.
-    "ALTER TABLE TOOLSPECS ADD COLUMN dailybytes VARCHAR(20) NOT NULL DEFAULT ''",
-    "ALTER TABLE TOOLSPECS ADD COLUMN dailyseconds VARCHAR(20) NOT NULL DEFAULT ''",
-    "ALTER TABLE TOOLSPECS ADD COLUMN hours VARCHAR(64) NOT NULL DEFAULT ''",
-    "ALTER TABLE TOOLSPECS ADD COLUMN pingbeside VARCHAR(255) NOT NULL DEFAULT ''",
-    // A pending run that its server refused is not tried again before this.
-    "ALTER TABLE SCHEDULE ADD COLUMN notbefore_us BIGINT",
-    // Every time that a process had the channel, also one whose run is tried again: what else went on
-    // then is told by it, and what was used up in a day.
-    "CREATE TABLE TRIES (
-        tryID INTEGER PRIMARY KEY AUTOINCREMENT,
-        scheduleID BIGINT NOT NULL,
-        attempt INTEGER NOT NULL,
-        toolspecsID BIGINT NOT NULL,
-        srcNodeID VARCHAR(64) NOT NULL,
-        destNodeID VARCHAR(64) NOT NULL,
-        start_us BIGINT NOT NULL,
-        end_us BIGINT,
-        bytes BIGINT,
-        outcome TEXT,
-        machine TEXT,
-        unclean TEXT,
-        UNIQUE (scheduleID, attempt))",
-    "CREATE INDEX tries_station ON TRIES (srcNodeID, start_us)",
-    "CREATE INDEX tries_target ON TRIES (srcNodeID, destNodeID, start_us)",
-    "CREATE INDEX tries_spec ON TRIES (toolspecsID, start_us)",
-    // Which station measures to a target, alone among those that share this database; it expires.
-    "CREATE TABLE LEASES (
-        destNodeID VARCHAR(64) NOT NULL PRIMARY KEY,
-        holderNodeID VARCHAR(64) NOT NULL,
-        scheduleID BIGINT NOT NULL,
-        expires_us BIGINT NOT NULL)",
-    // A run that went on while one that must be alone had the channel: the scheduleID of that one.
-    "ALTER TABLE PINGDATA ADD COLUMN overlapped BIGINT",
-    "ALTER TABLE ROUTEDATA ADD COLUMN overlapped BIGINT",
-    // Rates of the original's names are Mbit/s, its round-trip times milliseconds. `direction` is seen from
-    // the station: 'to' the target, or 'from' it.
-    "CREATE TABLE BWDATA (
-        bwdataID INTEGER PRIMARY KEY AUTOINCREMENT,
-        scheduleID BIGINT NOT NULL,
-        direction VARCHAR(4) NOT NULL,
-        toolspecsID BIGINT NOT NULL,
-        srcNodeID VARCHAR(64) NOT NULL,
-        destNodeID VARCHAR(64) NOT NULL,
-        toolName VARCHAR(64) NOT NULL,
-        startepoch BIGINT NOT NULL,
-        start_us BIGINT NOT NULL,
-        end_us BIGINT NOT NULL,
-        address VARCHAR(45),
-        protocol VARCHAR(4),
-        streams INTEGER,
-        duration_s DOUBLE,
-        bytes BIGINT,
-        thrumin DOUBLE,
-        thruavg DOUBLE,
-        thrumax DOUBLE,
-        rttmin DOUBLE,
-        rttavg DOUBLE,
-        rttmax DOUBLE,
-        sent_bps DOUBLE,
-        received_bps DOUBLE,
-        retransmits BIGINT,
-        jitter_us DOUBLE,
-        datagrams BIGINT,
-        lost BIGINT,
-        lossratio DOUBLE,
-        reordered BIGINT,
-        duplicates BIGINT,
-        intervals MEDIUMTEXT,
-        idle_rtt_p50_us BIGINT,
-        loaded_rtt_p50_us BIGINT,
-        loaded_rtt_p95_us BIGINT,
-        loaded_rtt_max_us BIGINT,
-        loaded_sent BIGINT,
-        loaded_lost BIGINT,
-        loaded_packets MEDIUMTEXT,
-        machine TEXT,
-        unclean TEXT,
-        overlapped BIGINT,
-        problem TEXT,
-        clock_synchronised INTEGER NOT NULL,
-        UNIQUE (scheduleID, direction))",
-    "CREATE INDEX bwdata_spec ON BWDATA (toolspecsID, startepoch)",
-    // Delays of the original's names (t: to the target, f: from it) are milliseconds.
-    "CREATE TABLE OWAMPDATA (
-        owampdataID INTEGER PRIMARY KEY AUTOINCREMENT,
-        scheduleID BIGINT NOT NULL UNIQUE,
-        toolspecsID BIGINT NOT NULL,
-        srcNodeID VARCHAR(64) NOT NULL,
-        destNodeID VARCHAR(64) NOT NULL,
-        startepoch BIGINT NOT NULL,
-        start_us BIGINT NOT NULL,
-        end_us BIGINT NOT NULL,
-        address VARCHAR(45),
-        tmin DOUBLE,
-        tmed DOUBLE,
-        tmax DOUBLE,
-        fmin DOUBLE,
-        fmed DOUBLE,
-        fmax DOUBLE,
-        to_sent BIGINT,
-        to_lost BIGINT,
-        to_duplicates BIGINT,
-        to_reordered BIGINT,
-        to_p95_less_p50_us DOUBLE,
-        to_error_us DOUBLE,
-        to_synchronised INTEGER,
-        to_hops_min INTEGER,
-        to_hops_max INTEGER,
-        to_packets MEDIUMTEXT,
-        from_sent BIGINT,
-        from_lost BIGINT,
-        from_duplicates BIGINT,
-        from_reordered BIGINT,
-        from_p95_less_p50_us DOUBLE,
-        from_error_us DOUBLE,
-        from_synchronised INTEGER,
-        from_hops_min INTEGER,
-        from_hops_max INTEGER,
-        from_packets MEDIUMTEXT,
-        overlapped BIGINT,
-        problem TEXT,
-        clock_synchronised INTEGER NOT NULL)",
-    "CREATE INDEX owampdata_spec ON OWAMPDATA (toolspecsID, startepoch)",
-];
+const STEPS: [&[&str]; 2] = [first::STEP, alone::STEP];
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS SCHEMAVERSION (
         version INTEGER NOT NULL PRIMARY KEY,
@@ -472,7 +208,7 @@ mod tests {
     /// What the embedded engine undoes, a server keeps: there a step goes on where it was cut short.
     #[test]
     fn a_step_that_a_server_cut_short_goes_on_after_any_of_its_statements() {
-        for cut in 0..FIRST.len() {
+        for cut in 0..first::STEP.len() {
             let folder = tempfile::tempdir().expect("a folder");
             let mut store = Store::of(&of_test(folder.path()), Duration::from_secs(5));
             store.create().expect("made");
@@ -500,7 +236,7 @@ mod tests {
         }
         session.define(VERSIONS)?;
         session.define(PROGRESS)?;
-        for statement in &FIRST[..cut + usize::from(carried_out)] {
+        for statement in &first::STEP[..cut + usize::from(carried_out)] {
             session.define(statement)?;
         }
         let number = i64::try_from(cut).expect("few").into();
