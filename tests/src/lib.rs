@@ -26,7 +26,7 @@ pub use lab::{Host, Lab};
 pub use look::Look;
 pub use program::Program;
 pub use server::Server;
-pub use station::Station;
+pub use station::{Engine, Station};
 pub use watched::{DAEMONS, Watched};
 pub use witness::{Seen, Witness};
 
