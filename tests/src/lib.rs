@@ -20,7 +20,7 @@ pub mod witness;
 use std::time::Duration;
 
 pub use bed::{Bed, Reading};
-pub use cutter::Cutter;
+pub use cutter::{Cut, Cutter};
 pub use disk::SmallDisk;
 pub use lab::{Host, Lab};
 pub use look::Look;
