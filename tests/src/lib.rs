@@ -7,6 +7,7 @@
 #![allow(clippy::missing_panics_doc, clippy::must_use_candidate)]
 
 pub mod bed;
+pub mod cluster;
 pub mod cutter;
 pub mod disk;
 pub mod lab;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 pub use bed::{Bed, Reading};
 pub use cutter::{Cut, Cutter};
+pub use cluster::Cluster;
 pub use disk::SmallDisk;
 pub use lab::{Host, Lab};
 pub use look::Look;
