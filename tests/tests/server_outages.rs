@@ -141,3 +141,23 @@ fn a_server_that_takes_no_more_connections_is_waited_for() {
     readings_come_in(&station, 10);
     comes_to_its_end(&station);
 }
+
+#[test]
+fn a_server_that_is_locked_for_a_backup_is_waited_for() {
+    let server = Server::up();
+    let station = Station::of_server(&server);
+    station.configure("[load]\npause = '1s'");
+    station.tool("slowping", "sleep 2; exec ping \"$@\"");
+    station.measures(&["slow,127.0.0.1"], &["slow,ping,slowping,-n -c 1 -w 1,4,4,5"]);
+    let mut daemons = station.start_all(&DAEMONS);
+    let running = "SCHEDULE WHERE state = 'running' AND start_us IS NULL AND due_us < UNIX_TIMESTAMP() * 1000000";
+    until("a run goes on", || (station.count(running) > 0).then_some(()));
+    let mut backup = server.look("iepm");
+    backup.execute("FLUSH TABLES WITH READ LOCK");
+    until("its result waits as a file", || (!station.files("data").is_empty()).then_some(()));
+    until("it is told", || daemons[0].log().contains("does not answer").then_some(()));
+    all_live(&mut daemons);
+    backup.execute("UNLOCK TABLES");
+    readings_come_in(&station, 2);
+    comes_to_its_end(&station);
+}
