@@ -63,6 +63,15 @@ pub trait Session {
     /// What the engine says.
     fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<u64, Error>;
 
+    /// Runs a statement once for each of `rows`, whose values have the same types column by column, NULL
+    /// apart; says how many rows it changed in all. An engine far away is asked for many at once.
+    ///
+    /// # Errors
+    /// What the engine says of any of them; what those before it changed is undone with the transaction.
+    fn execute_many(&mut self, sql: &'static str, rows: &[Vec<Value<'_>>]) -> Result<u64, Error> {
+        rows.iter().try_fold(0, |changed, values| Ok(changed + self.execute(sql, values)?))
+    }
+
     /// Runs an INSERT; says the key that the engine gave to the row.
     ///
     /// # Errors
