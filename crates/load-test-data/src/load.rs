@@ -9,14 +9,15 @@ use station::{
     words::run::{Header, RunId, State},
     world::{
         inbox::Inbox,
-        store::{self, Error, Kind, Session, Store},
+        store::{self, Error, Kind, Session, Store, Value},
     },
 };
 
 use crate::{
     file::{Content, Measured, Prepared},
     overlap::Tries,
-    tables,
+    tables::{self, Sheets},
+    waiting::{self, Plain},
 };
 
 /// What became of a file.
@@ -85,18 +86,57 @@ fn load_together(
     batch: &[Prepared],
 ) -> Result<Vec<Fate>, Error> {
     let tries = Tries::during(session, station, batch)?;
-    batch.iter().map(|file| load_one(session, file, &tries)).collect()
+    let rows = waiting::rows_of(session, batch)?;
+    let waited_for = waiting::waited_for(batch, &rows);
+    let plain: Vec<Plain<'_>> = waited_for.iter().copied().flatten().collect();
+    load_plain(session, &plain, &tries)?;
+    let fate = |(file, plain): (&Prepared, Option<_>)| match plain {
+        Some(_) => Ok(Fate::Loaded),
+        None => load_one(session, file, &tries),
+    };
+    batch.iter().zip(waited_for).map(fate).collect()
+}
+
+/// Loads readings whose rows wait for them: few statements, however many they are.
+fn load_plain<'a>(
+    session: &mut dyn Session,
+    plain: &[Plain<'a>],
+    tries: &Tries,
+) -> Result<(), Error> {
+    let loaded = |&(measured, _): &Plain<'a>| {
+        leaving(&measured.header, State::Loaded, reason(measured).map(Value::from))
+    };
+    let changes: Vec<_> = plain.iter().map(loaded).collect();
+    if session.execute_many(LEAVE, &changes)? != plain.len() as u64 {
+        // The next try sees what that one has done.
+        let what = "another program changed the rows of results that were being loaded";
+        return Err(Error::new(Kind::Busy, what));
+    }
+    let mut sheets = Sheets::default();
+    for (measured, row) in plain {
+        let overlapped = tries.overlapping(&measured.header);
+        tables::add(session, &mut sheets, row, measured, overlapped)?;
+    }
+    sheets.write(session)
+}
+
+fn reason(measured: &Measured) -> Option<String> {
+    measured.header.ended.remark().or_else(|| tables::problem(&measured.reading))
 }
 
 fn load_one(session: &mut dyn Session, file: &Prepared, tries: &Tries) -> Result<Fate, Error> {
     match &file.content {
         Content::Reading(measured) => {
-            let Measured { header, reading, .. } = &**measured;
-            let reason = header.ended.remark().or_else(|| tables::problem(reading));
-            if !leave(session, header, State::Loaded, reason.as_deref())? {
+            let header = &measured.header;
+            if !leave(session, header, State::Loaded, reason(measured).as_deref())? {
                 return superseded(session, file, Some(header));
             }
-            tables::insert(session, measured, tries.overlapping(header))?;
+            let rows = waiting::rows_of(session, std::slice::from_ref(file))?;
+            let mut sheets = Sheets::default();
+            for row in rows.values() {
+                tables::add(session, &mut sheets, row, measured, tries.overlapping(header))?;
+            }
+            sheets.write(session)?;
             Ok(Fate::Loaded)
         }
         Content::Rejected(Some(header), why) => {
@@ -123,24 +163,27 @@ fn leave(
     to: State,
     reason: Option<&str>,
 ) -> Result<bool, Error> {
+    Ok(session.execute(LEAVE, &leaving(header, to, reason.map(Value::from)))? == 1)
+}
+
+const LEAVE: &str = "UPDATE SCHEDULE SET state = ?, opentoolspecsID = NULL, start_us = ?, end_us = ?, \
+     reason = COALESCE(?, reason) WHERE scheduleID = ? AND attempt = ? AND state IN ('finished', 'running') \
+     AND toolspecsID = ? AND toolName = ? AND due_us = ?";
+
+/// The values of [`LEAVE`].
+fn leaving<'a>(header: &'a Header, to: State, reason: Option<Value<'a>>) -> Vec<Value<'a>> {
     let RunId { schedule_id, attempt } = header.run();
-    let changed = session.execute(
-        "UPDATE SCHEDULE SET state = ?, opentoolspecsID = NULL, start_us = ?, end_us = ?, reason = COALESCE(?, reason) \
-         WHERE scheduleID = ? AND attempt = ? AND state IN ('finished', 'running') \
-         AND toolspecsID = ? AND toolName = ? AND due_us = ?",
-        &[
-            to.as_str().into(),
-            header.start_us.into(),
-            header.end_us.into(),
-            reason.into(),
-            schedule_id.into(),
-            attempt.into(),
-            header.spec_id.into(),
-            header.probetype.as_str().into(),
-            header.due_us.into(),
-        ],
-    )?;
-    Ok(changed == 1)
+    vec![
+        to.as_str().into(),
+        header.start_us.into(),
+        header.end_us.into(),
+        reason.unwrap_or(Value::Null),
+        schedule_id.into(),
+        attempt.into(),
+        header.spec_id.into(),
+        header.probetype.as_str().into(),
+        header.due_us.into(),
+    ]
 }
 
 /// Why a run's row would not be moved on: a crash between the transaction and the move of the file,
