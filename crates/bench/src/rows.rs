@@ -7,7 +7,7 @@ use rusqlite::{Connection, TransactionBehavior, params_from_iter, types::Value};
 use station::{
     text::Timestamp,
     words::toolspec::{SpecKey, TestType},
-    world::store::{self, Error, NewRun, Session, Store},
+    world::store::{NewRows, NewRun, Store},
 };
 
 use crate::{bed::Station, machine::timed};
@@ -49,36 +49,34 @@ impl Runs<'_> {
         let words: Vec<String> = self.words.iter().map(|word| (*word).to_owned()).collect();
         let mut store = Store::of(&station.config.database, PATIENCE);
         store.transaction(|session| {
-            let mut due = self.first;
+            let (mut due, mut rows) = (self.first, NewRows::default());
             for number in 0..self.count {
                 let spec_id = session.insert(SPEC, &[format!("v{number}").into()])?;
-                self.put_one(session, spec_id, &key, &words, due)?;
+                rows.pending(&self.run(spec_id, &key, &words, due));
                 due = due + self.step;
             }
-            Ok(())
+            rows.write(session)
         })?;
         Ok(())
     }
 
-    fn put_one(
-        &self,
-        session: &mut dyn Session,
+    fn run<'a>(
+        &'a self,
         spec_id: i64,
-        key: &SpecKey,
+        key: &'a SpecKey,
         words: &[String],
         due: Timestamp,
-    ) -> Result<i64, Error> {
-        let run = NewRun {
+    ) -> NewRun<'a> {
+        NewRun {
             spec_id,
             key,
             testtype: self.testtype.as_str(),
             target: TARGET,
-            words,
+            words: words.to_vec(),
             due,
             latest: due + self.window,
             limit: self.limit,
-        };
-        store::insert_pending(session, &run)
+        }
     }
 }
 

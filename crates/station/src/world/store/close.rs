@@ -73,16 +73,31 @@ pub(super) fn leave(
     to: State,
     reason: &str,
 ) -> Result<bool, Error> {
-    let sql = "UPDATE SCHEDULE SET state = ?, opentoolspecsID = NULL, reason = ? \
-         WHERE scheduleID = ? AND state = ? AND attempt = ?";
-    let values = [
+    Ok(session.execute(LEAVE, &leaving(run, from, to, reason))? == 1)
+}
+
+/// As [`leave`] for runs that are pending, each with its reason; says how many still were.
+fn leave_pending(
+    session: &mut dyn Session,
+    to: State,
+    runs: &[(RunId, String)],
+) -> Result<u64, Error> {
+    let values = runs.iter().map(|(run, reason)| leaving(*run, State::Pending, to, reason));
+    session.execute_many(LEAVE, &values.collect::<Vec<_>>())
+}
+
+const LEAVE: &str = "UPDATE SCHEDULE SET state = ?, opentoolspecsID = NULL, reason = ? \
+     WHERE scheduleID = ? AND state = ? AND attempt = ?";
+
+/// The values of [`LEAVE`].
+fn leaving(run: RunId, from: State, to: State, reason: &str) -> Vec<Value<'_>> {
+    vec![
         to.as_str().into(),
         reason.into(),
         run.schedule_id.into(),
         from.as_str().into(),
         run.attempt.into(),
-    ];
-    Ok(session.execute(sql, &values)? == 1)
+    ]
 }
 
 /// Makes a claimed run pending again, that was not started or was ended with its daemon.
@@ -114,12 +129,10 @@ pub fn expire(
     let late = super::all(session, sql, &[station.into(), now.into()], |row| {
         Ok((run_id(row)?, row.text(2), row.text(3), row.timestamp(4)?))
     })?;
-    let mut changed = 0;
-    for (run, tool, testtype, latest) in late {
-        let Some(why) = reason(&tool, &testtype, latest) else { continue };
-        changed += u64::from(leave(session, run, State::Pending, State::Missed, &why)?);
-    }
-    Ok(changed)
+    let missed = late
+        .into_iter()
+        .filter_map(|(run, tool, testtype, latest)| Some((run, reason(&tool, &testtype, latest)?)));
+    leave_pending(session, State::Missed, &missed.collect::<Vec<_>>())
 }
 
 /// Calls off what is pending of specifications that were switched off.
@@ -157,11 +170,8 @@ fn cancel(
     reason: &str,
 ) -> Result<u64, Error> {
     let runs = super::all(session, sql, values, run_id)?;
-    let mut changed = 0;
-    for run in runs {
-        changed += u64::from(leave(session, run, State::Pending, State::Cancelled, reason)?);
-    }
-    Ok(changed)
+    let runs: Vec<_> = runs.into_iter().map(|run| (run, reason.to_owned())).collect();
+    leave_pending(session, State::Cancelled, &runs)
 }
 
 /// The runs that `program` began and whose time was up before `now`, with their tools and when it was up.

@@ -47,7 +47,7 @@ pub use engine::of_test;
 pub use error::{Error, Kind};
 pub use leases::{clear_leases, held_elsewhere, release, take_lease};
 pub use notes::{get_note, put_note};
-pub use schedule::{Gap, NewRun, OpenRun, insert_gap, insert_pending, insert_running};
+pub use schedule::{Gap, NewRows, NewRun, OpenRun, insert_running};
 pub use schema::{LATEST, migrate, version};
 pub use specs::{StoredSpec, nodes, specs};
 pub use tries::{
