@@ -7,6 +7,7 @@
 #![allow(clippy::missing_panics_doc, clippy::must_use_candidate)]
 
 pub mod bed;
+pub mod cluster;
 pub mod cutter;
 pub mod disk;
 pub mod lab;
@@ -20,6 +21,7 @@ pub mod witness;
 use std::time::Duration;
 
 pub use bed::{Bed, Reading};
+pub use cluster::Cluster;
 pub use cutter::Cutter;
 pub use disk::SmallDisk;
 pub use lab::{Host, Lab};

@@ -5,7 +5,8 @@ use std::{
     net::TcpListener,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::Child,
+    process::{Child, Command},
+    sync::atomic::{AtomicU16, Ordering},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -22,6 +23,8 @@ use crate::{
 pub struct Server {
     folder: TempDir,
     port: u16,
+    /// What each start of it is told besides.
+    options: Vec<String>,
     child: Option<Child>,
 }
 
@@ -29,19 +32,18 @@ impl Server {
     /// A new server that answers.
     #[track_caller]
     pub fn up() -> Self {
-        let folder = tempfile::Builder::new().prefix("server-").tempdir().expect("a folder");
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("opened");
-        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = free.local_addr().expect("an address").port();
-        let mut server = Self { folder, port, child: None };
+        let mut server = Self::made();
+        server.start();
+        server
+    }
+
+    /// A new server that was not started yet.
+    #[track_caller]
+    pub(crate) fn made() -> Self {
+        let server = Self::empty();
         let (data, tmp) = (server.path("data"), server.path("tmp"));
-        for folder in [&data, &tmp] {
-            fs::create_dir(folder).expect("made");
-        }
-        if rustix::process::geteuid().is_root() {
-            // The server refuses to run as root.
-            succeed(command("chown").arg("nobody").arg(server.folder.path()).args([&data, &tmp]));
-        }
+        fs::create_dir(&data).expect("made");
+        Self::belongs_to_its_user(&[&data]);
         succeed(
             command("mariadb-install-db")
                 .args([
@@ -53,12 +55,42 @@ impl Server {
                 .arg(format!("--datadir={}", data.display()))
                 .arg(format!("--tmpdir={}", tmp.display())),
         );
-        drop(free);
-        server.start();
         server
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// A server that was not started yet, with the files of another that does not run.
+    #[track_caller]
+    pub(crate) fn copy_of(other: &Self) -> Self {
+        let server = Self::empty();
+        succeed(command("cp").arg("-a").arg(other.path("data")).arg(server.path("data")));
+        server
+    }
+
+    /// A place for a server: a folder that its user may write to, and a port.
+    fn empty() -> Self {
+        let folder = tempfile::Builder::new().prefix("server-").tempdir().expect("a folder");
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("opened");
+        let tmp = folder.path().join("tmp");
+        fs::create_dir(&tmp).expect("made");
+        Self::belongs_to_its_user(&[folder.path(), &tmp]);
+        Self { folder, port: free_port(), options: Vec::new(), child: None }
+    }
+
+    fn belongs_to_its_user(paths: &[&Path]) {
+        if rustix::process::geteuid().is_root() {
+            // The server refuses to run as root.
+            succeed(command("chown").arg("nobody").args(paths));
+        }
+    }
+
+    /// Gives it options for each start.
+    pub(crate) fn with_options(mut self, options: Vec<String>) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// A path in its folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -75,7 +107,21 @@ impl Server {
     /// As [`Self::start`], with options of the story's own.
     #[track_caller]
     pub fn start_with(&mut self, options: &[&str]) {
+        self.begin(options);
+        until("the server answers", || self.connect("").ok());
+    }
+
+    /// Starts it, and does not wait for it.
+    #[track_caller]
+    pub(crate) fn begin(&mut self, options: &[&str]) {
         let log = fs::File::options().create(true).append(true).open(self.path("log"));
+        let mut server = self.mariadbd();
+        server.args(options).stderr(log.expect("a log"));
+        self.child = Some(server.spawn().expect("the server starts"));
+    }
+
+    /// The command that starts it.
+    pub(crate) fn mariadbd(&self) -> Command {
         let mut server = command("mariadbd");
         server
             .arg("--no-defaults")
@@ -90,10 +136,8 @@ impl Server {
                 "--skip-name-resolve",
                 "--innodb-buffer-pool-size=64M",
             ])
-            .args(options)
-            .stderr(log.expect("a log"));
-        self.child = Some(server.spawn().expect("the server starts"));
-        until("the server answers", || self.connect("").ok());
+            .args(&self.options);
+        server
     }
 
     /// Sends it a signal.
@@ -108,6 +152,15 @@ impl Server {
         self.signal(Signal::KILL);
         if let Some(mut child) = self.child.take() {
             let _ = child.wait();
+        }
+    }
+
+    /// Asks it to end, and waits until it has.
+    #[track_caller]
+    pub fn stop(&mut self) {
+        self.signal(Signal::TERM);
+        if let Some(mut child) = self.child.take() {
+            until("the server ends when asked to", || child.try_wait().expect("a child"));
         }
     }
 
@@ -133,7 +186,8 @@ impl Server {
         Look::Mysql(Box::new(until("the server answers", || self.connect(database).ok())))
     }
 
-    fn connect(&self, database: &str) -> mysql::Result<mysql::Conn> {
+    /// A connection of its account root, if it gives one.
+    pub(crate) fn connect(&self, database: &str) -> mysql::Result<mysql::Conn> {
         mysql::Conn::new(self.opts(database))
     }
 
@@ -162,4 +216,18 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// A port of the loopback that nobody listens on, and that no client is given by chance: a server that
+/// is down for a while finds its port free again.
+pub(crate) fn free_port() -> u16 {
+    static TRIED: AtomicU16 = AtomicU16::new(0);
+    // Stories run side by side, each in a process: each tries ports of its own first.
+    let own = u16::try_from(std::process::id() % 160).unwrap_or(0) * 64;
+    let ports = std::iter::repeat_with(|| {
+        20_000 + (own + TRIED.fetch_add(1, Ordering::Relaxed)) % (160 * 64)
+    });
+    let mut free =
+        ports.take(160 * 64).filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    free.next().expect("a free port")
 }
