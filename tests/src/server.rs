@@ -37,10 +37,23 @@ impl Server {
         server
     }
 
+    /// A new server in a directory, started with options, that answers.
+    #[track_caller]
+    pub fn up_in(folder: &Path, options: &[&str]) -> Self {
+        let mut server = Self::made_in(folder);
+        server.start_with(options);
+        server
+    }
+
     /// A new server that was not started yet.
     #[track_caller]
     pub(crate) fn made() -> Self {
-        let server = Self::empty();
+        Self::made_in(&std::env::temp_dir())
+    }
+
+    #[track_caller]
+    fn made_in(folder: &Path) -> Self {
+        let server = Self::empty_in(folder);
         let (data, tmp) = (server.path("data"), server.path("tmp"));
         fs::create_dir(&data).expect("made");
         Self::belongs_to_its_user(&[&data]);
@@ -61,14 +74,15 @@ impl Server {
     /// A server that was not started yet, with the files of another that does not run.
     #[track_caller]
     pub(crate) fn copy_of(other: &Self) -> Self {
-        let server = Self::empty();
+        let server = Self::empty_in(&std::env::temp_dir());
         succeed(command("cp").arg("-a").arg(other.path("data")).arg(server.path("data")));
         server
     }
 
     /// A place for a server: a folder that its user may write to, and a port.
-    fn empty() -> Self {
-        let folder = tempfile::Builder::new().prefix("server-").tempdir().expect("a folder");
+    fn empty_in(folder: &Path) -> Self {
+        let folder = tempfile::Builder::new().prefix("server-").tempdir_in(folder);
+        let folder = folder.expect("a folder");
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("opened");
         let tmp = folder.path().join("tmp");
         fs::create_dir(&tmp).expect("made");
@@ -177,6 +191,11 @@ impl Server {
     /// The URL of one of its databases, for its account root.
     pub fn url(&self, database: &str) -> String {
         format!("mysql://root@/{database}?socket={}", self.socket().display())
+    }
+
+    /// As [`Self::url`], by TCP over the loopback.
+    pub fn url_by_tcp(&self, database: &str) -> String {
+        format!("mysql://root@127.0.0.1:{}/{database}", self.port)
     }
 
     /// A connection of its account root.

@@ -4,8 +4,9 @@
 //! - [`scheduling`], [`runs`], [`lateness`], [`hung`], [`loading`], [`idle`], [`watch`], [`servers`],
 //!   [`channel`], [`cleanup`] and [`readers`] measure one thing each.
 //! - [`bed`] is what they stand on: stations in a temporary directory, and programs that end with it.
+//! - [`driver`] is an engine's own driver: the yardstick for inserts.
 //! - [`crowd`] is thousands of processes that do nothing.
-//! - [`rows`] fills databases and is the yardstick for inserts; [`machine`] tells time and memory.
+//! - [`rows`] puts runs into databases; [`machine`] tells time and memory.
 //! - [`table`] holds the figures and prints them.
 //!
 //! Nothing here is installed. A figure that misses its reach is a line of the table and no failure.
@@ -14,6 +15,7 @@ pub mod bed;
 pub mod channel;
 pub mod cleanup;
 pub mod crowd;
+pub mod driver;
 pub mod hung;
 pub mod idle;
 pub mod lateness;
