@@ -4,6 +4,8 @@
 //! program that dies in between leaves a file whose row says that it is loaded: the next one moves it
 //! and loads nothing.
 
+use std::{collections::BTreeMap, sync::LazyLock};
+
 use station::{
     text::Timestamp,
     words::run::{Header, RunId, State},
@@ -103,11 +105,7 @@ fn load_plain<'a>(
     plain: &[Plain<'a>],
     tries: &Tries,
 ) -> Result<(), Error> {
-    let loaded = |&(measured, _): &Plain<'a>| {
-        leaving(&measured.header, State::Loaded, reason(measured).map(Value::from))
-    };
-    let changes: Vec<_> = plain.iter().map(loaded).collect();
-    if session.execute_many(LEAVE, &changes)? != plain.len() as u64 {
+    if leave_loaded(session, plain)? != plain.len() as u64 {
         // The next try sees what that one has done.
         let what = "another program changed the rows of results that were being loaded";
         return Err(Error::new(Kind::Busy, what));
@@ -119,6 +117,46 @@ fn load_plain<'a>(
     }
     sheets.write(session)
 }
+
+/// Moves the rows of readings on to `loaded`; says how many were where they are to leave from. Those that
+/// need nothing else are changed many by one statement, for each attempt, and nearly all are of the first.
+fn leave_loaded(session: &mut dyn Session, plain: &[Plain<'_>]) -> Result<u64, Error> {
+    let mut settled = BTreeMap::<i64, Vec<&Header>>::new();
+    let mut changes = Vec::new();
+    for &(measured, row) in plain {
+        let (header, reason) = (&measured.header, reason(measured));
+        if row.is_settled(header, reason.as_deref()) {
+            settled.entry(header.attempt).or_default().push(header);
+        } else {
+            changes.push(leaving(header, State::Loaded, reason.map(Value::from)));
+        }
+    }
+    let mut changed = 0;
+    for (attempt, headers) in settled {
+        let whole = headers.chunks_exact(TOGETHER);
+        let rest = whole.remainder().iter();
+        changes.extend(rest.map(|header| leaving(header, State::Loaded, None)));
+        for some in whole {
+            let ids = some.iter().map(|header| header.schedule_id.into());
+            let values: Vec<Value<'_>> = std::iter::once(attempt.into()).chain(ids).collect();
+            changed += session.execute(&LEAVE_TOGETHER, &values)?;
+        }
+    }
+    Ok(changed + session.execute_many(LEAVE, &changes)?)
+}
+
+/// So many rows are changed by one statement.
+const TOGETHER: usize = 100;
+
+/// Takes an attempt and keys of SCHEDULE. The state stands in an expression: by its index a planner would
+/// go through all runs that are finished.
+static LEAVE_TOGETHER: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "UPDATE SCHEDULE SET state = 'loaded', opentoolspecsID = NULL WHERE COALESCE(state, '') = 'finished' AND attempt = ? \
+         AND scheduleID IN ({})",
+        ["?"; TOGETHER].join(", ")
+    )
+});
 
 fn reason(measured: &Measured) -> Option<String> {
     measured.header.ended.remark().or_else(|| tables::problem(&measured.reading))

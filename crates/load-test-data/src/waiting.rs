@@ -26,6 +26,9 @@ pub struct Row {
     due: Timestamp,
     state: String,
     attempt: i64,
+    start: Option<i64>,
+    end: Option<i64>,
+    reason: Option<String>,
 }
 
 /// A reading, and its row that waits for it.
@@ -40,7 +43,8 @@ pub fn rows_of(session: &mut dyn Session, files: &[Prepared]) -> Result<HashMap<
         return Ok(HashMap::new());
     }
     let sql = format!(
-        "SELECT scheduleID, toolspecsID, srcNodeID, destNodeID, toolName, due_us, state, attempt FROM SCHEDULE \
+        "SELECT scheduleID, toolspecsID, srcNodeID, destNodeID, toolName, due_us, state, attempt, start_us, end_us, \
+         reason FROM SCHEDULE \
          WHERE scheduleID IN ({})",
         vec!["?"; files.len()].join(", ")
     );
@@ -55,12 +59,24 @@ pub fn rows_of(session: &mut dyn Session, files: &[Prepared]) -> Result<HashMap<
             due: row.timestamp(5)?,
             state: row.text(6),
             attempt: row.int(7)?,
+            start: row.optional_int(8)?,
+            end: row.optional_int(9)?,
+            reason: Some(row.text(10)).filter(|reason| !reason.is_empty()),
         })
     })?;
     Ok(rows.into_iter().map(|row| (row.schedule_id, row)).collect())
 }
 
 impl Row {
+    /// Whether all that it lacks is that its result is loaded: its daemon has come to it, and wrote the
+    /// same as the file says.
+    #[must_use]
+    pub fn is_settled(&self, header: &Header, reason: Option<&str>) -> bool {
+        self.state == State::Finished.as_str()
+            && (self.start, self.end) == (Some(header.start_us.0), Some(header.end_us.0))
+            && reason.is_none_or(|reason| self.reason.as_deref() == Some(reason))
+    }
+
     /// Whether it waits for the result of this run, of this attempt.
     fn waits_for(&self, header: &Header) -> bool {
         let waits = [State::Finished, State::Running].map(State::as_str);
