@@ -125,6 +125,23 @@ impl Driver {
         self.number(&format!("SELECT COALESCE(MAX({key}), 0) FROM {table}"))
     }
 
+    /// Whether the engine has cleaned up after what was changed: a server does that beside its work, within
+    /// a second or so, and what it has not come to is gone through by every query that comes by.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn has_cleaned_up(&mut self) -> Result<bool> {
+        match self {
+            Self::Sqlite(_) => Ok(true),
+            Self::Mariadb(_) => {
+                let sql = "SELECT variable_value + 0 FROM information_schema.global_status \
+                     WHERE variable_name = 'INNODB_HISTORY_LIST_LENGTH'";
+                let changes = self.numbers(sql)?.concat();
+                Ok(changes.iter().all(|changes| *changes < 1.0))
+            }
+        }
+    }
+
     /// The key of a table, and its other columns.
     fn columns(&mut self, table: &str) -> Result<(String, Vec<String>)> {
         let sql = match self {

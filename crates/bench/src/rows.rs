@@ -102,7 +102,15 @@ pub fn all_over(driver: &mut Driver) -> Result<bool> {
 /// # Errors
 /// Some are missing.
 pub fn all_finished(driver: &mut Driver, count: u32) -> Result<()> {
-    let finished = driver.number("SELECT COUNT(*) FROM SCHEDULE WHERE state = 'finished'")?;
-    ensure!(finished == i64::from(count), "{finished} of {count} runs are finished");
+    is_count(driver, "SELECT COUNT(*) FROM SCHEDULE WHERE state = 'finished'", count)
+}
+
+/// Makes sure that a query counts as many rows.
+///
+/// # Errors
+/// It counts others.
+pub fn is_count(driver: &mut Driver, sql: &str, count: u32) -> Result<()> {
+    let found = driver.number(sql)?;
+    ensure!(found == i64::from(count), "{found} of {count} rows: {sql}");
     Ok(())
 }

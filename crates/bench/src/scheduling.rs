@@ -54,29 +54,35 @@ fn on(bed: &Bed, engine: Engine, many: u32) -> Result<Vec<Line>> {
     let mut bare = Bare::beside(bed, &large)?;
     let mut small = Field::make(bed, engine, few, history)?;
     settle();
-    let (mut among_many, mut among_few, mut inserts) = (vec![], vec![], vec![]);
+    let (mut among_many, mut among_few) = (vec![], vec![]);
+    let (mut batched, mut one_by_one) = (vec![], vec![]);
     for round in 0..=bed.size(15, 7) {
         bed.rest(Duration::ZERO)?;
-        let (took, rows) = large.cycle()?;
-        let times = (took, bare.insert(&rows)?, small.cycle()?.0);
+        let (took, rows) = large.cycle(bed)?;
+        let bare = [How::Batched, How::OneByOne].map(|how| bare.insert(&rows, how));
+        let [together, singly] = bare;
+        let (together, singly, small) = (together?, singly?, small.cycle(bed)?.0);
         // The first round fills caches.
         if round > 0 {
-            among_many.push(times.0);
-            inserts.push(times.1);
-            among_few.push(times.2);
+            among_many.push(took);
+            batched.push(together);
+            one_by_one.push(singly);
+            among_few.push(small);
         }
     }
-    let [cycle, bare, small] =
-        [among_many, inserts, among_few].map(|times| Quantity::new(median(&times), "ms"));
+    let [cycle, batched, one_by_one, small] = [among_many, batched, one_by_one, among_few]
+        .map(|times| Quantity::new(median(&times), "ms"));
     let what = format!("load-scheduled, a cycle, {DUE} due among {many}{}", engine.as_suffix());
-    let (yardstick, most) = match engine {
-        Engine::Sqlite => ("bare inserts", 3.0),
-        Engine::Mariadb => ("bare batched inserts", 2.0),
+    let against = |yardstick, most| Line::measured(&what, cycle, yardstick, Reach::AtMost(most));
+    let mut lines = match engine {
+        Engine::Sqlite => vec![against((batched, "bare inserts"), 3.0)],
+        Engine::Mariadb => vec![
+            against((batched, "bare inserts, many in a packet"), 2.0),
+            against((one_by_one, "bare inserts, one by one"), 2.0),
+        ],
     };
-    Ok(vec![
-        Line::measured(&what, cycle, (bare, yardstick), Reach::AtMost(most)),
-        Line::measured(&what, cycle, (small, "among 10000"), Reach::AtMost(1.5)),
-    ])
+    lines.push(against((small, "among 10000"), 1.5));
+    Ok(lines)
 }
 
 /// A station with many specifications, and the time on it.
@@ -105,7 +111,11 @@ impl Field {
     }
 
     /// Does a cycle; gives its milliseconds and the rows that it wrote.
-    fn cycle(&mut self) -> Result<(f64, Rows)> {
+    fn cycle(&mut self, bed: &Bed) -> Result<(f64, Rows)> {
+        // In the seconds from one cycle to the next a server has long done that.
+        bed.until("the server to clean up", FILLING, || {
+            Ok(self.look.has_cleaned_up()?.then_some(()))
+        })?;
         let before = self.moment;
         self.moment = later(&before);
         let last = self.look.last_key("SCHEDULE")?;
@@ -134,8 +144,8 @@ impl Bare {
         Ok(Self { driver: Driver::of(&copy)?, other: Driver::of(&copy)? })
     }
 
-    fn insert(&mut self, rows: &Rows) -> Result<f64> {
-        let took = self.driver.insert(rows, rows.values.len(), How::Batched)?;
+    fn insert(&mut self, rows: &Rows, how: How) -> Result<f64> {
+        let took = self.driver.insert(rows, rows.values.len(), how)?;
         end_all(&mut self.other)?;
         Ok(millis(took))
     }

@@ -10,7 +10,7 @@ use super::super::value::Value;
 
 /// Bytes of values in one packet: far more than it takes to hide the way to the server, and far less than
 /// any server's `max_allowed_packet`.
-pub(super) const PART: usize = 256 * 1024;
+pub(super) const PART: usize = 512 * 1024;
 
 /// Whether a server of a version, as the driver tells it, takes many rows: MariaDB calls itself 5.5.5 up to
 /// version 10, and MySQL has not come to 10.
