@@ -18,6 +18,7 @@ use stories::Cluster;
 
 use crate::{
     bed::{Bed, Engine, Station},
+    driver::Driver,
     machine::{settle, timed},
     rows::{self, Runs},
     runs::COMMAND,
@@ -70,7 +71,7 @@ fn on(bed: &Bed, station: &Station, place: &str, databases: &[Database]) -> Resu
     let until = SystemClock.now() + Duration::from_secs(3_600);
     put_runs(station, count)?;
     for database in databases {
-        let mut look = crate::driver::Driver::of(database)?;
+        let mut look = Driver::of(database)?;
         bed.until("the rows to be on every node", SEEN, || {
             let rows = look.number("SELECT COUNT(*) FROM SCHEDULE WHERE state = 'pending'")?;
             Ok((rows == i64::from(count)).then_some(()))

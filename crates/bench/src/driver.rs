@@ -204,7 +204,7 @@ fn insert_on_server(
             let mut transaction = connection.start_transaction(TxOpts::default())?;
             match how {
                 How::Batched => {
-                    transaction.exec_batch(rows.insert.as_str(), some.iter().cloned())?
+                    transaction.exec_batch(rows.insert.as_str(), some.iter().cloned())?;
                 }
                 How::OneByOne => some
                     .iter()

@@ -100,11 +100,7 @@ fn load_together(
 }
 
 /// Loads readings whose rows wait for them: few statements, however many they are.
-fn load_plain<'a>(
-    session: &mut dyn Session,
-    plain: &[Plain<'a>],
-    tries: &Tries,
-) -> Result<(), Error> {
+fn load_plain(session: &mut dyn Session, plain: &[Plain<'_>], tries: &Tries) -> Result<(), Error> {
     if leave_loaded(session, plain)? != plain.len() as u64 {
         // The next try sees what that one has done.
         let what = "another program changed the rows of results that were being loaded";
@@ -122,27 +118,27 @@ fn load_plain<'a>(
 /// need nothing else are changed many by one statement, for each attempt, and nearly all are of the first.
 fn leave_loaded(session: &mut dyn Session, plain: &[Plain<'_>]) -> Result<u64, Error> {
     let mut settled = BTreeMap::<i64, Vec<&Header>>::new();
-    let mut changes = Vec::new();
+    let mut others = Vec::new();
     for &(measured, row) in plain {
         let (header, reason) = (&measured.header, reason(measured));
         if row.is_settled(header, reason.as_deref()) {
             settled.entry(header.attempt).or_default().push(header);
         } else {
-            changes.push(leaving(header, State::Loaded, reason.map(Value::from)));
+            others.push(leaving(header, State::Loaded, reason.map(Value::from)));
         }
     }
-    let mut changed = 0;
+    let mut moved = 0;
     for (attempt, headers) in settled {
         let whole = headers.chunks_exact(TOGETHER);
         let rest = whole.remainder().iter();
-        changes.extend(rest.map(|header| leaving(header, State::Loaded, None)));
+        others.extend(rest.map(|header| leaving(header, State::Loaded, None)));
         for some in whole {
             let ids = some.iter().map(|header| header.schedule_id.into());
             let values: Vec<Value<'_>> = std::iter::once(attempt.into()).chain(ids).collect();
-            changed += session.execute(&LEAVE_TOGETHER, &values)?;
+            moved += session.execute(&LEAVE_TOGETHER, &values)?;
         }
     }
-    Ok(changed + session.execute_many(LEAVE, &changes)?)
+    Ok(moved + session.execute_many(LEAVE, &others)?)
 }
 
 /// So many rows are changed by one statement.

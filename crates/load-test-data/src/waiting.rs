@@ -1,6 +1,6 @@
 //! Which files of a batch belong to runs whose rows in SCHEDULE wait for them: looked up for all at once.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use station::{
     text::Timestamp,
@@ -38,9 +38,9 @@ pub type Plain<'a> = (&'a Measured, &'a Row);
 ///
 /// # Errors
 /// What the engine says.
-pub fn rows_of(session: &mut dyn Session, files: &[Prepared]) -> Result<HashMap<i64, Row>, Error> {
+pub fn rows_of(session: &mut dyn Session, files: &[Prepared]) -> Result<BTreeMap<i64, Row>, Error> {
     if files.is_empty() {
-        return Ok(HashMap::new());
+        return Ok(BTreeMap::new());
     }
     let sql = format!(
         "SELECT scheduleID, toolspecsID, srcNodeID, destNodeID, toolName, due_us, state, attempt, start_us, end_us, \
@@ -91,7 +91,7 @@ impl Row {
 #[must_use]
 pub fn waited_for<'a>(
     batch: &'a [Prepared],
-    rows: &'a HashMap<i64, Row>,
+    rows: &'a BTreeMap<i64, Row>,
 ) -> Vec<Option<Plain<'a>>> {
     let mut seen = HashSet::new();
     let mut waited_for = |file: &'a Prepared| {

@@ -17,19 +17,43 @@ pub fn finish(
     (start, end): (Timestamp, Timestamp),
     reason: Option<&str>,
 ) -> Result<bool, Error> {
-    let run = order.run;
-    let values =
-        [start.into(), end.into(), reason.into(), run.schedule_id.into(), run.attempt.into()];
-    let changed = session.execute(
+    Ok(finish_all(session, &[Finished { order, start, end, reason }])? == 1)
+}
+
+/// A run whose process has ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Finished<'a> {
+    /// What was run.
+    pub order: &'a Order,
+    /// When it was started.
+    pub start: Timestamp,
+    /// When it ended.
+    pub end: Timestamp,
+    /// What is to be said of its end.
+    pub reason: Option<&'a str>,
+}
+
+/// As [`finish`] for many; says of how many the rows were still running.
+///
+/// # Errors
+/// What the engine says.
+pub fn finish_all(session: &mut dyn Session, runs: &[Finished<'_>]) -> Result<u64, Error> {
+    let values = |run: &Finished<'_>| {
+        let RunId { schedule_id, attempt } = run.order.run;
+        let reason = run.reason.map(str::to_owned);
+        vec![run.start.into(), run.end.into(), reason.into(), schedule_id.into(), attempt.into()]
+    };
+    let changed = session.execute_many(
         "UPDATE SCHEDULE SET state = 'finished', opentoolspecsID = NULL, start_us = ?, end_us = ?, reason = ? \
          WHERE scheduleID = ? AND state = 'running' AND attempt = ?",
-        &values,
+        &runs.iter().map(values).collect::<Vec<_>>(),
     )?;
-    session.execute(
+    let last = |run: &Finished<'_>| vec![run.start.seconds().into(), run.order.spec_id.into()];
+    session.execute_many(
         "UPDATE TOOLSPECS SET lastrunepoch = ? WHERE toolspecsID = ?",
-        &[start.seconds().into(), order.spec_id.into()],
+        &runs.iter().map(last).collect::<Vec<_>>(),
     )?;
-    Ok(changed == 1)
+    Ok(changed)
 }
 
 /// Notes that a run could not be started.

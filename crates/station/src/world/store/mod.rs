@@ -39,8 +39,8 @@ pub use alone::{
 };
 pub use claim::{Claimant, Claimed, any_claimable, claim, running_of};
 pub use close::{
-    abandoned, cancel_switched_off, cancel_too_far_ahead, expire, fail, finish, finished_long_ago,
-    lose, lose_result, miss, put_back,
+    Finished, abandoned, cancel_switched_off, cancel_too_far_ahead, expire, fail, finish,
+    finish_all, finished_long_ago, lose, lose_result, miss, put_back,
 };
 #[doc(hidden)]
 pub use engine::of_test;

@@ -140,7 +140,7 @@ fn row<'a>(
     ]
 }
 
-fn row_of_gap<'a>(spec_id: i64, key: [&'a str; 4], gap: Gap) -> Vec<Value<'a>> {
+fn row_of_gap(spec_id: i64, key: [&str; 4], gap: Gap) -> Vec<Value<'_>> {
     let [src, dest, tool, testtype] = key;
     vec![
         spec_id.into(),
