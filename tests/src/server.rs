@@ -1,7 +1,7 @@
 //! A MariaDB server of a story's own: in a temporary directory, on a port of the loopback.
 
 use std::{
-    fs,
+    env, fs,
     net::TcpListener,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -37,10 +37,16 @@ impl Server {
         server
     }
 
-    /// A new server in a directory, started with options, that answers.
+    /// A new server that answers, whose files are in a directory of the story's own.
     #[track_caller]
-    pub fn up_in(folder: &Path, options: &[&str]) -> Self {
-        let mut server = Self::made_in(folder);
+    pub fn up_in(parent: &Path) -> Self {
+        Self::up_in_with(parent, &[])
+    }
+
+    /// As [`Self::up_in`], started with options.
+    #[track_caller]
+    pub fn up_in_with(parent: &Path, options: &[&str]) -> Self {
+        let mut server = Self::made_in(parent);
         server.start_with(options);
         server
     }
@@ -48,12 +54,12 @@ impl Server {
     /// A new server that was not started yet.
     #[track_caller]
     pub(crate) fn made() -> Self {
-        Self::made_in(&std::env::temp_dir())
+        Self::made_in(&env::temp_dir())
     }
 
     #[track_caller]
-    fn made_in(folder: &Path) -> Self {
-        let server = Self::empty_in(folder);
+    fn made_in(parent: &Path) -> Self {
+        let server = Self::empty_in(parent);
         let (data, tmp) = (server.path("data"), server.path("tmp"));
         fs::create_dir(&data).expect("made");
         Self::belongs_to_its_user(&[&data]);
@@ -74,14 +80,14 @@ impl Server {
     /// A server that was not started yet, with the files of another that does not run.
     #[track_caller]
     pub(crate) fn copy_of(other: &Self) -> Self {
-        let server = Self::empty_in(&std::env::temp_dir());
+        let server = Self::empty_in(&env::temp_dir());
         succeed(command("cp").arg("-a").arg(other.path("data")).arg(server.path("data")));
         server
     }
 
     /// A place for a server: a folder that its user may write to, and a port.
-    fn empty_in(folder: &Path) -> Self {
-        let folder = tempfile::Builder::new().prefix("server-").tempdir_in(folder);
+    fn empty_in(parent: &Path) -> Self {
+        let folder = tempfile::Builder::new().prefix("server-").tempdir_in(parent);
         let folder = folder.expect("a folder");
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("opened");
         let tmp = folder.path().join("tmp");

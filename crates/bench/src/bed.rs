@@ -170,7 +170,7 @@ impl Bed {
     fn new_database(&self) -> String {
         // Beside the place, not in it: the server's account has to come there.
         let folder = self.place.path().parent().unwrap_or(Path::new("/"));
-        let server = self.server.get_or_init(|| Server::up_in(folder, &SERVER));
+        let server = self.server.get_or_init(|| Server::up_in_with(folder, &SERVER));
         self.databases.set(self.databases.get() + 1);
         server.url_by_tcp(&format!("bench_{}", self.databases.get()))
     }

@@ -140,10 +140,35 @@ pub fn watched(config: &Config) -> Vec<String> {
 
 /// Something that is away for a while, told when it begins and when it is over, and not in between.
 #[derive(Debug, Default)]
-pub struct Outage(Option<(Timestamp, String)>);
+pub struct Outage(Option<Away>);
+
+#[derive(Debug)]
+struct Away {
+    since: Timestamp,
+    /// Each thing that was said of it; the last one last.
+    said: Vec<String>,
+}
+
+impl Away {
+    /// Takes note of what is said of it now; says whether that is new. What comes again is not: a server that
+    /// is refused and silent by turns is one outage.
+    fn says(&mut self, message: String) -> bool {
+        let known = self.said.iter().position(|before| *before == message);
+        let is_new = known.is_none() && self.said.len() < MOST_SAID;
+        if let Some(known) = known {
+            self.said.remove(known);
+        }
+        self.said.truncate(MOST_SAID - 1);
+        self.said.push(message);
+        is_new
+    }
+}
+
+/// So many different lines are said of one outage.
+const MOST_SAID: usize = 8;
 
 impl Outage {
-    /// Takes note of a result: of the first failure, of each that differs, and of the end of them.
+    /// Takes note of a result: of the first failure, of each that was not told yet, and of the end of them.
     pub fn note<T, E: std::fmt::Display>(
         &mut self,
         now: Timestamp,
@@ -151,18 +176,17 @@ impl Outage {
     ) -> Option<T> {
         match result {
             Ok(value) => {
-                if let Some((since, _)) = self.0.take() {
+                if let Some(Away { since, .. }) = self.0.take() {
                     log::info!("goes on after {}", human_duration(since.until(now)));
                 }
                 Some(value)
             }
             Err(error) => {
                 let message = error.to_string();
-                if self.0.as_ref().is_none_or(|(_, before)| *before != message) {
+                let away = self.0.get_or_insert_with(|| Away { since: now, said: Vec::new() });
+                if away.says(message.clone()) {
                     log::error!("{message}; trying again");
                 }
-                let since = self.0.as_ref().map_or(now, |(since, _)| *since);
-                self.0 = Some((since, message));
                 None
             }
         }
@@ -171,6 +195,35 @@ impl Outage {
     /// What is away, for the keep-alive file; nothing if all is well.
     #[must_use]
     pub fn shown(&self) -> Option<String> {
-        self.0.as_ref().map(|(since, message)| format!("since {since}: {message}"))
+        let Away { since, said } = self.0.as_ref()?;
+        Some(format!("since {since}: {}", said.last()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_and_goes_in_one_outage_is_told_once_and_shown_as_it_is_now() {
+        let mut away = Away { since: Timestamp(0), said: Vec::new() };
+        let told = ["refused", "silent", "refused", "silent"].map(|it| away.says(it.to_owned()));
+        assert_eq!(told, [true, true, false, false]);
+        assert_eq!(away.says("refused".to_owned()), false);
+        assert_eq!(away.said.last().map(String::as_str), Some("refused"));
+        let news = (0..100).filter(|number| away.says(number.to_string())).count();
+        assert_eq!(news, MOST_SAID - 2);
+        assert_eq!(away.said.last().map(String::as_str), Some("99"));
+    }
+
+    #[test]
+    fn an_outage_is_shown_since_its_beginning() {
+        let mut outage = Outage::default();
+        assert_eq!(outage.shown(), None);
+        outage.note(Timestamp(0), Err::<(), _>("refused"));
+        outage.note(Timestamp::from_seconds(9), Err::<(), _>("silent"));
+        assert_eq!(outage.shown().as_deref(), Some("since 1970-01-01T00:00:00Z: silent"));
+        outage.note(Timestamp::from_seconds(10), Ok::<_, String>(()));
+        assert_eq!(outage.shown(), None);
     }
 }
