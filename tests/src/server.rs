@@ -40,8 +40,14 @@ impl Server {
     /// A new server that answers, whose files are in a directory of the story's own.
     #[track_caller]
     pub fn up_in(parent: &Path) -> Self {
+        Self::up_in_with(parent, &[])
+    }
+
+    /// As [`Self::up_in`], started with options.
+    #[track_caller]
+    pub fn up_in_with(parent: &Path, options: &[&str]) -> Self {
         let mut server = Self::made_in(parent);
-        server.start();
+        server.start_with(options);
         server
     }
 
@@ -191,6 +197,11 @@ impl Server {
     /// The URL of one of its databases, for its account root.
     pub fn url(&self, database: &str) -> String {
         format!("mysql://root@/{database}?socket={}", self.socket().display())
+    }
+
+    /// As [`Self::url`], by TCP over the loopback.
+    pub fn url_by_tcp(&self, database: &str) -> String {
+        format!("mysql://root@127.0.0.1:{}/{database}", self.port)
     }
 
     /// A connection of its account root.

@@ -1,9 +1,11 @@
-//! What the measurements stand on: stations in a temporary directory, and the suite's programs.
+//! What the measurements stand on: stations in a temporary directory, a server for those of them that
+//! have their tables there, and the suite's programs.
 //!
 //! Programs end and the directory goes when they are dropped, also when a measurement fails or somebody
 //! ends it with a signal.
 
 use std::{
+    cell::{Cell, OnceCell},
     fs::{self, File},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -15,7 +17,10 @@ use anyhow::{Context, Result, bail};
 use rusqlite::{Connection, OpenFlags};
 use rustix::process::{Pid, Signal, kill_process};
 use station::{
-    words::config::{self, Config},
+    words::{
+        config::{self, Config},
+        database::Database,
+    },
     world::{
         clock::{self, Clock, SystemClock},
         files, process,
@@ -23,9 +28,13 @@ use station::{
         store::{self, Store},
     },
 };
+use stories::Server;
 use tempfile::TempDir;
 
-use crate::machine::{self, Stopwatch};
+use crate::{
+    driver::Driver,
+    machine::{self, Stopwatch},
+};
 
 /// How often a wait looks again.
 const GLANCE: Duration = Duration::from_millis(20);
@@ -38,8 +47,41 @@ pub struct Bed {
     quick: bool,
     programs: PathBuf,
     place: TempDir,
+    server: OnceCell<Server>,
+    databases: Cell<u32>,
     stop: Stop,
 }
+
+/// Where a station has its tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// In a file.
+    Sqlite,
+    /// On a server of the bench's own, by TCP over the loopback.
+    Mariadb,
+}
+
+impl Engine {
+    /// Both, the embedded one first.
+    pub const BOTH: [Self; 2] = [Self::Sqlite, Self::Mariadb];
+
+    /// What a line of the table ends with.
+    #[must_use]
+    pub fn as_suffix(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Mariadb => ", MariaDB",
+        }
+    }
+}
+
+/// As an operator's server: each commit is on disk when it is answered. Its log has room for the whole of a
+/// measurement, and its memory for the tables.
+const SERVER: [&str; 3] = [
+    "--innodb-flush-log-at-trx-commit=1",
+    "--innodb-buffer-pool-size=512M",
+    "--innodb-log-file-size=512M",
+];
 
 impl Bed {
     /// Makes a place in `folder`; the programs are those beside this one.
@@ -54,7 +96,8 @@ impl Bed {
         }
         let place = tempfile::Builder::new().prefix("iepm-bench-").tempdir_in(folder);
         let place = place.with_context(|| format!("making a place in {}", folder.display()))?;
-        Ok(Self { quick, programs, place, stop: Stop::on_signals()? })
+        let (server, databases) = (OnceCell::new(), Cell::new(0));
+        Ok(Self { quick, programs, place, server, databases, stop: Stop::on_signals()? })
     }
 
     /// Where a program of the suite is.
@@ -104,11 +147,41 @@ impl Bed {
         bail!("waited {limit:?} in vain for {what}")
     }
 
-    /// A new station, with these lines of `iepm.toml`.
+    /// A new station, with these lines of `iepm.toml`; its tables are in a file.
     ///
     /// # Errors
     /// It cannot be made.
     pub fn station(&self, settings: &str) -> Result<Station> {
+        self.station_on(Engine::Sqlite, settings)
+    }
+
+    /// A new station whose tables are on an engine.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn station_on(&self, engine: Engine, settings: &str) -> Result<Station> {
+        match engine {
+            Engine::Sqlite => self.station_at(None, settings),
+            Engine::Mariadb => self.station_at(Some(&self.new_database()), settings),
+        }
+    }
+
+    /// The URL of a database on the server that is not there yet.
+    fn new_database(&self) -> String {
+        // Beside the place, not in it: the server's account has to come there.
+        let folder = self.place.path().parent().unwrap_or(Path::new("/"));
+        let server = self.server.get_or_init(|| Server::up_in_with(folder, &SERVER));
+        self.databases.set(self.databases.get() + 1);
+        server.url_by_tcp(&format!("bench_{}", self.databases.get()))
+    }
+
+    /// A new station whose tables are at this URL; without one, in a file.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn station_at(&self, url: Option<&str>, settings: &str) -> Result<Station> {
+        let database = url.map_or_else(String::new, |url| format!("database = \"{url}\"\n"));
+        let settings = &format!("{database}{settings}");
         let folder = tempfile::Builder::new().prefix("station-").tempdir_in(self.place.path())?;
         // It goes with all others at the end: removing thousands of files in between would fall on the
         // measurement that follows.
@@ -126,8 +199,30 @@ impl Bed {
         if let Some(mistake) = mistakes.first() {
             bail!("a station's settings: {}", mistake.cite("iepm.toml", settings));
         }
-        make_schema(&config)?;
+        make_schema(&config.database)?;
         Ok(Station { config })
+    }
+
+    /// A copy of a station's database, of its SCHEDULE at least, as it is now; nobody may be using it.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn copy_of(&self, station: &Station) -> Result<Database> {
+        match &station.config.database {
+            Database::Sqlite(path) => {
+                let copy = path.with_extension("copy");
+                fs::copy(path, &copy)?;
+                Ok(Database::Sqlite(copy))
+            }
+            Database::Mysql(address) => {
+                let copy = Database::parse(&self.new_database()).map_err(anyhow::Error::msg)?;
+                make_schema(&copy)?;
+                let from = &address.name;
+                let sql = format!("INSERT INTO SCHEDULE SELECT * FROM {from}.SCHEDULE");
+                Driver::of(&copy)?.execute(&sql)?;
+                Ok(copy)
+            }
+        }
     }
 
     /// Starts a program of the suite on a station.
@@ -146,8 +241,8 @@ impl Bed {
     }
 }
 
-fn make_schema(config: &Config) -> Result<()> {
-    let mut store = Store::of(&config.database, Duration::from_secs(6));
+fn make_schema(database: &Database) -> Result<()> {
+    let mut store = Store::of(database, Duration::from_secs(6));
     store.create()?;
     store.unchecked(|session| store::migrate(session, SystemClock.now()))?;
     Ok(())
@@ -161,20 +256,12 @@ pub struct Station {
 }
 
 impl Station {
-    /// Where its database is.
-    #[must_use]
-    pub fn database(&self) -> &Path {
-        self.config.database.file().unwrap_or(Path::new(""))
-    }
-
-    /// A copy of its database as it is now; nobody may be using it.
+    /// A look into its tables.
     ///
     /// # Errors
-    /// As the system calls.
-    pub fn copy_of_database(&self) -> Result<PathBuf> {
-        let copy = self.database().with_extension("copy");
-        fs::copy(self.database(), &copy)?;
-        Ok(copy)
+    /// What the engine says.
+    pub fn look(&self) -> Result<Driver> {
+        Driver::of(&self.config.database)
     }
 
     /// Puts a script into its `bin`.

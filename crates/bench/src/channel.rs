@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use rusqlite::Connection;
 use station::{
     words::toolspec::TestType,
     world::clock::{Clock, SystemClock},
 };
 
 use crate::{
-    bed::{Bed, connect},
+    bed::Bed,
+    driver::Driver,
     machine::{quantile, settle},
     rows::{self, Runs},
     runs::COMMAND,
@@ -34,9 +34,8 @@ pub fn measure(bed: &Bed) -> Result<Vec<Line>> {
 
 fn idle_times(bed: &Bed, count: u32) -> Result<Vec<f64>> {
     let station = bed.station("[exclusive]\nbusy-wait = \"0s\"\n")?;
-    let connection = connect(station.database())?;
-    connection
-        .execute("INSERT INTO NODES (nodeID, hostName) VALUES ('target', '127.0.0.1')", [])?;
+    let mut look = station.look()?;
+    look.execute("INSERT INTO NODES (nodeID, hostName) VALUES ('target', '127.0.0.1')")?;
     let runs = Runs {
         count,
         words: &COMMAND,
@@ -51,21 +50,17 @@ fn idle_times(bed: &Bed, count: u32) -> Result<Vec<f64>> {
     let mut daemon = bed.start(&station, "bw-synchd", &[])?;
     bed.until("all runs to be finished", Duration::from_secs(120), || {
         daemon.goes_on()?;
-        Ok(rows::all_over(&connection)?.then_some(()))
+        Ok(rows::all_over(&mut look)?.then_some(()))
     })?;
-    let idle = between(&connection)?;
+    let idle = between(&mut look)?;
     ensure!(idle.len() + 1 == count as usize, "{} of {count} runs had the channel", idle.len() + 1);
     ensure!(idle.iter().all(|gap| *gap >= 0.0), "two runs had the channel at once");
     Ok(idle)
 }
 
 /// The milliseconds between each run's end and the next one's start.
-fn between(connection: &Connection) -> Result<Vec<f64>> {
-    let sql = "SELECT start_us, end_us FROM TRIES ORDER BY start_us";
-    let mut statement = connection.prepare(sql)?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let tries: Vec<(i64, i64)> = rows.collect::<Result<_, _>>()?;
-    #[expect(clippy::cast_precision_loss, reason = "gaps are short")]
-    let gap = |pair: &[(i64, i64)]| (pair[1].0 - pair[0].1) as f64 / 1_000.0;
+fn between(look: &mut Driver) -> Result<Vec<f64>> {
+    let tries = look.numbers("SELECT start_us, end_us FROM TRIES ORDER BY start_us")?;
+    let gap = |pair: &[Vec<f64>]| (pair[1][0] - pair[0][1]) / 1_000.0;
     Ok(tries.windows(2).map(gap).collect())
 }

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use rusqlite::Connection;
 use station::words::toolspec::TestType;
 use station::world::clock::{Clock, SystemClock};
 
 use crate::{
-    bed::{Bed, connect},
+    bed::{Bed, Engine},
+    driver::Driver,
     machine::{quantile, settle},
     rows::{self, Runs},
     runs::COMMAND,
@@ -25,9 +25,14 @@ const LEAD: Duration = Duration::from_secs(4);
 /// # Errors
 /// Something does not run.
 pub fn measure(bed: &Bed) -> Result<Vec<Line>> {
-    let late = lateness(bed, bed.size(2_000, 500))?;
+    let lines = Engine::BOTH.map(|engine| lines(bed, engine));
+    Ok(lines.into_iter().collect::<Result<Vec<_>>>()?.concat())
+}
+
+fn lines(bed: &Bed, engine: Engine) -> Result<Vec<Line>> {
+    let late = lateness(bed, engine, bed.size(2_000, 500))?;
     let at = |part| Quantity::new(quantile(&late, part), "ms");
-    let what = |part| format!("lateness of starts at 100 starts/s, {part}");
+    let what = |part| format!("lateness of starts at 100 starts/s{}, {part}", engine.as_suffix());
     Ok(vec![
         Line::told(what("p50"), at(0.5)),
         Line::limited(what("p99"), at(0.99), 50.0),
@@ -35,8 +40,9 @@ pub fn measure(bed: &Bed) -> Result<Vec<Line>> {
     ])
 }
 
-fn lateness(bed: &Bed, count: u32) -> Result<Vec<f64>> {
-    let station = bed.station("[probes]\nside-by-side = 64\ndrain = \"1s\"\n")?;
+fn lateness(bed: &Bed, engine: Engine, count: u32) -> Result<Vec<f64>> {
+    let settings = "[probes]\nside-by-side = 64\ndrain = \"1s\"\n";
+    let station = bed.station_on(engine, settings)?;
     let runs = Runs {
         count,
         words: &COMMAND,
@@ -48,23 +54,21 @@ fn lateness(bed: &Bed, count: u32) -> Result<Vec<f64>> {
     };
     runs.put_into(&station)?;
     settle();
-    let connection = connect(station.database())?;
+    let mut look = station.look()?;
     let mut pingd = bed.start(&station, "pingd", &[])?;
     // No look at the database before the end: nothing but the daemon is to be busy.
     bed.rest(LEAD + STEP * count)?;
     bed.until("all runs to be finished", Duration::from_secs(60), || {
         pingd.goes_on()?;
-        Ok(rows::all_over(&connection)?.then_some(()))
+        Ok(rows::all_over(&mut look)?.then_some(()))
     })?;
-    let late = late_starts(&connection)?;
+    let late = late_starts(&mut look)?;
     ensure!(late.len() == count as usize, "{} of {count} runs are finished", late.len());
     Ok(late)
 }
 
 /// By how many milliseconds each run was started late.
-fn late_starts(connection: &Connection) -> Result<Vec<f64>> {
+fn late_starts(look: &mut Driver) -> Result<Vec<f64>> {
     let sql = "SELECT (start_us - due_us) / 1000.0 FROM SCHEDULE WHERE state = 'finished'";
-    let mut statement = connection.prepare(sql)?;
-    let late = statement.query_map([], |row| row.get(0))?;
-    Ok(late.collect::<Result<_, _>>()?)
+    Ok(look.numbers(sql)?.concat())
 }

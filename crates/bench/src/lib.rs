@@ -1,19 +1,22 @@
 //! `bench` measures the suite's speed and size, each figure as a ratio to its yardstick from the same
 //! run: what the machine does at that moment falls on both.
 //!
-//! - [`scheduling`], [`runs`], [`lateness`], [`hung`], [`loading`], [`idle`], [`watch`], [`servers`],
+//! - [`scheduling`], [`runs`], [`lateness`], [`hung`], [`loading`], [`claims`], [`idle`], [`watch`], [`servers`],
 //!   [`channel`], [`cleanup`] and [`readers`] measure one thing each.
 //! - [`bed`] is what they stand on: stations in a temporary directory, and programs that end with it.
+//! - [`driver`] is an engine's own driver: the yardstick for inserts.
 //! - [`crowd`] is thousands of processes that do nothing.
-//! - [`rows`] fills databases and is the yardstick for inserts; [`machine`] tells time and memory.
+//! - [`rows`] puts runs into databases; [`machine`] tells time and memory.
 //! - [`table`] holds the figures and prints them.
 //!
 //! Nothing here is installed. A figure that misses its reach is a line of the table and no failure.
 
 pub mod bed;
 pub mod channel;
+pub mod claims;
 pub mod cleanup;
 pub mod crowd;
+pub mod driver;
 pub mod hung;
 pub mod idle;
 pub mod lateness;
@@ -65,6 +68,8 @@ pub enum Name {
     Hung,
     /// How many files load-test-data loads, in how much memory
     Loading,
+    /// How many runs eight claimers claim at once
+    Claims,
     /// What daemons take that have nothing to do
     Idle,
     /// What it takes to look after twenty daemons
@@ -87,6 +92,7 @@ impl Name {
             Self::Lateness => lateness::measure(bed),
             Self::Hung => hung::measure(bed),
             Self::Loading => loading::measure(bed),
+            Self::Claims => claims::measure(bed),
             Self::Idle => idle::measure(bed),
             Self::Watch => watch::measure(bed),
             Self::Channel => channel::measure(bed),

@@ -2,14 +2,16 @@
 //! without; and whether its memory grows with the number of files.
 //!
 //! That work is: each file is opened, read, closed and renamed into another directory, and its row is
-//! inserted. The inserts alone are no yardstick for files: on ext4 the rename of one takes as long as
-//! four or five of them.
+//! inserted. The inserts alone are no yardstick for files where they are quick: on ext4 the rename of one
+//! takes as long as four or five of those of the embedded engine, or two of those that a server gets many
+//! in a packet.
 
 use std::{fs, time::Duration};
 
 use anyhow::{Result, ensure};
 use station::{
     text::Timestamp,
+    words::database::Database,
     words::run::{self, Ended, HEADER_VERSION, Header, RunId},
     words::toolspec::TestType,
     world::{
@@ -20,9 +22,10 @@ use station::{
 };
 
 use crate::{
-    bed::{Bed, Station, connect},
+    bed::{Bed, Engine, Station},
+    driver::{self, Driver, How},
     machine::{median, settle, timed},
-    rows::{self, Runs, TARGET},
+    rows::{Runs, TARGET},
     table::{Line, Quantity, Reach},
 };
 
@@ -38,30 +41,79 @@ const PACKETS: i64 = 10;
 /// # Errors
 /// Something does not run, or a file is not loaded.
 pub fn measure(bed: &Bed) -> Result<Vec<Line>> {
-    let count = bed.size(20_000, 4_000);
-    let rounds = (0..ROUNDS).map(|_| load(bed, count)).collect::<Result<Vec<Loaded>>>()?;
-    let more = load(bed, 3 * count)?;
-    let middle =
-        |figure: fn(&Loaded) -> f64| median(&rounds.iter().map(figure).collect::<Vec<_>>());
-    let per_second = |seconds: f64| Quantity::new(f64::from(count) / seconds, "files/s");
+    let mut lines = of_files(bed)?;
+    lines.extend(on_server(bed)?);
+    Ok(lines)
+}
+
+/// Several rounds, and the figure in their middle.
+struct Rounds {
+    count: u32,
+    loaded: Vec<Loaded>,
+}
+
+impl Rounds {
+    fn of(bed: &Bed, engine: Engine) -> Result<Self> {
+        let count = bed.size(20_000, 4_000);
+        let loaded = (0..ROUNDS).map(|_| load(bed, engine, count)).collect::<Result<_>>()?;
+        Ok(Self { count, loaded })
+    }
+
+    fn middle(&self, figure: fn(&Loaded) -> f64) -> f64 {
+        median(&self.loaded.iter().map(figure).collect::<Vec<_>>())
+    }
+
+    fn per_second(&self, seconds: fn(&Loaded) -> f64) -> Quantity {
+        Quantity::new(f64::from(self.count) / self.middle(seconds), "files/s")
+    }
+}
+
+/// On a server there are three yardsticks: all that no loader can do without, and the inserts alone, in the
+/// two ways that the driver has.
+fn on_server(bed: &Bed) -> Result<Vec<Line>> {
+    let rounds = Rounds::of(bed, Engine::Mariadb)?;
+    let against = |seconds: fn(&Loaded) -> f64, yardstick| {
+        Line::measured(
+            format!("load-test-data, {} ping files, MariaDB", rounds.count),
+            rounds.per_second(|loaded| loaded.loading),
+            (rounds.per_second(seconds), yardstick),
+            Reach::AtLeast(0.5),
+        )
+    };
+    Ok(vec![
+        against(
+            |loaded| loaded.inserting + loaded.moving,
+            "read, moved, and their rows inserted, bare",
+        ),
+        against(|loaded| loaded.inserting_one_by_one, "rows inserted one by one, bare"),
+        against(|loaded| loaded.inserting, "rows inserted many in a packet, bare"),
+        Line::told("reading and moving alone", rounds.per_second(|loaded| loaded.moving)),
+    ])
+}
+
+/// On the embedded engine a file costs more than its row.
+fn of_files(bed: &Bed) -> Result<Vec<Line>> {
+    let rounds = Rounds::of(bed, Engine::Sqlite)?;
+    let count = rounds.count;
+    let more = load(bed, Engine::Sqlite, 3 * count)?;
     let memory = |peak| Quantity::new(peak, "MB");
-    let bare = middle(|loaded| loaded.inserting + loaded.moving);
+    let bare = rounds.per_second(|loaded| loaded.inserting + loaded.moving);
     Ok(vec![
         Line::measured(
             format!("load-test-data, {count} ping files"),
-            per_second(middle(|loaded| loaded.loading)),
-            (per_second(bare), "read, moved, and their rows inserted, bare"),
+            rounds.per_second(|loaded| loaded.loading),
+            (bare, "read, moved, and their rows inserted, bare"),
             Reach::AtLeast(0.5),
         ),
         Line::told(
             "of that yardstick, the inserts alone",
-            per_second(middle(|loaded| loaded.inserting)),
+            rounds.per_second(|loaded| loaded.inserting),
         ),
-        Line::told("and reading and moving alone", per_second(middle(|loaded| loaded.moving))),
+        Line::told("and reading and moving alone", rounds.per_second(|loaded| loaded.moving)),
         Line::measured(
             format!("load-test-data, most memory with {} files", 3 * count),
             memory(more.peak),
-            (memory(middle(|loaded| loaded.peak)), "with a third of them"),
+            (memory(rounds.middle(|loaded| loaded.peak)), "with a third of them"),
             Reach::AtMost(1.1),
         ),
     ])
@@ -70,29 +122,37 @@ pub fn measure(bed: &Bed) -> Result<Vec<Line>> {
 /// What loading took, and what the same takes bare: seconds.
 struct Loaded {
     loading: f64,
-    /// The same rows, with a prepared INSERT.
+    /// The same rows, as many at once as the driver does.
     inserting: f64,
+    /// The same rows, one after the other.
+    inserting_one_by_one: f64,
     /// The same files, read and moved one by one.
     moving: f64,
     /// Most memory, MB.
     peak: f64,
 }
 
-fn load(bed: &Bed, count: u32) -> Result<Loaded> {
-    let station = bed.station("")?;
+fn load(bed: &Bed, engine: Engine, count: u32) -> Result<Loaded> {
+    let station = bed.station_on(engine, "")?;
     put_finished_runs(&station, count)?;
     write_files(&station)?;
-    let copy = station.copy_of_database()?;
+    let copies = [bed.copy_of(&station)?, bed.copy_of(&station)?];
     settle();
     let (took, peak) = timed(|| bed.start(&station, "load-test-data", &["ping"])?.to_its_end(bed))?;
-    let (rows, insert) = rows::rows_after(&connect(station.database())?, "PINGDATA", 0)?;
-    ensure!(rows.len() == count as usize, "{} of {count} files were loaded", rows.len());
-    let mut copy = connect(&copy)?;
-    settle();
-    let bare = rows::insert_bare(&mut copy, &insert, &rows, TOGETHER)?;
+    let rows = station.look()?.rows_after("PINGDATA", 0)?;
+    let loaded = rows.values.len();
+    ensure!(loaded == count as usize, "{loaded} of {count} files were loaded");
+    let bare = |copy: &Database, how| {
+        settle();
+        Driver::of(copy)?.insert(&rows, TOGETHER, how)
+    };
+    let batched = bare(&copies[0], How::Batched)?;
+    let one_by_one =
+        if engine == Engine::Mariadb { bare(&copies[1], How::OneByOne)? } else { batched };
     let (moving, ()) = timed(|| read_and_move(&station))?;
-    let [loading, inserting, moving] = [took, bare, moving].map(|took| took.as_secs_f64());
-    Ok(Loaded { loading, inserting, moving, peak })
+    let [loading, inserting, inserting_one_by_one, moving] =
+        [took, batched, one_by_one, moving].map(|took| took.as_secs_f64());
+    Ok(Loaded { loading, inserting, inserting_one_by_one, moving, peak })
 }
 
 /// What no loader can do without: each loaded file is read, and moved into another directory.
@@ -121,25 +181,22 @@ fn put_finished_runs(station: &Station, count: u32) -> Result<()> {
         limit: Duration::from_secs(20),
     };
     runs.put_into(station)?;
-    connect(station.database())?.execute(
+    station.look()?.execute(
         "UPDATE SCHEDULE SET state = 'finished', opentoolspecsID = NULL, attempt = 1, claimedby = 'pingd', \
          start_us = due_us + 1500, end_us = due_us + 9012345",
-        [],
     )?;
     Ok(())
 }
 
 fn write_files(station: &Station) -> Result<()> {
     let spool = Spool::open(&station.config.paths.data)?;
-    let connection = connect(station.database())?;
-    let mut statement = connection
-        .prepare("SELECT scheduleID, start_us, end_us, toolspecsID, due_us FROM SCHEDULE")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let run = RunId { schedule_id: row.get(0)?, attempt: 1 };
-        let (start, end) = (Timestamp(row.get(1)?), Timestamp(row.get(2)?));
+    let sql = "SELECT scheduleID, start_us, end_us, toolspecsID, due_us FROM SCHEDULE";
+    for row in station.look()?.rows(sql)? {
+        let row: Vec<i64> = row.iter().filter_map(driver::integer).collect();
+        let run = RunId { schedule_id: row[0], attempt: 1 };
+        let times = (Timestamp(row[1]), Timestamp(row[2]));
         let path = spool.data().join(run::file_name(run, "ping"));
-        let header = header(run, (row.get(3)?, Timestamp(row.get(4)?)), (start, end));
+        let header = header(run, (row[3], Timestamp(row[4])), times);
         fs::write(path, file(header)?)?;
     }
     Ok(())

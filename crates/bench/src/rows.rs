@@ -1,16 +1,15 @@
-//! Rows that a measurement begins with, and the bare inserts that others are measured against.
+//! Runs that a measurement begins with, and what became of them.
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use rusqlite::{Connection, TransactionBehavior, params_from_iter, types::Value};
+use anyhow::{Result, ensure};
 use station::{
     text::Timestamp,
     words::toolspec::{SpecKey, TestType},
-    world::store::{self, Error, NewRun, Session, Store},
+    world::store::{NewRows, NewRun, Store},
 };
 
-use crate::{bed::Station, machine::timed};
+use crate::{bed::Station, driver::Driver};
 
 /// How long filling a database may wait for others.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -36,8 +35,8 @@ pub struct Runs<'a> {
     pub limit: Duration,
 }
 
-const SPEC: &str = "INSERT INTO TOOLSPECS (srcNodeID, destNodeID, toolName, variant, toolPath, testtype, time2run, \
-     runinterval) VALUES ('station', 'target', 'ping', ?, 'ping', 'background', 10, 3600)";
+const SPEC: &str = "INSERT INTO TOOLSPECS (toolspecsID, srcNodeID, destNodeID, toolName, variant, toolPath, testtype, \
+     time2run, runinterval) VALUES (?, 'station', 'target', 'ping', ?, 'ping', 'background', 10, 3600)";
 
 impl Runs<'_> {
     /// Writes them, pending.
@@ -49,36 +48,37 @@ impl Runs<'_> {
         let words: Vec<String> = self.words.iter().map(|word| (*word).to_owned()).collect();
         let mut store = Store::of(&station.config.database, PATIENCE);
         store.transaction(|session| {
-            let mut due = self.first;
-            for number in 0..self.count {
-                let spec_id = session.insert(SPEC, &[format!("v{number}").into()])?;
-                self.put_one(session, spec_id, &key, &words, due)?;
+            let (mut due, mut rows) = (self.first, NewRows::default());
+            let specs: Vec<_> = (1..=self.count)
+                .map(|number| vec![number.into(), format!("v{number}").into()])
+                .collect();
+            session.execute_many(SPEC, &specs)?;
+            for spec_id in 1..=i64::from(self.count) {
+                rows.pending(&self.run(spec_id, &key, &words, due));
                 due = due + self.step;
             }
-            Ok(())
+            rows.write(session)
         })?;
         Ok(())
     }
 
-    fn put_one(
-        &self,
-        session: &mut dyn Session,
+    fn run<'a>(
+        &'a self,
         spec_id: i64,
-        key: &SpecKey,
+        key: &'a SpecKey,
         words: &[String],
         due: Timestamp,
-    ) -> Result<i64, Error> {
-        let run = NewRun {
+    ) -> NewRun<'a> {
+        NewRun {
             spec_id,
             key,
             testtype: self.testtype.as_str(),
             target: TARGET,
-            words,
+            words: words.to_vec(),
             due,
             latest: due + self.window,
             limit: self.limit,
-        };
-        store::insert_pending(session, &run)
+        }
     }
 }
 
@@ -92,83 +92,25 @@ fn key(dest: &str) -> Result<SpecKey> {
 ///
 /// # Errors
 /// What the engine says.
-pub fn all_over(connection: &Connection) -> Result<bool> {
+pub fn all_over(driver: &mut Driver) -> Result<bool> {
     let sql = "SELECT NOT EXISTS (SELECT 1 FROM SCHEDULE WHERE state IN ('pending', 'running'))";
-    Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+    Ok(driver.number(sql)? == 1)
 }
 
 /// Makes sure that every run came to its end, for what is not done is done quickly.
 ///
 /// # Errors
 /// Some are missing.
-pub fn all_finished(connection: &Connection, count: u32) -> Result<()> {
-    let sql = "SELECT COUNT(*) FROM SCHEDULE WHERE state = 'finished'";
-    let finished: u32 = connection.query_row(sql, [], |row| row.get(0))?;
-    ensure!(finished == count, "{finished} of {count} runs are finished");
+pub fn all_finished(driver: &mut Driver, count: u32) -> Result<()> {
+    is_count(driver, "SELECT COUNT(*) FROM SCHEDULE WHERE state = 'finished'", count)
+}
+
+/// Makes sure that a query counts as many rows.
+///
+/// # Errors
+/// It counts others.
+pub fn is_count(driver: &mut Driver, sql: &str, count: u32) -> Result<()> {
+    let found = driver.number(sql)?;
+    ensure!(found == i64::from(count), "{found} of {count} rows: {sql}");
     Ok(())
-}
-
-/// The columns of a table beside its key.
-///
-/// # Errors
-/// What the engine says.
-pub fn columns(connection: &Connection, table: &str) -> Result<Vec<String>> {
-    let mut statement = connection.prepare("SELECT name FROM pragma_table_info(?) WHERE pk = 0")?;
-    let names = statement.query_map([table], |row| row.get(0))?;
-    names.collect::<Result<_, _>>().with_context(|| format!("the columns of {table}"))
-}
-
-/// The rows of a table whose key is greater than `after`, and the INSERT that writes one of them.
-///
-/// # Errors
-/// What the engine says.
-pub fn rows_after(
-    connection: &Connection,
-    table: &str,
-    after: i64,
-) -> Result<(Vec<Vec<Value>>, String)> {
-    let columns = columns(connection, table)?;
-    let (names, marks) = (columns.join(", "), vec!["?"; columns.len()].join(", "));
-    let select = format!("SELECT {names} FROM {table} WHERE rowid > ? ORDER BY rowid");
-    let mut statement = connection.prepare(&select)?;
-    let rows = statement
-        .query_map([after], |row| (0..columns.len()).map(|column| row.get(column)).collect())?;
-    let rows = rows.collect::<Result<_, _>>()?;
-    Ok((rows, format!("INSERT INTO {table} ({names}) VALUES ({marks})")))
-}
-
-/// The greatest key of a table, 0 when it is empty.
-///
-/// # Errors
-/// What the engine says.
-pub fn last_key(connection: &Connection, table: &str) -> Result<i64> {
-    let sql = format!("SELECT COALESCE(MAX(rowid), 0) FROM {table}");
-    Ok(connection.query_row(&sql, [], |row| row.get(0))?)
-}
-
-/// The yardstick: inserts rows with one prepared statement, so many in each transaction; says how
-/// long that took.
-///
-/// # Errors
-/// What the engine says.
-pub fn insert_bare(
-    connection: &mut Connection,
-    sql: &str,
-    rows: &[Vec<Value>],
-    together: usize,
-) -> Result<Duration> {
-    let (took, ()) = timed(|| {
-        for some in rows.chunks(together) {
-            let transaction =
-                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let mut statement = transaction.prepare_cached(sql)?;
-            for row in some {
-                statement.execute(params_from_iter(row))?;
-            }
-            drop(statement);
-            transaction.commit()?;
-        }
-        Ok(())
-    })?;
-    Ok(took)
 }

@@ -11,7 +11,7 @@ use station::world::{
 };
 
 use crate::{
-    bed::{Bed, connect, nowhere},
+    bed::{Bed, Engine, nowhere},
     machine::{median, settle, timed},
     rows::{self, Runs, TARGET},
     table::{Line, Quantity, Reach},
@@ -29,19 +29,24 @@ pub const COMMAND: [&str; 4] = ["ping", "-c", "1", TARGET];
 /// # Errors
 /// Something does not run.
 pub fn measure(bed: &Bed) -> Result<Vec<Line>> {
+    let lines = Engine::BOTH.map(|engine| line(bed, engine));
+    lines.into_iter().collect()
+}
+
+fn line(bed: &Bed, engine: Engine) -> Result<Line> {
     let count = bed.size(4_000, 1_000);
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        ours.push(rate(count, daemon(bed, count)?));
+        ours.push(rate(count, daemon(bed, engine, count)?));
         bare.push(rate(count, spawn_and_wait(bed, count)?));
     }
     let per_second = |rates: &[f64]| Quantity::new(median(rates), "runs/s");
-    Ok(vec![Line::measured(
-        format!("pingd, {count} runs of ping -c1, {AT_ONCE} at once"),
+    Ok(Line::measured(
+        format!("pingd, {count} runs of ping -c1, {AT_ONCE} at once{}", engine.as_suffix()),
         per_second(&ours),
         (per_second(&bare), "spawn and wait"),
         Reach::AtLeast(0.85),
-    )])
+    ))
 }
 
 fn rate(count: u32, took: Duration) -> f64 {
@@ -49,8 +54,9 @@ fn rate(count: u32, took: Duration) -> f64 {
 }
 
 /// From the daemon's start until the last row is finished.
-fn daemon(bed: &Bed, count: u32) -> Result<Duration> {
-    let station = bed.station(&format!("[probes]\nside-by-side = {AT_ONCE}\ndrain = \"1s\"\n"))?;
+fn daemon(bed: &Bed, engine: Engine, count: u32) -> Result<Duration> {
+    let settings = format!("[probes]\nside-by-side = {AT_ONCE}\ndrain = \"1s\"\n");
+    let station = bed.station_on(engine, &settings)?;
     let runs = Runs {
         count,
         words: &COMMAND,
@@ -61,17 +67,17 @@ fn daemon(bed: &Bed, count: u32) -> Result<Duration> {
         limit: Duration::from_secs(60),
     };
     runs.put_into(&station)?;
-    let connection = connect(station.database())?;
+    let mut look = station.look()?;
     settle();
     let (took, _pingd) = timed(|| {
         let mut pingd = bed.start(&station, "pingd", &[])?;
         bed.until("all runs to be finished", Duration::from_secs(120), || {
             pingd.goes_on()?;
-            Ok(rows::all_over(&connection)?.then_some(()))
+            Ok(rows::all_over(&mut look)?.then_some(()))
         })?;
         Ok(pingd)
     })?;
-    rows::all_finished(&connection, count)?;
+    rows::all_finished(&mut look, count)?;
     Ok(took)
 }
 

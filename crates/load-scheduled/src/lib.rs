@@ -30,7 +30,7 @@ use station::{
     },
     world::{
         clock::Moment,
-        store::{self, DueSpec, Error, Gap, NewRun, Session, Store},
+        store::{self, DueSpec, Error, Gap, NewRows, NewRun, Session, Store},
     },
 };
 
@@ -162,10 +162,11 @@ fn take_up(
 ) -> Result<(), Error> {
     loop {
         let new = store::new_specs(session, config.node.as_str(), BATCH)?;
-        for spec in &new {
-            let next = carry_out(session, spec, at, tally)?;
-            store::put_on_agenda(session, spec, next, at.now)?;
-        }
+        let mut rows = NewRows::default();
+        let next = |spec| (spec, carry_out(&mut rows, spec, at, tally));
+        let nexts: Vec<_> = new.iter().map(next).collect();
+        rows.write(session)?;
+        store::put_on_agenda(session, &nexts, at.now)?;
         if new.len() < BATCH {
             break;
         }
@@ -186,11 +187,10 @@ fn due_between(
     loop {
         let due = store::due_specs(session, station, until, after, BATCH)?;
         let Some(last) = due.last().map(DueSpec::place) else { return Ok(()) };
-        let mut nexts = Vec::with_capacity(due.len());
-        for spec in &due {
-            let current = spec.is_current.then(|| carry_out(session, spec, at, tally));
-            nexts.push(current.transpose()?);
-        }
+        let mut rows = NewRows::default();
+        let current = |spec| carry_out_current(&mut rows, spec, at, tally);
+        let nexts: Vec<Option<Timestamp>> = due.iter().map(current).collect();
+        rows.write(session)?;
         if due.iter().zip(&nexts).any(|(spec, next)| *next != Some(spec.next_due)) {
             store::clear_agenda(session, station, after, last)?;
             put_back(session, &due, &nexts, at)?;
@@ -209,50 +209,58 @@ fn put_back(
     nexts: &[Option<Timestamp>],
     at: &Circumstances,
 ) -> Result<(), Error> {
-    for (spec, next) in due.iter().zip(nexts) {
-        match next {
-            Some(next) => store::put_on_agenda(session, spec, *next, at.now)?,
-            None => store::leave_off_agenda(session, spec)?,
-        }
-    }
-    Ok(())
+    let both = || due.iter().zip(nexts);
+    let on: Vec<_> = both().filter_map(|(spec, next)| Some((spec, (*next)?))).collect();
+    store::put_on_agenda(session, &on, at.now)?;
+    let mut off = both().filter(|(_, next)| next.is_none());
+    off.try_for_each(|(spec, _)| store::leave_off_agenda(session, spec))
+}
+
+/// As [`carry_out`], for one whose place on the agenda is still its own.
+fn carry_out_current<'a>(
+    rows: &mut NewRows<'a>,
+    due: &'a DueSpec,
+    at: &Circumstances,
+    tally: &mut Tally,
+) -> Option<Timestamp> {
+    due.is_current.then(|| carry_out(rows, due, at, tally))
 }
 
 /// Schedules and records what is due of one specification; says when its next slot is.
-fn carry_out(
-    session: &mut dyn Session,
-    due: &DueSpec,
+fn carry_out<'a>(
+    rows: &mut NewRows<'a>,
+    due: &'a DueSpec,
     at: &Circumstances,
     tally: &mut Tally,
-) -> Result<Timestamp, Error> {
+) -> Timestamp {
     let spec = match &due.spec {
         Ok(spec) => spec,
-        Err(fault) => return broken(session, due, fault, at, tally),
+        Err(fault) => return broken(rows, due, fault, at, tally),
     };
     let grid = Grid::of(spec);
     let Plan { gap, run, next } = plan(&grid, due.next_due, due.open.as_ref(), at);
     if let Some(gap) = gap {
-        record(session, due, &gap, tally)?;
+        record(rows, due, gap, tally);
     }
     if let Some(slot) = run {
-        schedule(session, due, spec, slot, tally)?;
+        schedule(rows, due, spec, slot, tally);
     }
     if next <= at.horizon() {
         tally.waiting = Some(tally.waiting.map_or(next, |first| first.min(next)));
     }
-    Ok(next)
+    next
 }
 
-fn schedule(
-    session: &mut dyn Session,
-    due: &DueSpec,
-    spec: &ToolSpec,
+fn schedule<'a>(
+    rows: &mut NewRows<'a>,
+    due: &'a DueSpec,
+    spec: &'a ToolSpec,
     slot: Slot,
     tally: &mut Tally,
-) -> Result<(), Error> {
+) {
     let node = match &due.node {
         Ok(node) => node,
-        Err(fault) => return record(session, due, &failed(slot.due, fault), tally),
+        Err(fault) => return record(rows, due, failed(slot.due, fault), tally),
     };
     let words = command::words(spec, node);
     let new = NewRun {
@@ -260,42 +268,35 @@ fn schedule(
         key: &spec.key,
         testtype: spec.testtype.as_str(),
         target: node.host.as_str(),
-        words: &words,
+        words,
         due: slot.due,
         latest: slot.due + spec.window(),
         limit: spec.limit(),
     };
-    store::insert_pending(session, &new)?;
+    rows.pending(&new);
     tally.scheduled += 1;
-    Ok(())
 }
 
 fn failed(due: Timestamp, fault: &str) -> Gap {
     Gap { slots: 1, first: due, last: due, state: State::Failed, reason: fault.to_owned() }
 }
 
-fn record(
-    session: &mut dyn Session,
-    due: &DueSpec,
-    gap: &Gap,
-    tally: &mut Tally,
-) -> Result<(), Error> {
-    let [src, dest, tool, testtype] = due.key();
+fn record<'a>(rows: &mut NewRows<'a>, due: &'a DueSpec, gap: Gap, tally: &mut Tally) {
     tally.missed += gap.slots.unsigned_abs();
-    store::insert_gap(session, due.id, (src, dest, tool, testtype), gap).map(|_| ())
+    rows.gap(due.id, due.key(), gap);
 }
 
 /// Puts on record that a row of TOOLSPECS is no specification; says when that is told again.
-fn broken(
-    session: &mut dyn Session,
-    due: &DueSpec,
+fn broken<'a>(
+    rows: &mut NewRows<'a>,
+    due: &'a DueSpec,
     fault: &str,
     at: &Circumstances,
     tally: &mut Tally,
-) -> Result<Timestamp, Error> {
+) -> Timestamp {
     let gap = failed(at.now, &format!("its row of TOOLSPECS is wrong: {fault}"));
-    record(session, due, &gap, tally)?;
-    Ok(at.now + RETRY_BROKEN)
+    record(rows, due, gap, tally);
+    at.now + RETRY_BROKEN
 }
 
 /// Notes this cycle for the next start; not oftener than matters there.

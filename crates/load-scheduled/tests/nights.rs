@@ -1,16 +1,15 @@
 //! Nights on which time misbehaves, on a real database; only the clocks are told by the story.
 
-use std::{path::Path, time::Duration};
+use std::{cell::RefCell, path::Path, time::Duration};
 
 use load_scheduled::{Tally, cycle};
-use rusqlite::Connection;
 use station::{
     text::Timestamp,
     words::config::Config,
     world::{
         clock::{Moment, Monotonic},
         files,
-        store::{self, Store},
+        store::{self, Store, Value},
     },
 };
 use tempfile::TempDir;
@@ -23,7 +22,7 @@ const MIDNIGHT: i64 = 1_795_478_400;
 struct Night {
     store: Store,
     config: Config,
-    look: Connection,
+    look: RefCell<Store>,
     now: Moment,
     before: Option<Moment>,
     _folder: TempDir,
@@ -33,30 +32,35 @@ impl Night {
     /// A station with pings of a pinned phase: `(runinterval, phase)` each.
     fn with(specs: &[(i64, i64)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let config = Config::default_at(folder.path());
-        for below in ["db", "keepalives"] {
-            files::make_directory(&folder.path().join(below)).expect("made");
-        }
+        let database = store::of_test(folder.path());
+        let config = Config { database, ..Config::default_at(folder.path()) };
+        files::make_directory(&folder.path().join("keepalives")).expect("made");
         let mut store = Store::of(&config.database, Duration::from_secs(5));
         store.create().expect("a database");
         store.unchecked(|session| store::migrate(session, Timestamp(0))).expect("a schema");
-        let look = Connection::open(folder.path().join("db/iepm.db")).expect("a database");
-        look.execute("INSERT INTO NODES (nodeID, hostName) VALUES ('n', '127.0.0.1')", [])
-            .expect("a node");
-        for (number, (interval, phase)) in specs.iter().enumerate() {
-            look.execute(
-                "INSERT INTO TOOLSPECS (srcNodeID, destNodeID, toolName, variant, toolPath, testtype, time2run, \
-                 runinterval, phase) VALUES ('station', 'n', 'ping', ?, 'ping', 'background', 1, ?, ?)",
-                (format!("v{number}"), interval, phase.to_string()),
-            )
-            .expect("a specification");
-        }
+        let look = RefCell::new(Store::of(&config.database, Duration::from_secs(5)));
         let now = Moment {
             wall: Timestamp::from_seconds(MIDNIGHT),
             monotonic: Monotonic(Duration::from_secs(1_000)),
             boot: Duration::from_secs(1_000),
         };
-        Self { store, config, look, now, before: None, _folder: folder }
+        let night = Self { store, config, look, now, before: None, _folder: folder };
+        night.change("INSERT INTO NODES (nodeID, hostName) VALUES ('n', '127.0.0.1')", &[]);
+        for (number, (interval, phase)) in specs.iter().enumerate() {
+            night.change(
+                "INSERT INTO TOOLSPECS (srcNodeID, destNodeID, toolName, variant, toolPath, testtype, time2run, \
+                 runinterval, phase) VALUES ('station', 'n', 'ping', ?, 'ping', 'background', 1, ?, ?)",
+                &[format!("v{number}").into(), (*interval).into(), phase.to_string().into()],
+            );
+        }
+        night
+    }
+
+    /// What others change in the database.
+    #[track_caller]
+    fn change(&self, sql: &'static str, values: &[Value<'_>]) {
+        let mut look = self.look.borrow_mut();
+        look.transaction(|session| session.execute(sql, values)).expect(sql);
     }
 
     fn cycle(&mut self) -> Tally {
@@ -80,12 +84,10 @@ impl Night {
     }
 
     fn everything_due_is_run(&self) {
-        self.look
-            .execute(
-                "UPDATE SCHEDULE SET state = 'loaded', opentoolspecsID = NULL WHERE state = 'pending' AND due_us <= ?",
-                [self.now.wall.0],
-            )
-            .expect("done");
+        self.change(
+            "UPDATE SCHEDULE SET state = 'loaded', opentoolspecsID = NULL WHERE state = 'pending' AND due_us <= ?",
+            &[self.now.wall.into()],
+        );
     }
 
     fn clock_moves(&mut self, wall: i64, monotonic: u64, boot: u64) {
@@ -99,19 +101,20 @@ impl Night {
     }
 
     fn count(&self, rows: &str) -> i64 {
-        self.look
-            .query_row(&format!("SELECT COUNT(*) FROM {rows}"), [], |row| row.get(0))
-            .expect("a count")
+        let sql = format!("SELECT COUNT(*) FROM {rows}");
+        let count =
+            self.look.borrow_mut().read(|session| store::one(session, &sql, &[], |row| row.int(0)));
+        count.expect("a query").expect("a count")
     }
 
     /// Slots and reason of the rows in a state.
     fn rows(&self, state: &str) -> Vec<(i64, String)> {
         let sql =
             "SELECT slots, COALESCE(reason, '') FROM SCHEDULE WHERE state = ? ORDER BY scheduleID";
-        let mut statement = self.look.prepare(sql).expect("a query");
-        let rows =
-            statement.query_map([state], |row| Ok((row.get(0)?, row.get(1)?))).expect("rows");
-        rows.collect::<Result<_, _>>().expect("rows")
+        let rows = self.look.borrow_mut().read(|session| {
+            store::all(session, sql, &[state.into()], |row| Ok((row.int(0)?, row.text(1))))
+        });
+        rows.expect("rows")
     }
 }
 
@@ -241,10 +244,7 @@ fn what_nobody_started_is_missed_and_names_the_daemon() {
 fn a_specification_has_one_open_run_at_most() {
     let mut night = Night::with(&[(5, 0)]);
     night.cycle();
-    night
-        .look
-        .execute("UPDATE SCHEDULE SET state = 'running', claimedby = 'pingd'", [])
-        .expect("claimed");
+    night.change("UPDATE SCHEDULE SET state = 'running', claimedby = 'pingd'", &[]);
     for _ in 0..20 {
         night.clock_moves(1, 1, 1);
         night.cycle();
@@ -264,7 +264,7 @@ fn a_specification_that_is_switched_off_stops_at_once() {
     night.clock_moves(40, 40, 40);
     night.cycle();
     assert_eq!(night.count("SCHEDULE WHERE state = 'pending'"), 1);
-    night.look.execute("UPDATE TOOLSPECS SET toolDo = 0", []).expect("switched off");
+    night.change("UPDATE TOOLSPECS SET toolDo = 0", &[]);
     assert_eq!(night.passes(300).scheduled, 0);
     assert_eq!(night.rows("cancelled"), [(1, "its specification was switched off".to_owned())]);
 }
@@ -272,10 +272,7 @@ fn a_specification_that_is_switched_off_stops_at_once() {
 #[test]
 fn a_row_that_is_no_specification_is_on_record_and_hinders_nobody() {
     let mut night = Night::with(&[(60, 0), (60, 0)]);
-    night
-        .look
-        .execute("UPDATE TOOLSPECS SET time2run = 'soon' WHERE toolspecsID = 1", [])
-        .expect("broken");
+    night.change("UPDATE TOOLSPECS SET time2run = -1 WHERE toolspecsID = 1", &[]);
     night.cycle();
     night.passes(600);
     let failed = night.rows("failed");
@@ -288,16 +285,13 @@ fn a_row_that_is_no_specification_is_on_record_and_hinders_nobody() {
 fn a_result_whose_file_is_gone_for_a_day_is_lost_and_one_that_waits_is_not() {
     let mut night = Night::with(&[]);
     let data = night.config.paths.data.clone();
-    for id in [1, 2] {
-        night
-            .look
-            .execute(
+    for id in [1_i64, 2] {
+        night.change(
                 "INSERT INTO SCHEDULE (scheduleID, toolspecsID, srcNodeID, destNodeID, toolName, testtype, dueepoch, \
                  due_us, latest_us, state, attempt, end_us) \
                  VALUES (?, 1, 'station', 'n', 'ping', 'background', 0, 0, 0, 'finished', 1, ?)",
-                [id, night.now.wall.0],
-            )
-            .expect("a row");
+                &[id.into(), night.now.wall.into()],
+            );
     }
     let finished = |night: &Night| night.count("SCHEDULE WHERE state = 'finished'");
     night.clock_moves(25 * HOUR, 90_000, 90_000);

@@ -2,7 +2,8 @@
 //!
 //! - [`file`](mod@file) reads a file and has it understood: no database yet.
 //! - [`beside`] tells the delay on the idle and on the loaded path from the ping beside a test.
-//! - [`load`] decides with the database what becomes of it, in one transaction for many files.
+//! - [`load`] decides with the database what becomes of it, in one transaction for many files, whose rows
+//!   [`waiting`] looks up.
 //! - [`overlap`] knows which runs had the channel to themselves, and which others went on meanwhile.
 //! - [`tables`] and [`routes`] make rows of readings.
 
@@ -12,6 +13,7 @@ pub mod load;
 pub mod overlap;
 pub mod routes;
 pub mod tables;
+pub mod waiting;
 
 use std::{
     fs,

@@ -4,19 +4,22 @@
 //! program that dies in between leaves a file whose row says that it is loaded: the next one moves it
 //! and loads nothing.
 
+use std::{collections::BTreeMap, sync::LazyLock};
+
 use station::{
     text::Timestamp,
     words::run::{Header, RunId, State},
     world::{
         inbox::Inbox,
-        store::{self, Error, Kind, Session, Store},
+        store::{self, Error, Kind, Session, Store, Value},
     },
 };
 
 use crate::{
     file::{Content, Measured, Prepared},
     overlap::Tries,
-    tables,
+    tables::{self, Sheets},
+    waiting::{self, Plain},
 };
 
 /// What became of a file.
@@ -85,18 +88,89 @@ fn load_together(
     batch: &[Prepared],
 ) -> Result<Vec<Fate>, Error> {
     let tries = Tries::during(session, station, batch)?;
-    batch.iter().map(|file| load_one(session, file, &tries)).collect()
+    let rows = waiting::rows_of(session, batch)?;
+    let waited_for = waiting::waited_for(batch, &rows);
+    let plain: Vec<Plain<'_>> = waited_for.iter().copied().flatten().collect();
+    load_plain(session, &plain, &tries)?;
+    let fate = |(file, plain): (&Prepared, Option<_>)| match plain {
+        Some(_) => Ok(Fate::Loaded),
+        None => load_one(session, file, &tries),
+    };
+    batch.iter().zip(waited_for).map(fate).collect()
+}
+
+/// Loads readings whose rows wait for them: few statements, however many they are.
+fn load_plain(session: &mut dyn Session, plain: &[Plain<'_>], tries: &Tries) -> Result<(), Error> {
+    if leave_loaded(session, plain)? != plain.len() as u64 {
+        // The next try sees what that one has done.
+        let what = "another program changed the rows of results that were being loaded";
+        return Err(Error::new(Kind::Busy, what));
+    }
+    let mut sheets = Sheets::default();
+    for (measured, row) in plain {
+        let overlapped = tries.overlapping(&measured.header);
+        tables::add(session, &mut sheets, row, measured, overlapped)?;
+    }
+    sheets.write(session)
+}
+
+/// Moves the rows of readings on to `loaded`; says how many were where they are to leave from. Those that
+/// need nothing else are changed many by one statement, for each attempt, and nearly all are of the first.
+fn leave_loaded(session: &mut dyn Session, plain: &[Plain<'_>]) -> Result<u64, Error> {
+    let mut settled = BTreeMap::<i64, Vec<&Header>>::new();
+    let mut others = Vec::new();
+    for &(measured, row) in plain {
+        let (header, reason) = (&measured.header, reason(measured));
+        if row.is_settled(header, reason.as_deref()) {
+            settled.entry(header.attempt).or_default().push(header);
+        } else {
+            others.push(leaving(header, State::Loaded, reason.map(Value::from)));
+        }
+    }
+    let mut moved = 0;
+    for (attempt, headers) in settled {
+        let whole = headers.chunks_exact(TOGETHER);
+        let rest = whole.remainder().iter();
+        others.extend(rest.map(|header| leaving(header, State::Loaded, None)));
+        for some in whole {
+            let ids = some.iter().map(|header| header.schedule_id.into());
+            let values: Vec<Value<'_>> = std::iter::once(attempt.into()).chain(ids).collect();
+            moved += session.execute(&LEAVE_TOGETHER, &values)?;
+        }
+    }
+    Ok(moved + session.execute_many(LEAVE, &others)?)
+}
+
+/// So many rows are changed by one statement.
+const TOGETHER: usize = 100;
+
+/// Takes an attempt and keys of SCHEDULE. The state stands in an expression: by its index a planner would
+/// go through all runs that are finished.
+static LEAVE_TOGETHER: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "UPDATE SCHEDULE SET state = 'loaded', opentoolspecsID = NULL WHERE COALESCE(state, '') = 'finished' AND attempt = ? \
+         AND scheduleID IN ({})",
+        ["?"; TOGETHER].join(", ")
+    )
+});
+
+fn reason(measured: &Measured) -> Option<String> {
+    measured.header.ended.remark().or_else(|| tables::problem(&measured.reading))
 }
 
 fn load_one(session: &mut dyn Session, file: &Prepared, tries: &Tries) -> Result<Fate, Error> {
     match &file.content {
         Content::Reading(measured) => {
-            let Measured { header, reading, .. } = &**measured;
-            let reason = header.ended.remark().or_else(|| tables::problem(reading));
-            if !leave(session, header, State::Loaded, reason.as_deref())? {
+            let header = &measured.header;
+            if !leave(session, header, State::Loaded, reason(measured).as_deref())? {
                 return superseded(session, file, Some(header));
             }
-            tables::insert(session, measured, tries.overlapping(header))?;
+            let rows = waiting::rows_of(session, std::slice::from_ref(file))?;
+            let mut sheets = Sheets::default();
+            for row in rows.values() {
+                tables::add(session, &mut sheets, row, measured, tries.overlapping(header))?;
+            }
+            sheets.write(session)?;
             Ok(Fate::Loaded)
         }
         Content::Rejected(Some(header), why) => {
@@ -123,24 +197,27 @@ fn leave(
     to: State,
     reason: Option<&str>,
 ) -> Result<bool, Error> {
+    Ok(session.execute(LEAVE, &leaving(header, to, reason.map(Value::from)))? == 1)
+}
+
+const LEAVE: &str = "UPDATE SCHEDULE SET state = ?, opentoolspecsID = NULL, start_us = ?, end_us = ?, \
+     reason = COALESCE(?, reason) WHERE scheduleID = ? AND attempt = ? AND state IN ('finished', 'running') \
+     AND toolspecsID = ? AND toolName = ? AND due_us = ?";
+
+/// The values of [`LEAVE`].
+fn leaving<'a>(header: &'a Header, to: State, reason: Option<Value<'a>>) -> Vec<Value<'a>> {
     let RunId { schedule_id, attempt } = header.run();
-    let changed = session.execute(
-        "UPDATE SCHEDULE SET state = ?, opentoolspecsID = NULL, start_us = ?, end_us = ?, reason = COALESCE(?, reason) \
-         WHERE scheduleID = ? AND attempt = ? AND state IN ('finished', 'running') \
-         AND toolspecsID = ? AND toolName = ? AND due_us = ?",
-        &[
-            to.as_str().into(),
-            header.start_us.into(),
-            header.end_us.into(),
-            reason.into(),
-            schedule_id.into(),
-            attempt.into(),
-            header.spec_id.into(),
-            header.probetype.as_str().into(),
-            header.due_us.into(),
-        ],
-    )?;
-    Ok(changed == 1)
+    vec![
+        to.as_str().into(),
+        header.start_us.into(),
+        header.end_us.into(),
+        reason.unwrap_or(Value::Null),
+        schedule_id.into(),
+        attempt.into(),
+        header.spec_id.into(),
+        header.probetype.as_str().into(),
+        header.due_us.into(),
+    ]
 }
 
 /// Why a run's row would not be moved on: a crash between the transaction and the move of the file,

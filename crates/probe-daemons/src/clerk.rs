@@ -14,7 +14,7 @@ use station::{
         clock::{Clock, SystemClock},
         probe::{Ending, Order},
         spool::Spool,
-        store::{self, Session, Store},
+        store::{self, Finished, Session, Store},
     },
 };
 
@@ -117,6 +117,8 @@ impl Clerk {
         let mut claimed = Vec::new();
         let done = self.store.transaction(|session| {
             claimed.clear();
+            let finished: Vec<_> = marks.iter().filter_map(Mark::finished).collect();
+            store::finish_all(session, &finished)?;
             marks.iter().try_for_each(|mark| mark.write(session))?;
             if room > 0 {
                 claimed = store::claim(session, &who, now, now + CLAIM_AHEAD, room)?;
@@ -196,13 +198,17 @@ impl ledger::Clerk for Clerk {
 }
 
 impl Mark {
+    /// One of those that are marked all at once.
+    fn finished(&self) -> Option<Finished<'_>> {
+        let Self::Finished(run) = self else { return None };
+        let (order, start, end, reason) = run.as_ref();
+        Some(Finished { order, start: *start, end: *end, reason: reason.as_deref() })
+    }
+
     /// A row that is no longer ours to change was closed by somebody else, who said why.
     fn write(&self, session: &mut dyn Session) -> Result<(), store::Error> {
         match self {
-            Self::Finished(run) => {
-                let (order, started, ended, remark) = run.as_ref();
-                store::finish(session, order, (*started, *ended), remark.as_deref()).map(|_| ())
-            }
+            Self::Finished(_) => Ok(()),
             Self::Failed(run, reason) => store::fail(session, *run, reason).map(|_| ()),
             Self::Missed(run, reason) => store::miss(session, *run, reason).map(|_| ()),
             Self::PutBack(run) => store::put_back(session, *run).map(|_| ()),

@@ -209,7 +209,7 @@ mod tests {
         let mut away = Away { since: Timestamp(0), said: Vec::new() };
         let told = ["refused", "silent", "refused", "silent"].map(|it| away.says(it.to_owned()));
         assert_eq!(told, [true, true, false, false]);
-        assert_eq!(away.says("refused".to_owned()), false);
+        assert!(!away.says("refused".to_owned()));
         assert_eq!(away.said.last().map(String::as_str), Some("refused"));
         let news = (0..100).filter(|number| away.says(number.to_string())).count();
         assert_eq!(news, MOST_SAID - 2);

@@ -107,7 +107,7 @@ impl Wanted {
             key: &self.spec.key,
             testtype: self.spec.testtype.as_str(),
             target: self.node.host.as_str(),
-            words: &self.words,
+            words: self.words.clone(),
             due: now,
             latest: now,
             limit: self.spec.limit(),

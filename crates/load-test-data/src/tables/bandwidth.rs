@@ -8,12 +8,13 @@ use readings::{
     throughput::{Flow, Interval, Protocol, Throughput},
 };
 use serde_json::json;
-use station::world::store::{Error, Session, Value};
+use station::world::store::Value;
 
-use super::{KNOWN, Run, statement, told};
+use super::{COMMON, Run, Sheets, statement, told};
 use crate::beside::Beside;
 
-const COLUMNS: [&str; 32] = [
+const COLUMNS: [&str; 33] = [
+    "toolName",
     "direction",
     "address",
     "protocol",
@@ -48,17 +49,16 @@ const COLUMNS: [&str; 32] = [
     "problem",
 ];
 
-static INSERT: LazyLock<String> =
-    LazyLock::new(|| statement("BWDATA", &format!("{KNOWN}, toolName"), &COLUMNS));
+static INSERT: LazyLock<String> = LazyLock::new(|| statement("BWDATA", &COLUMNS));
 
 /// A row for each flow. A run that came to none, since its server refused it for instance, still has
 /// one: that it ran, and why it found nothing, must be seen where its figures would be.
-pub(super) fn insert(
-    session: &mut dyn Session,
-    run: &Run<'_>,
+pub(super) fn add<'a>(
+    sheets: &mut Sheets<'a>,
+    run: &Run<'a>,
     throughput: &Throughput,
-    beside: Option<&Beside>,
-) -> Result<(), Error> {
+    beside: Option<&'a Beside>,
+) {
     let none = [Flow::new(Direction::To)];
     let flows = if throughput.flows.is_empty() { &none[..] } else { &throughput.flows };
     let own = throughput.problem.as_ref().map(told);
@@ -66,25 +66,21 @@ pub(super) fn insert(
     let problems: Vec<String> = [own, of_ping].into_iter().flatten().collect();
     let problem = (!problems.is_empty()).then(|| problems.join("; "));
     let address = throughput.address.map(|address| address.to_string());
-    flows.iter().try_for_each(|flow| {
+    for flow in flows {
         let measured = [
-            vec![flow.direction.as_str().into(), address.as_deref().into()],
+            vec![flow.direction.as_str().into(), address.clone().into()],
             vec![throughput.protocol.map(protocol).into()],
             figures(flow).into(),
             counts(flow).into(),
             vec![intervals(flow).into()],
             delays(beside).into(),
         ];
-        row(session, run, measured.concat(), problem.as_deref())
-    })
+        row(sheets, run, measured.concat(), problem.clone());
+    }
 }
 
 /// One row: these tools probe the path from the target to the station, where they receive.
-pub(super) fn insert_available(
-    session: &mut dyn Session,
-    run: &Run<'_>,
-    available: &Available,
-) -> Result<(), Error> {
+pub(super) fn add_available<'a>(sheets: &mut Sheets<'a>, run: &Run<'a>, available: &Available) {
     let estimates: Vec<_> =
         available.estimates.iter().map(|one| (one.time_s, one.bits_per_s)).collect();
     let estimates = (!estimates.is_empty()).then(|| json!({ "estimates": estimates }).to_string());
@@ -98,26 +94,27 @@ pub(super) fn insert_available(
         delays(None).into(),
     ];
     let problem = available.problem.as_ref().map(told);
-    row(session, run, measured.concat(), problem.as_deref())
+    row(sheets, run, measured.concat(), problem);
 }
 
-/// Inserts a row; `measured` are the columns up to those that the run's header fills.
-fn row(
-    session: &mut dyn Session,
-    run: &Run<'_>,
-    measured: Vec<Value<'_>>,
-    problem: Option<&str>,
-) -> Result<(), Error> {
+/// Adds a row; `measured` are the columns from the direction to those that the run's header fills.
+fn row<'a>(
+    sheets: &mut Sheets<'a>,
+    run: &Run<'a>,
+    measured: Vec<Value<'a>>,
+    problem: Option<String>,
+) {
     let alone = run.header.alone.as_ref();
-    let mut values = Vec::from(run.common());
+    let mut values = Vec::with_capacity(COMMON.len() + COLUMNS.len());
+    values.extend(run.common());
+    values.push(run.row.tool.as_str().into());
     values.extend(measured);
     values.extend([
         alone.map(|alone| json!(alone.machine).to_string()).into(),
         alone.and_then(|alone| alone.unclean.as_deref()).into(),
         problem.into(),
-        run.header.schedule_id.into(),
     ]);
-    run.insert(session, &INSERT, &values)
+    sheets.add(&INSERT, values);
 }
 
 fn protocol(protocol: Protocol) -> &'static str {

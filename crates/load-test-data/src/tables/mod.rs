@@ -8,10 +8,10 @@ mod route;
 use readings::{Problem, Reading};
 use station::{
     words::run::Header,
-    world::store::{Error, Kind, Session, Value},
+    world::store::{Error, Session, Value},
 };
 
-use crate::file::Measured;
+use crate::{file::Measured, waiting::Row};
 
 pub(crate) use ping::packets;
 
@@ -31,40 +31,72 @@ pub fn told(problem: &Problem) -> String {
     }
 }
 
-/// Inserts what a run measured that has its row in SCHEDULE: what is known there is taken from there.
+/// Rows of the data tables that are to be inserted, those of a table together.
+#[derive(Debug, Default)]
+pub struct Sheets<'a>(Vec<(&'static str, Vec<Vec<Value<'a>>>)>);
+
+impl<'a> Sheets<'a> {
+    /// Adds a row of the table that `sql` inserts into.
+    fn add(&mut self, sql: &'static str, values: Vec<Value<'a>>) {
+        match self.0.iter_mut().find(|(of, _)| *of == sql) {
+            Some((_, rows)) => rows.push(values),
+            None => self.0.push((sql, vec![values])),
+        }
+    }
+
+    /// Inserts them all.
+    ///
+    /// # Errors
+    /// [`Kind::Conflict`](station::world::store::Kind::Conflict) when one is there already, or what the
+    /// engine says.
+    pub fn write(&self, session: &mut dyn Session) -> Result<(), Error> {
+        self.0.iter().try_for_each(|(sql, rows)| session.execute_many(sql, rows).map(|_| ()))
+    }
+}
+
+/// Adds the rows of what a run measured; what is known of it in SCHEDULE is taken from there.
 ///
-/// `overlapped` is the scheduleID of a run that had the channel meanwhile.
+/// `overlapped` is the scheduleID of a run that had the channel meanwhile. The database is asked for the
+/// number of a route.
 ///
 /// # Errors
 /// What the engine says.
-pub fn insert(
+pub fn add<'a>(
     session: &mut dyn Session,
-    measured: &Measured,
+    sheets: &mut Sheets<'a>,
+    row: &'a Row,
+    measured: &'a Measured,
     overlapped: Option<i64>,
 ) -> Result<(), Error> {
-    let run = Run { header: &measured.header, overlapped };
+    let run = Run { row, header: &measured.header, overlapped };
     match &measured.reading {
-        Reading::Ping(ping) => ping::insert(session, &run, ping),
-        Reading::Traceroute(traceroute) => route::insert(session, &run, traceroute),
+        Reading::Ping(ping) => ping::add(sheets, &run, ping),
+        Reading::Traceroute(traceroute) => route::add(session, sheets, &run, traceroute)?,
         Reading::Throughput(throughput) => {
-            bandwidth::insert(session, &run, throughput, measured.beside.as_ref())
+            bandwidth::add(sheets, &run, throughput, measured.beside.as_ref());
         }
-        Reading::Available(available) => bandwidth::insert_available(session, &run, available),
-        Reading::OneWay(oneway) => oneway::insert(session, &run, oneway),
+        Reading::Available(available) => bandwidth::add_available(sheets, &run, available),
+        Reading::OneWay(oneway) => oneway::add(sheets, &run, oneway),
     }
+    Ok(())
 }
 
 /// What every row of a run holds beside what the tool measured.
 struct Run<'a> {
+    row: &'a Row,
     header: &'a Header,
     overlapped: Option<i64>,
 }
 
-impl Run<'_> {
-    /// The columns that every data table has: startepoch, `start_us`, `end_us`, `clock_synchronised`,
-    /// overlapped.
-    fn common(&self) -> [Value<'static>; 5] {
+impl<'a> Run<'a> {
+    /// The values of [`COMMON`].
+    fn common(&self) -> [Value<'a>; 9] {
+        let Row { schedule_id, spec_id, src, dest, .. } = self.row;
         [
+            (*schedule_id).into(),
+            (*spec_id).into(),
+            src.as_str().into(),
+            dest.as_str().into(),
             self.header.start_us.seconds().into(),
             self.header.start_us.into(),
             self.header.end_us.into(),
@@ -72,35 +104,27 @@ impl Run<'_> {
             self.overlapped.into(),
         ]
     }
-
-    /// Runs an INSERT that takes a part of its row from SCHEDULE.
-    fn insert(
-        &self,
-        session: &mut dyn Session,
-        sql: &'static str,
-        values: &[Value<'_>],
-    ) -> Result<(), Error> {
-        if session.execute(sql, values)? == 1 {
-            return Ok(());
-        }
-        let gone = format!("the row {} of SCHEDULE is gone", self.header.schedule_id);
-        Err(Error::new(Kind::Other, gone))
-    }
 }
 
-/// An INSERT of these columns, of which those in `known` are taken from the run's row in SCHEDULE. Its
-/// values are those of [`Run::common`], of `columns`, and the scheduleID.
-fn statement(table: &str, known: &str, columns: &[&str]) -> String {
-    let marks = vec!["?"; 5 + columns.len()].join(", ");
-    format!(
-        "INSERT INTO {table} ({known}, startepoch, start_us, end_us, clock_synchronised, overlapped, {}) \
-         SELECT {known}, {marks} FROM SCHEDULE WHERE scheduleID = ?",
-        columns.join(", ")
-    )
-}
+/// The columns that every data table has.
+const COMMON: [&str; 9] = [
+    "scheduleID",
+    "toolspecsID",
+    "srcNodeID",
+    "destNodeID",
+    "startepoch",
+    "start_us",
+    "end_us",
+    "clock_synchronised",
+    "overlapped",
+];
 
-/// The columns of SCHEDULE that every data table repeats.
-const KNOWN: &str = "scheduleID, toolspecsID, srcNodeID, destNodeID";
+/// An INSERT of the columns in [`COMMON`] and of these.
+fn statement(table: &str, columns: &[&str]) -> String {
+    let columns = [&COMMON, columns].concat();
+    let marks = vec!["?"; columns.len()].join(", ");
+    format!("INSERT INTO {table} ({}) VALUES ({marks})", columns.join(", "))
+}
 
 fn or_null<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(|| "null".to_owned(), |value| value.to_string())

@@ -6,9 +6,9 @@ use readings::{
     Direction,
     oneway::{OneWay, Packet, Session as Way},
 };
-use station::world::store::{Error, Session, Value};
+use station::world::store::Value;
 
-use super::{KNOWN, Run, or_null, statement, told};
+use super::{COMMON, Run, Sheets, or_null, statement, told};
 
 const COLUMNS: [&str; 28] = [
     "address",
@@ -41,23 +41,18 @@ const COLUMNS: [&str; 28] = [
     "from_packets",
 ];
 
-static INSERT: LazyLock<String> = LazyLock::new(|| statement("OWAMPDATA", KNOWN, &COLUMNS));
+static INSERT: LazyLock<String> = LazyLock::new(|| statement("OWAMPDATA", &COLUMNS));
 
-pub(super) fn insert(
-    session: &mut dyn Session,
-    run: &Run<'_>,
-    oneway: &OneWay,
-) -> Result<(), Error> {
+pub(super) fn add<'a>(sheets: &mut Sheets<'a>, run: &Run<'a>, oneway: &OneWay) {
     let address = oneway.sessions.iter().find_map(|way| way.address);
-    let mut values = Vec::with_capacity(5 + COLUMNS.len() + 1);
+    let mut values = Vec::with_capacity(COMMON.len() + COLUMNS.len());
     values.extend(run.common());
     values.push(address.map(|address| address.to_string()).into());
     values.push(oneway.problem.as_ref().map(told).into());
     for direction in [Direction::To, Direction::From] {
         values.extend(way(oneway.sessions.iter().find(|way| way.direction == direction)));
     }
-    values.push(run.header.schedule_id.into());
-    run.insert(session, &INSERT, &values)
+    sheets.add(&INSERT, values);
 }
 
 /// The columns of a direction; NULL where there was no session.

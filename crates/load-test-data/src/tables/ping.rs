@@ -4,9 +4,9 @@ use std::{fmt::Write, sync::LazyLock};
 
 use readings::ping::{Ping, Reply};
 use serde_json::json;
-use station::world::store::{Error, Session, Value};
+use station::world::store::Value;
 
-use super::{KNOWN, Run, or_null, statement, told};
+use super::{COMMON, Run, Sheets, or_null, statement, told};
 
 const COLUMNS: [&str; 23] = [
     "address",
@@ -34,10 +34,10 @@ const COLUMNS: [&str; 23] = [
     "problem",
 ];
 
-static INSERT: LazyLock<String> = LazyLock::new(|| statement("PINGDATA", KNOWN, &COLUMNS));
+static INSERT: LazyLock<String> = LazyLock::new(|| statement("PINGDATA", &COLUMNS));
 
-pub(super) fn insert(session: &mut dyn Session, run: &Run<'_>, ping: &Ping) -> Result<(), Error> {
-    let mut values = Vec::with_capacity(5 + COLUMNS.len() + 1);
+pub(super) fn add<'a>(sheets: &mut Sheets<'a>, run: &Run<'a>, ping: &Ping) {
+    let mut values = Vec::with_capacity(COMMON.len() + COLUMNS.len());
     values.extend(run.common());
     values.extend(counts(ping));
     let delay = &ping.delay;
@@ -53,9 +53,8 @@ pub(super) fn insert(session: &mut dyn Session, run: &Run<'_>, ping: &Ping) -> R
         (!ping.errors.is_empty()).then(|| json!(ping.errors).to_string()).into(),
         packets(&ping.packets).into(),
         ping.problem.as_ref().map(told).into(),
-        run.header.schedule_id.into(),
     ]);
-    run.insert(session, &INSERT, &values)
+    sheets.add(&INSERT, values);
 }
 
 fn counts(ping: &Ping) -> [Value<'static>; 10] {

@@ -4,28 +4,25 @@ use std::sync::LazyLock;
 
 use readings::traceroute::Traceroute;
 use serde_json::json;
-use station::{
-    words::run::Header,
-    world::store::{self, Error, Session, Value},
-};
+use station::world::store::{self, Error, Session, Value};
 
-use super::{KNOWN, Run, statement, told};
+use super::{COMMON, Run, Sheets, statement, told};
 use crate::routes;
 
 const COLUMNS: [&str; 7] =
     ["address", "numhops", "reached", "routeno", "rtt_us", "hops", "problem"];
 
-static INSERT: LazyLock<String> = LazyLock::new(|| statement("ROUTEDATA", KNOWN, &COLUMNS));
+static INSERT: LazyLock<String> = LazyLock::new(|| statement("ROUTEDATA", &COLUMNS));
 
-pub(super) fn insert(
+pub(super) fn add<'a>(
     session: &mut dyn Session,
-    run: &Run<'_>,
+    sheets: &mut Sheets<'a>,
+    run: &Run<'a>,
     traceroute: &Traceroute,
 ) -> Result<(), Error> {
     let route = routes::text(&traceroute.route());
-    let number =
-        if route.is_empty() { None } else { Some(route_number(session, run.header, &route)?) };
-    let mut values = Vec::with_capacity(5 + COLUMNS.len() + 1);
+    let number = if route.is_empty() { None } else { Some(route_number(session, run, &route)?) };
+    let mut values = Vec::with_capacity(COMMON.len() + COLUMNS.len());
     values.extend(run.common());
     values.extend([
         traceroute.address.map(|address| address.to_string()).into(),
@@ -35,9 +32,9 @@ pub(super) fn insert(
         round_trip(traceroute).into(),
         (!traceroute.hops.is_empty()).then(|| json!(traceroute.hops).to_string()).into(),
         traceroute.problem.as_ref().map(told).into(),
-        run.header.schedule_id.into(),
     ]);
-    run.insert(session, &INSERT, &values)
+    sheets.add(&INSERT, values);
+    Ok(())
 }
 
 /// The shortest round trip to the target itself, where it answered.
@@ -51,14 +48,9 @@ fn round_trip(traceroute: &Traceroute) -> Option<u64> {
     own.filter_map(|answer| answer.rtt_us).min().filter(|_| traceroute.reached)
 }
 
-fn route_number(session: &mut dyn Session, header: &Header, route: &str) -> Result<i64, Error> {
-    let epoch = header.start_us.seconds();
-    let sql = "SELECT srcNodeID, destNodeID FROM SCHEDULE WHERE scheduleID = ?";
-    let pair = store::one(session, sql, &[header.schedule_id.into()], |row| {
-        Ok([row.text(0), row.text(1)])
-    })?;
-    let [src, dest] = pair.unwrap_or_default();
-    let pair = [Value::from(src.as_str()), dest.as_str().into()];
+fn route_number(session: &mut dyn Session, run: &Run<'_>, route: &str) -> Result<i64, Error> {
+    let epoch = run.header.start_us.seconds();
+    let pair = [Value::from(run.row.src.as_str()), run.row.dest.as_str().into()];
     let sql = "SELECT routeno, route FROM ROUTENO WHERE srcNodeID = ? AND destNodeID = ? ORDER BY lastepoch DESC, routeno";
     let known = store::all(session, sql, &pair, |row| Ok((row.int(0)?, row.text(1))))?;
     let found = routes::number(route, &known);

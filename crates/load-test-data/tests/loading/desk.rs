@@ -1,23 +1,21 @@
 //! A database, a spool, and the loader over them.
 
-use std::{fs, time::Duration};
+use std::{cell::RefCell, fs, time::Duration};
 
 use load_test_data::{
     file::{self, Prepared},
     load::{self, Tally},
 };
-use rusqlite::{Connection, types::FromSql};
 use station::{
     text::Timestamp,
     words::{
-        config::Config,
+        config::{Config, Database},
         run::{Ended, HEADER_VERSION, Header},
     },
     world::{
-        files,
         inbox::Inbox,
         spool::Spool,
-        store::{self, Store},
+        store::{self, Error, Row, Store, Value},
     },
 };
 use tempfile::TempDir;
@@ -30,11 +28,16 @@ pub(crate) const PING: &str = "PING 127.0.0.1 (127.0.0.1) 56(84) bytes of data.\
     2 packets transmitted, 2 received, 0% packet loss, time 1001ms\n\
     rtt min/avg/max/mdev = 0.020/0.030/0.040/0.010 ms\n";
 
+/// How long the database may let a test wait.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// A database and a spool, and the loader over them.
 pub(crate) struct Desk {
     pub(crate) store: Store,
     pub(crate) spool: Spool,
-    pub(crate) look: Connection,
+    /// Beside the loader.
+    look: RefCell<Store>,
+    pub(crate) database: Database,
     pub(crate) folder: TempDir,
 }
 
@@ -42,21 +45,20 @@ impl Desk {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let config = Config::default_at(folder.path());
-        files::make_directory(&folder.path().join("db")).expect("made");
-        let mut store = Store::of(&config.database, Duration::from_secs(5));
+        let database = store::of_test(folder.path());
+        let mut store = Store::of(&database, PATIENCE);
         store.create().expect("a database");
         store.unchecked(|session| store::migrate(session, Timestamp(0))).expect("a schema");
-        let look = Connection::open(folder.path().join("db/iepm.db")).expect("a database");
+        let look = RefCell::new(Store::of(&database, PATIENCE));
         let spool = Spool::open(&config.paths.data).expect("made");
-        Self { store, spool, look, folder }
+        Self { store, spool, look, database, folder }
     }
 
     /// A row of SCHEDULE in a state.
     pub(crate) fn row(&self, id: i64, tool: &str, state: &str, attempt: i64) -> &Self {
         let sql = "INSERT INTO SCHEDULE (scheduleID, toolspecsID, srcNodeID, destNodeID, toolName, testtype, dueepoch, \
              due_us, latest_us, state, attempt) VALUES (?, 1, 'station', 'n', ?, 'background', 0, 0, 0, ?, ?)";
-        self.look.execute(sql, (id, tool, state, attempt)).expect("a row");
-        self
+        self.change(sql, &[id.into(), tool.into(), state.into(), attempt.into()])
     }
 
     /// A result file that waits.
@@ -91,9 +93,29 @@ impl Desk {
         load::carry_out(&mut Inbox::open(&self.spool).expect("there"), Timestamp(0), &moves)
     }
 
+    /// The database as another program opens it.
+    pub(crate) fn another_store(&self) -> Store {
+        Store::of(&self.database, PATIENCE)
+    }
+
+    /// What somebody changes beside the loader.
     #[track_caller]
-    pub(crate) fn ask<T: FromSql>(&self, sql: &str) -> T {
-        self.look.query_row(sql, [], |row| row.get(0)).expect(sql)
+    pub(crate) fn change(&self, sql: &'static str, values: &[Value<'_>]) -> &Self {
+        let mut look = self.look.borrow_mut();
+        look.transaction(|session| session.execute(sql, values)).expect(sql);
+        self
+    }
+
+    /// The first column of a query's rows.
+    #[track_caller]
+    pub(crate) fn column<T: Answer>(&self, sql: &str) -> Vec<T> {
+        let read = self.look.borrow_mut().read(|session| store::all(session, sql, &[], T::of));
+        read.expect(sql)
+    }
+
+    #[track_caller]
+    pub(crate) fn ask<T: Answer>(&self, sql: &str) -> T {
+        self.column(sql).pop().expect(sql)
     }
 
     pub(crate) fn state(&self, id: i64) -> String {
@@ -124,5 +146,34 @@ pub(crate) fn header(id: i64, tool: &str, attempt: i64) -> Header {
         stderr_bytes: 0,
         cut_bytes: 0,
         alone: None,
+    }
+}
+
+/// What a query answers in one column.
+pub(crate) trait Answer: Sized {
+    fn of(row: &Row<'_>) -> Result<Self, Error>;
+}
+
+impl Answer for i64 {
+    fn of(row: &Row<'_>) -> Result<Self, Error> {
+        row.int(0)
+    }
+}
+
+impl Answer for Option<i64> {
+    fn of(row: &Row<'_>) -> Result<Self, Error> {
+        row.optional_int(0)
+    }
+}
+
+impl Answer for Option<f64> {
+    fn of(row: &Row<'_>) -> Result<Self, Error> {
+        row.optional_real(0)
+    }
+}
+
+impl Answer for String {
+    fn of(row: &Row<'_>) -> Result<Self, Error> {
+        Ok(row.text(0))
     }
 }

@@ -1,6 +1,7 @@
 //! Which readings name the run that had the channel meanwhile.
 
 use load_test_data::overlap;
+use rusqlite::Connection;
 use station::{
     text::Timestamp,
     words::run::{Alone, Header, Machine},
@@ -16,9 +17,9 @@ impl Desk {
     fn tried(&self, id: i64, station: &str, start: i64, end: Option<i64>) -> &Self {
         let sql = "INSERT INTO TRIES (scheduleID, attempt, toolspecsID, srcNodeID, destNodeID, start_us, end_us) \
              VALUES (?, 1, 1, ?, 'n', ?, ?)";
-        let times = (start * SECOND, end.map(|end| end * SECOND));
-        self.look.execute(sql, (id, station, times.0, times.1)).expect("a row");
-        self
+        let times = [(start * SECOND).into(), end.map(|end| end * SECOND).into()];
+        let [start, end] = times;
+        self.change(sql, &[id.into(), station.into(), start, end])
     }
 
     /// A ping that went on between these seconds.
@@ -83,8 +84,11 @@ fn routes_are_marked_and_runs_with_the_channel_are_not() {
 #[test]
 fn tries_are_found_by_their_index() {
     let desk = Desk::new();
+    // The plans of a server are told otherwise, and depend on how many rows there are.
+    let Some(file) = desk.database.file() else { return };
+    let look = Connection::open(file).expect("a database");
     let plan = format!("EXPLAIN QUERY PLAN {}", overlap::SPAN);
-    let mut statement = desk.look.prepare(&plan).expect("a plan");
+    let mut statement = look.prepare(&plan).expect("a plan");
     let steps = statement.query_map(["", "0", "", "0"], |row| row.get::<_, String>(3));
     let steps: Vec<String> = steps.expect("a plan").map(|step| step.expect("a step")).collect();
     let searches = steps.iter().filter(|step| step.contains("tries_station")).count();

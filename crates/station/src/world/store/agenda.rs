@@ -183,26 +183,28 @@ pub fn clear_agenda(
     session.execute(sql, &values).map(|_| ())
 }
 
-/// Puts a specification on the agenda that stands nowhere on it, for `next`; one that had no place
-/// before gets one, `now`. What stands there of before is void, and makes room.
+/// Puts specifications on the agenda that stand nowhere on it, each for its next time; one that had no
+/// place before gets one, `now`. What stands there of before is void, and makes room.
 ///
 /// # Errors
 /// What the engine says.
 pub fn put_on_agenda(
     session: &mut dyn Session,
-    due: &DueSpec,
-    next: Timestamp,
+    nexts: &[(&DueSpec, Timestamp)],
     now: Timestamp,
 ) -> Result<(), Error> {
-    let ([station, ..], id) = (due.key(), due.id);
-    if due.since.is_none() {
-        let sql = "UPDATE TOOLSPECS SET agenda_us = ? WHERE toolspecsID = ?";
-        session.execute(sql, &[now.into(), id.into()])?;
-    }
+    let new = nexts.iter().filter(|(due, _)| due.since.is_none());
+    let new: Vec<_> = new.map(|(due, _)| vec![now.into(), due.id.into()]).collect();
+    let sql = "UPDATE TOOLSPECS SET agenda_us = ? WHERE toolspecsID = ?";
+    session.execute_many(sql, &new)?;
+    let place = |&(due, next): &(&'_ DueSpec, Timestamp)| {
+        let ([station, ..], since) = (due.key(), due.since.unwrap_or(now));
+        vec![station.to_owned().into(), next.into(), due.id.into(), since.into()]
+    };
+    let places: Vec<_> = nexts.iter().map(place).collect();
     let sql =
         "REPLACE INTO AGENDA (srcNodeID, nextdue_us, toolspecsID, agenda_us) VALUES (?, ?, ?, ?)";
-    let since = due.since.unwrap_or(now);
-    session.execute(sql, &[station.into(), next.into(), id.into(), since.into()]).map(|_| ())
+    session.execute_many(sql, &places).map(|_| ())
 }
 
 /// Notes that a specification is not on the agenda any more, unless it has another place there: one

@@ -7,7 +7,12 @@ use crate::{
     words::{command, run::RunId},
 };
 
-use super::{super::probe::Order, Session, error::Error, value::Row};
+use super::{
+    super::probe::Order,
+    Session,
+    error::{Error, Kind},
+    value::Row,
+};
 
 /// Who claims runs, and which.
 #[derive(Debug, Clone, Copy)]
@@ -59,14 +64,19 @@ pub fn claim(
         [who.station.into(), who.tool.into(), until.into(), now.into(), (most as u64).into()];
     let candidates =
         super::all(session, CLAIMABLE, &values, |row| Ok((run_id(row)?, order(row, who.tool)?)))?;
-    let mut claimed = Vec::with_capacity(candidates.len());
-    for (before, order) in candidates {
-        let values = [who.program.into(), before.schedule_id.into(), before.attempt.into()];
-        if session.execute(CLAIM, &values)? == 1 {
-            claimed.push(order);
+    let values = |(before, _): &(RunId, Claimed)| {
+        vec![who.program.into(), before.schedule_id.into(), before.attempt.into()]
+    };
+    let values: Vec<_> = candidates.iter().map(values).collect();
+    match session.execute_many(CLAIM, &values)? {
+        // Another claimer had seen the same ones, and was quicker.
+        0 => Ok(Vec::new()),
+        all if all == values.len() as u64 => {
+            Ok(candidates.into_iter().map(|(_, order)| order).collect())
         }
+        // Which ones it left is not told: the next try sees it.
+        _ => Err(Error::new(Kind::Busy, "another program claims some of the same runs")),
     }
-    Ok(claimed)
 }
 
 /// The run that a row begins with: its key and its attempt.

@@ -17,19 +17,43 @@ pub fn finish(
     (start, end): (Timestamp, Timestamp),
     reason: Option<&str>,
 ) -> Result<bool, Error> {
-    let run = order.run;
-    let values =
-        [start.into(), end.into(), reason.into(), run.schedule_id.into(), run.attempt.into()];
-    let changed = session.execute(
+    Ok(finish_all(session, &[Finished { order, start, end, reason }])? == 1)
+}
+
+/// A run whose process has ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Finished<'a> {
+    /// What was run.
+    pub order: &'a Order,
+    /// When it was started.
+    pub start: Timestamp,
+    /// When it ended.
+    pub end: Timestamp,
+    /// What is to be said of its end.
+    pub reason: Option<&'a str>,
+}
+
+/// As [`finish`] for many; says of how many the rows were still running.
+///
+/// # Errors
+/// What the engine says.
+pub fn finish_all(session: &mut dyn Session, runs: &[Finished<'_>]) -> Result<u64, Error> {
+    let values = |run: &Finished<'_>| {
+        let RunId { schedule_id, attempt } = run.order.run;
+        let reason = run.reason.map(str::to_owned);
+        vec![run.start.into(), run.end.into(), reason.into(), schedule_id.into(), attempt.into()]
+    };
+    let changed = session.execute_many(
         "UPDATE SCHEDULE SET state = 'finished', opentoolspecsID = NULL, start_us = ?, end_us = ?, reason = ? \
          WHERE scheduleID = ? AND state = 'running' AND attempt = ?",
-        &values,
+        &runs.iter().map(values).collect::<Vec<_>>(),
     )?;
-    session.execute(
+    let last = |run: &Finished<'_>| vec![run.start.seconds().into(), run.order.spec_id.into()];
+    session.execute_many(
         "UPDATE TOOLSPECS SET lastrunepoch = ? WHERE toolspecsID = ?",
-        &[start.seconds().into(), order.spec_id.into()],
+        &runs.iter().map(last).collect::<Vec<_>>(),
     )?;
-    Ok(changed == 1)
+    Ok(changed)
 }
 
 /// Notes that a run could not be started.
@@ -73,16 +97,31 @@ pub(super) fn leave(
     to: State,
     reason: &str,
 ) -> Result<bool, Error> {
-    let sql = "UPDATE SCHEDULE SET state = ?, opentoolspecsID = NULL, reason = ? \
-         WHERE scheduleID = ? AND state = ? AND attempt = ?";
-    let values = [
+    Ok(session.execute(LEAVE, &leaving(run, from, to, reason))? == 1)
+}
+
+/// As [`leave`] for runs that are pending, each with its reason; says how many still were.
+fn leave_pending(
+    session: &mut dyn Session,
+    to: State,
+    runs: &[(RunId, String)],
+) -> Result<u64, Error> {
+    let values = runs.iter().map(|(run, reason)| leaving(*run, State::Pending, to, reason));
+    session.execute_many(LEAVE, &values.collect::<Vec<_>>())
+}
+
+const LEAVE: &str = "UPDATE SCHEDULE SET state = ?, opentoolspecsID = NULL, reason = ? \
+     WHERE scheduleID = ? AND state = ? AND attempt = ?";
+
+/// The values of [`LEAVE`].
+fn leaving(run: RunId, from: State, to: State, reason: &str) -> Vec<Value<'_>> {
+    vec![
         to.as_str().into(),
         reason.into(),
         run.schedule_id.into(),
         from.as_str().into(),
         run.attempt.into(),
-    ];
-    Ok(session.execute(sql, &values)? == 1)
+    ]
 }
 
 /// Makes a claimed run pending again, that was not started or was ended with its daemon.
@@ -114,12 +153,10 @@ pub fn expire(
     let late = super::all(session, sql, &[station.into(), now.into()], |row| {
         Ok((run_id(row)?, row.text(2), row.text(3), row.timestamp(4)?))
     })?;
-    let mut changed = 0;
-    for (run, tool, testtype, latest) in late {
-        let Some(why) = reason(&tool, &testtype, latest) else { continue };
-        changed += u64::from(leave(session, run, State::Pending, State::Missed, &why)?);
-    }
-    Ok(changed)
+    let missed = late
+        .into_iter()
+        .filter_map(|(run, tool, testtype, latest)| Some((run, reason(&tool, &testtype, latest)?)));
+    leave_pending(session, State::Missed, &missed.collect::<Vec<_>>())
 }
 
 /// Calls off what is pending of specifications that were switched off.
@@ -157,11 +194,8 @@ fn cancel(
     reason: &str,
 ) -> Result<u64, Error> {
     let runs = super::all(session, sql, values, run_id)?;
-    let mut changed = 0;
-    for run in runs {
-        changed += u64::from(leave(session, run, State::Pending, State::Cancelled, reason)?);
-    }
-    Ok(changed)
+    let runs: Vec<_> = runs.into_iter().map(|run| (run, reason.to_owned())).collect();
+    leave_pending(session, State::Cancelled, &runs)
 }
 
 /// The runs that `program` began and whose time was up before `now`, with their tools and when it was up.

@@ -39,15 +39,15 @@ pub use alone::{
 };
 pub use claim::{Claimant, Claimed, any_claimable, claim, running_of};
 pub use close::{
-    abandoned, cancel_switched_off, cancel_too_far_ahead, expire, fail, finish, finished_long_ago,
-    lose, lose_result, miss, put_back,
+    Finished, abandoned, cancel_switched_off, cancel_too_far_ahead, expire, fail, finish,
+    finish_all, finished_long_ago, lose, lose_result, miss, put_back,
 };
 #[doc(hidden)]
 pub use engine::of_test;
 pub use error::{Error, Kind};
 pub use leases::{clear_leases, held_elsewhere, release, take_lease};
 pub use notes::{get_note, put_note};
-pub use schedule::{Gap, NewRun, OpenRun, insert_gap, insert_pending, insert_running};
+pub use schedule::{Gap, NewRows, NewRun, OpenRun, insert_running};
 pub use schema::{LATEST, migrate, version};
 pub use specs::{StoredSpec, nodes, specs};
 pub use tries::{
@@ -62,6 +62,15 @@ pub trait Session {
     /// # Errors
     /// What the engine says.
     fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<u64, Error>;
+
+    /// Runs a statement once for each of `rows`, whose values have the same types column by column, NULL
+    /// apart; says how many rows it changed in all. An engine far away is asked for many at once.
+    ///
+    /// # Errors
+    /// What the engine says of any of them; what those before it changed is undone with the transaction.
+    fn execute_many(&mut self, sql: &'static str, rows: &[Vec<Value<'_>>]) -> Result<u64, Error> {
+        rows.iter().try_fold(0, |changed, values| Ok(changed + self.execute(sql, values)?))
+    }
 
     /// Runs an INSERT; says the key that the engine gave to the row.
     ///

@@ -35,7 +35,7 @@ pub struct NewRun<'a> {
     /// The host name or address that is measured to.
     pub target: &'a str,
     /// The command, word by word.
-    pub words: &'a [String],
+    pub words: Vec<String>,
     /// When it is to start.
     pub due: Timestamp,
     /// When it may no longer start.
@@ -74,12 +74,28 @@ const INSERT: &str = "INSERT INTO SCHEDULE (toolspecsID, opentoolspecsID, srcNod
      target, command, dueepoch, due_us, latest_us, limit_s, state, attempt, slots, lastdue_us, claimedby, start_us, \
      reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
-/// Writes a pending row.
-///
-/// # Errors
-/// [`Kind::Conflict`](super::Kind::Conflict) when the specification has an open run, or what the engine says.
-pub fn insert_pending(session: &mut dyn Session, run: &NewRun<'_>) -> Result<i64, Error> {
-    insert(session, run, Some(run.spec_id), State::Pending, None)
+/// Rows to be written together.
+#[derive(Debug, Default)]
+pub struct NewRows<'a>(Vec<Vec<Value<'a>>>);
+
+impl<'a> NewRows<'a> {
+    /// Adds a pending row.
+    pub fn pending(&mut self, run: &NewRun<'a>) {
+        self.0.push(row(run, Some(run.spec_id), State::Pending, None));
+    }
+
+    /// Adds the row of a gap; the key is source, destination, tool and testtype.
+    pub fn gap(&mut self, spec_id: i64, key: [&'a str; 4], gap: Gap) {
+        self.0.push(row_of_gap(spec_id, key, gap));
+    }
+
+    /// Writes them.
+    ///
+    /// # Errors
+    /// [`Kind::Conflict`](super::Kind::Conflict) when a specification has an open run, or what the engine says.
+    pub fn write(&self, session: &mut dyn Session) -> Result<(), Error> {
+        session.execute_many(INSERT, &self.0).map(|_| ())
+    }
 }
 
 /// Writes a row that is running already, beside the specification's open run: for runs by hand.
@@ -91,55 +107,42 @@ pub fn insert_running(
     run: &NewRun<'_>,
     program: &str,
 ) -> Result<RunId, Error> {
-    let schedule_id = insert(session, run, None, State::Running, Some(program))?;
+    let schedule_id = session.insert(INSERT, &row(run, None, State::Running, Some(program)))?;
     Ok(RunId { schedule_id, attempt: 1 })
 }
 
-fn insert(
-    session: &mut dyn Session,
-    run: &NewRun<'_>,
+fn row<'a>(
+    run: &NewRun<'a>,
     open: Option<i64>,
     state: State,
-    program: Option<&str>,
-) -> Result<i64, Error> {
-    session.insert(
-        INSERT,
-        &[
-            run.spec_id.into(),
-            open.into(),
-            run.key.src.as_str().into(),
-            run.key.dest.as_str().into(),
-            run.key.tool.as_str().into(),
-            run.testtype.into(),
-            run.target.into(),
-            command::to_column(run.words).into(),
-            run.due.seconds().into(),
-            run.due.into(),
-            run.latest.into(),
-            run.limit.as_secs().into(),
-            state.as_str().into(),
-            i64::from(program.is_some()).into(),
-            1_i64.into(),
-            Value::Null,
-            program.into(),
-            program.map(|_| run.due).into(),
-            Value::Null,
-        ],
-    )
+    program: Option<&'a str>,
+) -> Vec<Value<'a>> {
+    vec![
+        run.spec_id.into(),
+        open.into(),
+        run.key.src.as_str().into(),
+        run.key.dest.as_str().into(),
+        run.key.tool.as_str().into(),
+        run.testtype.into(),
+        run.target.into(),
+        command::to_column(&run.words).into(),
+        run.due.seconds().into(),
+        run.due.into(),
+        run.latest.into(),
+        run.limit.as_secs().into(),
+        state.as_str().into(),
+        i64::from(program.is_some()).into(),
+        1_i64.into(),
+        Value::Null,
+        program.into(),
+        program.map(|_| run.due).into(),
+        Value::Null,
+    ]
 }
 
-/// Writes the row of a gap.
-///
-/// # Errors
-/// What the engine says.
-pub fn insert_gap(
-    session: &mut dyn Session,
-    spec_id: i64,
-    key: (&str, &str, &str, &str),
-    gap: &Gap,
-) -> Result<i64, Error> {
-    let (src, dest, tool, testtype) = key;
-    let values = [
+fn row_of_gap(spec_id: i64, key: [&str; 4], gap: Gap) -> Vec<Value<'_>> {
+    let [src, dest, tool, testtype] = key;
+    vec![
         spec_id.into(),
         Value::Null,
         src.into(),
@@ -158,7 +161,6 @@ pub fn insert_gap(
         gap.last.into(),
         Value::Null,
         Value::Null,
-        gap.reason.as_str().into(),
-    ];
-    session.insert(INSERT, &values)
+        gap.reason.into(),
+    ]
 }

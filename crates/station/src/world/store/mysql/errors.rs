@@ -46,6 +46,10 @@ fn away(what: String) -> Error {
 
 fn of_driver(error: &DriverError, shown: &str) -> Error {
     away(match error {
+        DriverError::BulkExecute(_) => {
+            let what = format!("the database {shown}: values for many rows: {error}");
+            return Error::new(Kind::Other, what);
+        }
         DriverError::CouldNotConnect(Some((_, why, _))) => {
             format!("cannot use the database {shown}: {why}")
         }

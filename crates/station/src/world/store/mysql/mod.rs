@@ -7,6 +7,7 @@
 //! A connection that fails is dropped, and the next transaction makes another.
 
 mod access;
+mod bulk;
 mod dialect;
 mod errors;
 mod session;
@@ -212,6 +213,73 @@ mod tests {
             all(session, "SELECT name FROM NOTES", &[], |row| Ok(row.text(0)))
         };
         assert_eq!(store.read(notes).expect("on a new connection"), [""; 0]);
+    }
+
+    /// Writes notes of these names and values; the statement takes the value first.
+    fn put_notes(session: &mut dyn Session, notes: &[Vec<Value<'_>>]) -> Result<u64, Error> {
+        session.execute_many("INSERT INTO NOTES (value, name) VALUES (?, ?)", notes)
+    }
+
+    #[test]
+    fn many_rows_are_changed_at_once_and_each_is_counted() {
+        let Some((_folder, database)) = served() else { return };
+        let mut store = store(&database);
+        store.unchecked(|session| super::super::migrate(session, Timestamp(0))).expect("made");
+        // More than one packet holds; one that is longer than all others; a type for each column.
+        let long = "x".repeat(2 * bulk::PART);
+        let texts: Vec<String> = (0..3_000).map(|number| format!("{number:300}")).collect();
+        let value = |number: usize| match number {
+            1_500 => long.as_str().into(),
+            _ => Value::from(texts[number].as_str()),
+        };
+        let row = |number: usize| vec![value(number), format!("n{number}").into()];
+        let notes: Vec<Vec<Value<'_>>> = (0..texts.len()).map(row).collect();
+        let written = store.transaction(|session| put_notes(session, &notes)).expect("written");
+        assert_eq!(written, 3_000);
+        let names: Vec<Vec<Value<'_>>> =
+            ["n1", "n1500", "nobody", "n2"].map(|name| vec!["y".into(), name.into()]).to_vec();
+        let sql = "UPDATE NOTES SET value = ? WHERE name = ? AND value <> 'y'";
+        let change = |session: &mut dyn Session| session.execute_many(sql, &names);
+        assert_eq!(store.transaction(change).expect("changed"), 3);
+        let kept = |session: &mut dyn Session| {
+            Ok([get_note(session, "n1500")?, get_note(session, "n2999")?])
+        };
+        let kept = store.read(kept).expect("read");
+        assert_eq!(kept, [Some("y".to_owned()), Some(texts[2_999].clone())]);
+    }
+
+    #[test]
+    fn one_row_among_many_that_is_there_already_undoes_all_of_them() {
+        let Some((_folder, database)) = served() else { return };
+        let mut store = store(&database);
+        store.unchecked(|session| super::super::migrate(session, Timestamp(0))).expect("made");
+        let notes: Vec<Vec<Value<'_>>> =
+            ["a", "b", "a"].map(|name| vec!["1".into(), name.into()]).to_vec();
+        let fault = store.transaction(|session| put_notes(session, &notes)).expect_err("twice");
+        assert_eq!(fault.kind(), Kind::Conflict);
+        let count = |session: &mut dyn Session| {
+            all(session, "SELECT COUNT(*) FROM NOTES", &[], |row| row.int(0))
+        };
+        assert_eq!(store.read(count).expect("read"), [0]);
+    }
+
+    #[test]
+    fn numbers_and_texts_in_one_column_each_stay_what_they_are() {
+        let Some((_folder, database)) = served() else { return };
+        let mut store = store(&database);
+        store.unchecked(|session| super::super::migrate(session, Timestamp(0))).expect("made");
+        let values = [Value::Null, 7_i64.into(), 0.5.into(), Value::Null, "x".into(), 8_i64.into()];
+        let rows: Vec<Vec<Value<'_>>> = ["a", "b", "c", "d", "e", "f"]
+            .into_iter()
+            .zip(values)
+            .map(|(name, value)| vec![value, name.into()])
+            .collect();
+        let sql = "INSERT INTO NOTES (value, name) VALUES (COALESCE(?, 'none'), ?)";
+        let write = |session: &mut dyn Session| session.execute_many(sql, &rows);
+        assert_eq!(store.transaction(write).expect("written"), 6);
+        let sql = "SELECT value FROM NOTES ORDER BY name";
+        let read = |session: &mut dyn Session| all(session, sql, &[], |row| Ok(row.text(0)));
+        assert_eq!(store.read(read).expect("read"), ["none", "7", "0.5", "none", "x", "8"]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::{
         error::{Error, Kind},
         value::{Columns, Row, Value},
     },
-    dialect, errors,
+    bulk, dialect, errors,
 };
 
 /// A transaction that goes on.
@@ -34,6 +34,12 @@ impl InTransaction<'_> {
         error
     }
 
+    fn execute_part(&mut self, sql: &str, part: &[Vec<Value<'_>>]) -> Result<u64, Error> {
+        let done = self.connection.exec_batch(sql, part.iter().map(|values| params(values)));
+        done.map_err(|failure| self.failed(&failure))?;
+        Ok(self.connection.affected_rows())
+    }
+
     fn whole(&self) -> Result<(), Error> {
         self.undone.clone().map_or(Ok(()), Err)
     }
@@ -45,6 +51,21 @@ impl Session for InTransaction<'_> {
         let done = self.connection.exec_drop(sql, params(values));
         done.map_err(|failure| self.failed(&failure))?;
         Ok(self.connection.affected_rows())
+    }
+
+    /// MariaDB takes the values of many rows in one packet. MySQL does not: there it is one after the other.
+    fn execute_many(&mut self, sql: &'static str, rows: &[Vec<Value<'_>>]) -> Result<u64, Error> {
+        self.whole()?;
+        let is_mariadb = bulk::is_taken_by(self.connection.server_version());
+        let parts = if is_mariadb { bulk::parts(rows) } else { rows.chunks(1).collect() };
+        let mut changed = 0;
+        for part in parts {
+            changed += match part {
+                [values] => self.execute(sql, values)?,
+                _ => self.execute_part(sql, part)?,
+            };
+        }
+        Ok(changed)
     }
 
     fn insert(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<i64, Error> {

@@ -1,0 +1,99 @@
+//! Many rows of values for one statement in one packet: `COM_STMT_BULK_EXECUTE`, which MariaDB takes since
+//! 10.2 and MySQL does not (MariaDB KB, "`COM_STMT_BULK_EXECUTE`").
+//!
+//! A packet names one type for each value of all its rows. The driver names them in the first packet of a
+//! call only, also where that had nothing but NULL in a column: so each call is one packet.
+
+use std::mem::{Discriminant, discriminant};
+
+use super::super::value::Value;
+
+/// Bytes of values in one packet: far more than it takes to hide the way to the server, and far less than
+/// any server's `max_allowed_packet`.
+pub(super) const PART: usize = 512 * 1024;
+
+/// Whether a server of a version, as the driver tells it, takes many rows: MariaDB calls itself 5.5.5 up to
+/// version 10, and MySQL has not come to 10.
+pub(super) fn is_taken_by((major, minor, patch): (u16, u16, u16)) -> bool {
+    major >= 10 || (major, minor, patch) == (5, 5, 5)
+}
+
+/// Divides rows into parts that go in one packet each. A row that is too long for one is a part of its own.
+pub(super) fn parts<'r, 'v>(mut rows: &'r [Vec<Value<'v>>]) -> Vec<&'r [Vec<Value<'v>>]> {
+    let mut parts = Vec::new();
+    while !rows.is_empty() {
+        let (part, rest) = rows.split_at(first_part(rows));
+        parts.push(part);
+        rows = rest;
+    }
+    parts
+}
+
+/// How many of the rows go in the first packet.
+fn first_part<'v>(rows: &[Vec<Value<'v>>]) -> usize {
+    let mut types: Vec<Option<Discriminant<Value<'v>>>> = Vec::new();
+    let mut bytes = 0;
+    let fits = |row: &&Vec<Value<'v>>| {
+        bytes += row.iter().map(size).sum::<usize>();
+        types.resize(row.len(), None);
+        bytes <= PART && row.iter().zip(&mut types).all(|(value, seen)| agrees(value, seen))
+    };
+    rows.iter().take_while(fits).count().max(1)
+}
+
+/// Whether a value is of the type that its column has; NULL is of any.
+fn agrees<'v>(value: &Value<'v>, seen: &mut Option<Discriminant<Value<'v>>>) -> bool {
+    *value == Value::Null || *seen.get_or_insert(discriminant(value)) == discriminant(value)
+}
+
+/// The most that a value takes in a packet, with what says whether it is there and how long it is.
+fn size(value: &Value<'_>) -> usize {
+    match value {
+        Value::Text(text) => 10 + text.len(),
+        Value::Null | Value::Int(_) | Value::Real(_) => 9,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lengths(rows: &[Vec<Value<'_>>]) -> Vec<usize> {
+        parts(rows).iter().map(|part| part.len()).collect()
+    }
+
+    #[test]
+    fn a_part_is_no_longer_than_a_packet_and_a_long_row_goes_alone() {
+        let row = |length: usize| vec![Value::from("x".repeat(length))];
+        assert_eq!(lengths(&[]), [0; 0]);
+        assert_eq!(lengths(&[row(9), row(9), row(9)]), [3]);
+        assert_eq!(lengths(&[row(PART / 2), row(PART / 2), row(9)]), [1, 2]);
+        assert_eq!(lengths(&[row(9), row(2 * PART), row(9), row(9)]), [1, 1, 2]);
+    }
+
+    #[test]
+    fn a_column_has_one_type_in_a_part() {
+        let rows = [
+            vec![Value::Null, 1_i64.into()],
+            vec!["x".into(), Value::Null],
+            vec![Value::Null, 2_i64.into()],
+            vec![1_i64.into(), 2_i64.into()],
+            vec![Value::Null, 0.5.into()],
+        ];
+        assert_eq!(lengths(&rows), [3, 1, 1]);
+    }
+
+    #[test]
+    fn a_server_of_mysql_is_told_from_one_of_mariadb() {
+        for (version, is_mariadb) in [
+            ((5, 5, 5), true),
+            ((10, 11, 6), true),
+            ((11, 4, 2), true),
+            ((8, 0, 36), false),
+            ((9, 1, 0), false),
+            ((5, 7, 44), false),
+        ] {
+            assert_eq!(is_taken_by(version), is_mariadb, "{version:?}");
+        }
+    }
+}
