@@ -139,7 +139,7 @@ fn end<T>(link: &mut Link, mode: Mode, done: Result<T, Error>) -> (Result<T, Err
             // What was read was read.
             Err(_) if mode == Mode::Read => (Ok(done), false),
             Err(failure) => {
-                let is_undone = matches!(failure, Failure::MySqlError(_))
+                let is_undone = errors::says_undone(&failure)
                     && link.has_its_cluster()
                     && link.connection.query_drop("ROLLBACK").is_ok();
                 (Err(errors::of_commit(&failure, &link.node, is_undone)), is_undone)
