@@ -1,23 +1,82 @@
-//! A way to a server that is cut where it hurts most: when a commit is under way.
+//! A way to a server that is cut where it hurts most: when a commit is under way, or at a packet of the
+//! story's choice.
 
 use std::{
     io::{self, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
     sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
 };
 
-/// Takes connections on a port of the loopback and hands them on to a server. Once it is armed, a sixth of
-/// the commits that come through is cut before the server has it, and a sixth after, before it is answered.
+/// What becomes of the packet at which a connection is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// The server never has it.
+    Lost,
+    /// The server has it, and its answer is lost.
+    Unanswered,
+    /// The server has it, and its answer breaks off after a few bytes.
+    HalfAnswered,
+}
+
+/// Which packets of a client are cut.
+#[derive(Debug, Default)]
+enum Plan {
+    #[default]
+    None,
+    /// A sixth of the commits before the server has them, and a sixth after; what comes next is drawn from
+    /// the number.
+    SomeCommits(u64),
+    /// The packet that comes after so many others, from all clients together; then none.
+    After(usize, Cut),
+}
+
+impl Plan {
+    /// What becomes of a packet; nothing: it goes through.
+    fn judge(&mut self, packet: &[u8]) -> Option<Cut> {
+        match self {
+            Self::None => None,
+            Self::SomeCommits(chance) => {
+                let commits = packet.get(4..) == Some(b"\x03COMMIT");
+                commits.then(|| draw(chance)).flatten()
+            }
+            Self::After(0, cut) => {
+                let cut = *cut;
+                *self = Self::None;
+                Some(cut)
+            }
+            Self::After(left, _) => {
+                *left -= 1;
+                None
+            }
+        }
+    }
+}
+
+/// Drawn by chance, but the same in each story.
+fn draw(chance: &mut u64) -> Option<Cut> {
+    *chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1) | 1;
+    match (*chance >> 40) % 6 {
+        0 => Some(Cut::Lost),
+        1 => Some(Cut::Unanswered),
+        _ => None,
+    }
+}
+
+/// Takes connections on a port of the loopback and hands them on to a server, until it cuts them.
 #[derive(Debug)]
 pub struct Cutter {
     port: u16,
-    cuts: Arc<AtomicUsize>,
-    /// What the next commit's turn is drawn from; 0 while nothing is to be cut.
-    chance: Arc<AtomicUsize>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    plan: Mutex<Plan>,
+    cuts: AtomicUsize,
 }
 
 impl Cutter {
@@ -25,16 +84,16 @@ impl Cutter {
     pub fn before(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let own = listener.local_addr().expect("an address").port();
-        let (cuts, chance) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let (told, drawn) = (Arc::clone(&cuts), Arc::clone(&chance));
+        let shared = Arc::new(Shared::default());
+        let cutter = Self { port: own, shared: Arc::clone(&shared) };
         // It ends with the story's process.
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let (cuts, chance) = (Arc::clone(&told), Arc::clone(&drawn));
-                thread::spawn(move || hand_on(client, port, &cuts, &chance));
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || hand_on(client, port, &shared));
             }
         });
-        Self { port: own, cuts, chance }
+        cutter
     }
 
     /// Its own port.
@@ -42,55 +101,90 @@ impl Cutter {
         self.port
     }
 
-    /// Cuts from now on, or no more.
-    pub fn arm(&self, armed: bool) {
-        self.chance.store(usize::from(armed), Ordering::SeqCst);
+    /// Cuts a third of the commits from now on.
+    pub fn cut_commits(&self) {
+        self.follow(Plan::SomeCommits(1));
     }
 
-    /// How many commits were cut.
+    /// Cuts once, at the packet that a client sends after `packets` others.
+    pub fn cut_after(&self, packets: usize, cut: Cut) {
+        self.follow(Plan::After(packets, cut));
+    }
+
+    /// Cuts no more.
+    pub fn rest(&self) {
+        self.follow(Plan::None);
+    }
+
+    fn follow(&self, plan: Plan) {
+        *self.shared.plan.lock().unwrap_or_else(PoisonError::into_inner) = plan;
+    }
+
+    /// How often it cut.
     pub fn cuts(&self) -> usize {
-        self.cuts.load(Ordering::SeqCst)
+        self.shared.cuts.load(Ordering::SeqCst)
     }
 }
 
-fn hand_on(
-    mut client: TcpStream,
-    port: u16,
-    cuts: &AtomicUsize,
-    chance: &AtomicUsize,
-) -> io::Result<()> {
+fn hand_on(mut client: TcpStream, port: u16, shared: &Shared) -> io::Result<()> {
     let mut server = TcpStream::connect(("127.0.0.1", port))?;
-    let (mut answers, mut back) = (server.try_clone()?, client.try_clone()?);
-    thread::spawn(move || {
-        let _ = io::copy(&mut answers, &mut back);
-        let _ = back.shutdown(Shutdown::Both);
-    });
-    let mut bytes = vec![0; 65_536];
+    for stream in [&client, &server] {
+        stream.set_nodelay(true)?;
+    }
+    let breaks_off = Arc::new(AtomicBool::new(false));
+    let (answers, back) = (server.try_clone()?, client.try_clone()?);
+    let answers_break_off = Arc::clone(&breaks_off);
+    thread::spawn(move || hand_back(answers, back, &answers_break_off));
+    let mut packet = Vec::new();
     loop {
-        let length = client.read(&mut bytes)?;
-        let said = &bytes[..length];
-        let commits = said.ends_with(b"\x03COMMIT");
-        let turn = if commits { draw(chance) } else { 2 };
-        let cut = turn < 2;
-        if cut || length == 0 {
+        let more = next_packet(&mut client, &mut packet)?;
+        let cut = shared.plan.lock().unwrap_or_else(PoisonError::into_inner).judge(&packet);
+        if !more || matches!(cut, Some(Cut::Lost | Cut::Unanswered)) {
             // Not a packet of the answer gets back.
             client.shutdown(Shutdown::Both)?;
         }
-        if turn != 1 {
-            server.write_all(said)?;
+        if cut == Some(Cut::HalfAnswered) {
+            breaks_off.store(true, Ordering::SeqCst);
         }
-        if cut || length == 0 {
-            cuts.fetch_add(usize::from(cut), Ordering::SeqCst);
+        if more && cut != Some(Cut::Lost) {
+            server.write_all(&packet)?;
+        }
+        if cut.is_some() {
+            shared.cuts.fetch_add(1, Ordering::SeqCst);
+        }
+        if !more || cut.is_some() {
             return server.shutdown(Shutdown::Write);
         }
     }
 }
 
-/// A number below 6, by chance, but the same in each story; 2 while nothing is to be cut.
-fn draw(chance: &AtomicUsize) -> usize {
-    let next = |before: usize| {
-        (before > 0).then(|| before.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1) | 1)
-    };
-    let drawn = chance.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next);
-    drawn.map_or(2, |drawn| (drawn >> 40) % 6)
+/// Reads one packet of a client: three bytes of length, a number, the content. Nothing more: the client
+/// has closed.
+fn next_packet(client: &mut TcpStream, packet: &mut Vec<u8>) -> io::Result<bool> {
+    packet.resize(4, 0);
+    if client.read_exact(packet).is_err() {
+        packet.clear();
+        return Ok(false);
+    }
+    let length = u32::from_le_bytes([packet[0], packet[1], packet[2], 0]);
+    packet.resize(4 + length as usize, 0);
+    client.read_exact(&mut packet[4..])?;
+    Ok(true)
+}
+
+/// Hands answers back, until one of them is to break off.
+fn hand_back(
+    mut server: TcpStream,
+    mut client: TcpStream,
+    breaks_off: &AtomicBool,
+) -> io::Result<()> {
+    let mut bytes = vec![0; 65_536];
+    loop {
+        let length = server.read(&mut bytes)?;
+        let last = length == 0 || breaks_off.load(Ordering::SeqCst);
+        client.write_all(&bytes[..if last { length.min(3) } else { length }])?;
+        if last {
+            return client.shutdown(Shutdown::Both);
+        }
+    }
 }

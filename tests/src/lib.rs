@@ -21,14 +21,14 @@ pub mod witness;
 use std::time::Duration;
 
 pub use bed::{Bed, Reading};
+pub use cutter::{Cut, Cutter};
 pub use cluster::Cluster;
-pub use cutter::Cutter;
 pub use disk::SmallDisk;
 pub use lab::{Host, Lab};
 pub use look::Look;
 pub use program::Program;
 pub use server::Server;
-pub use station::Station;
+pub use station::{Engine, Station};
 pub use watched::{DAEMONS, Watched};
 pub use witness::{Seen, Witness};
 

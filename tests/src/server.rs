@@ -1,7 +1,7 @@
 //! A MariaDB server of a story's own: in a temporary directory, on a port of the loopback.
 
 use std::{
-    fs,
+    env, fs,
     net::TcpListener,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -37,10 +37,23 @@ impl Server {
         server
     }
 
+    /// A new server that answers, whose files are in a directory of the story's own.
+    #[track_caller]
+    pub fn up_in(parent: &Path) -> Self {
+        let mut server = Self::made_in(parent);
+        server.start();
+        server
+    }
+
     /// A new server that was not started yet.
     #[track_caller]
     pub(crate) fn made() -> Self {
-        let server = Self::empty();
+        Self::made_in(&env::temp_dir())
+    }
+
+    #[track_caller]
+    fn made_in(parent: &Path) -> Self {
+        let server = Self::empty_in(parent);
         let (data, tmp) = (server.path("data"), server.path("tmp"));
         fs::create_dir(&data).expect("made");
         Self::belongs_to_its_user(&[&data]);
@@ -61,14 +74,15 @@ impl Server {
     /// A server that was not started yet, with the files of another that does not run.
     #[track_caller]
     pub(crate) fn copy_of(other: &Self) -> Self {
-        let server = Self::empty();
+        let server = Self::empty_in(&env::temp_dir());
         succeed(command("cp").arg("-a").arg(other.path("data")).arg(server.path("data")));
         server
     }
 
     /// A place for a server: a folder that its user may write to, and a port.
-    fn empty() -> Self {
-        let folder = tempfile::Builder::new().prefix("server-").tempdir().expect("a folder");
+    fn empty_in(parent: &Path) -> Self {
+        let folder = tempfile::Builder::new().prefix("server-").tempdir_in(parent);
+        let folder = folder.expect("a folder");
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("opened");
         let tmp = folder.path().join("tmp");
         fs::create_dir(&tmp).expect("made");

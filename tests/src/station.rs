@@ -42,6 +42,15 @@ const PROGRAMS: [&str; 17] = [
 const SPEC_COLUMNS: &str =
     "#srcNodeID,testtype,destNodeID,toolName,toolPath,toolOpts1,time2run,runinterval,grace,phase";
 
+/// Where a station keeps its tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// In a file of its own.
+    Sqlite,
+    /// On a server of its own.
+    Mariadb,
+}
+
 /// A station of a story.
 #[derive(Debug)]
 pub struct Station {
@@ -52,6 +61,8 @@ pub struct Station {
     /// The URL of its database, and how to look into it, if that is on a server.
     server: Option<(String, mysql::Opts)>,
     _folder: Option<TempDir>,
+    /// A server of its own, which ends with it.
+    _own: Option<Server>,
 }
 
 impl Station {
@@ -73,8 +84,14 @@ impl Station {
     /// A station in a directory that the story made.
     #[track_caller]
     pub fn at(home: &Path, host: Option<Host>) -> Self {
-        let station =
-            Self { home: home.to_path_buf(), host, user: None, server: None, _folder: None };
+        let station = Self {
+            home: home.to_path_buf(),
+            host,
+            user: None,
+            server: None,
+            _folder: None,
+            _own: None,
+        };
         succeed(command(binaries().join("iepm")).arg("init").arg(home));
         station.with_programs()
     }
@@ -87,7 +104,27 @@ impl Station {
         let home = folder.path().join("home");
         succeed(command(binaries().join("iepm")).arg("init").arg(&home).args(["--database", &url]));
         let server = Some((url, server.opts("iepm")));
-        Self { home, host: None, user: None, server, _folder: Some(folder) }.with_programs()
+        Self { home, host: None, user: None, server, _folder: Some(folder), _own: None }
+            .with_programs()
+    }
+
+    /// A station that keeps its tables there.
+    #[track_caller]
+    pub fn of(engine: Engine) -> Self {
+        Self::of_on(engine, None)
+    }
+
+    /// As [`Self::of`], on a host of a [`Lab`](crate::Lab): a server is reached from there by its socket.
+    #[track_caller]
+    pub fn of_on(engine: Engine, host: Option<Host>) -> Self {
+        match engine {
+            Engine::Sqlite => Self::on(host),
+            Engine::Mariadb => {
+                let server = Server::up();
+                let station = Self::of_server(&server);
+                Self { host, _own: Some(server), ..station }
+            }
+        }
     }
 
     fn with_programs(self) -> Self {

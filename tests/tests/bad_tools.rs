@@ -2,11 +2,15 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use stories::{Program, Station, until};
+use rstest::rstest;
+use stories::{
+    Engine::{self, Mariadb, Sqlite},
+    Program, Station, until,
+};
 
 /// A station that calls a script of the story's own as `ping`, beside a well-behaved one.
-fn station(script: &str) -> (Station, Vec<Program>) {
-    let station = Station::new();
+fn station(engine: Engine, script: &str) -> (Station, Vec<Program>) {
+    let station = Station::of(engine);
     station.configure("[load]\npause = '1s'\n[probes]\nmost-output = 1000000");
     station.tool("badtool", script);
     station.measures(
@@ -37,9 +41,9 @@ fn nothing_is_left(station: &Station, run: &str) {
     });
 }
 
-#[test]
-fn a_tool_that_ignores_term_is_ended_at_its_limit() {
-    let (station, mut daemons) = station("trap '' TERM INT; while :; do sleep 1; done");
+#[rstest]
+fn a_tool_that_ignores_term_is_ended_at_its_limit(#[values(Sqlite, Mariadb)] engine: Engine) {
+    let (station, mut daemons) = station(engine, "trap '' TERM INT; while :; do sleep 1; done");
     station.until_reason("loaded", "hung");
     let late = "SCHEDULE WHERE destNodeID = 'bad' AND end_us - start_us > 4500000";
     assert_eq!(station.count(late), 0, "1 s, then INT, TERM and KILL a second apart");
@@ -48,29 +52,31 @@ fn a_tool_that_ignores_term_is_ended_at_its_limit() {
     nothing_is_left(&station, "");
 }
 
-#[test]
-fn a_tool_that_is_stopped_is_ended_too() {
-    let (station, mut daemons) = station("kill -STOP $$");
+#[rstest]
+fn a_tool_that_is_stopped_is_ended_too(#[values(Sqlite, Mariadb)] engine: Engine) {
+    let (station, mut daemons) = station(engine, "kill -STOP $$");
     station.until_reason("loaded", "hung");
     good_ones_go_on(&station);
     daemons[1].terminate();
     nothing_is_left(&station, "");
 }
 
-#[test]
-fn what_a_tool_leaves_running_is_ended_with_it() {
+#[rstest]
+fn what_a_tool_leaves_running_is_ended_with_it(#[values(Sqlite, Mariadb)] engine: Engine) {
     let (station, mut daemons) =
-        station("sleep 600 & (trap '' TERM HUP; sleep 601) & echo gibberish");
+        station(engine, "sleep 600 & (trap '' TERM HUP; sleep 601) & echo gibberish");
     station.until_reason("rejected", "not understood");
     good_ones_go_on(&station);
     daemons[1].terminate();
     nothing_is_left(&station, "");
 }
 
-#[test]
-fn what_left_the_group_of_its_run_is_ended_while_the_daemon_goes_on() {
+#[rstest]
+fn what_left_the_group_of_its_run_is_ended_while_the_daemon_goes_on(
+    #[values(Sqlite, Mariadb)] engine: Engine,
+) {
     let (station, mut daemons) =
-        station("setsid --fork sleep 600; setsid --fork sleep 601; echo gibberish");
+        station(engine, "setsid --fork sleep 600; setsid --fork sleep 601; echo gibberish");
     station.until_reason("rejected", "not understood");
     let first: i64 = station
         .ask("SELECT MIN(scheduleID) FROM SCHEDULE WHERE state = 'rejected'")
@@ -85,9 +91,10 @@ fn what_left_the_group_of_its_run_is_ended_while_the_daemon_goes_on() {
     });
 }
 
-#[test]
-fn rubbish_is_rejected_whole() {
-    let (station, _daemons) = station("echo to be or not to be; echo that is no ping >&2; exit 3");
+#[rstest]
+fn rubbish_is_rejected_whole(#[values(Sqlite, Mariadb)] engine: Engine) {
+    let (station, _daemons) =
+        station(engine, "echo to be or not to be; echo that is no ping >&2; exit 3");
     let reason = station.until_reason("rejected", "not understood");
     assert!(reason.starts_with("the output of ping was not understood"), "{reason}");
     let name = until("the file is kept", || station.files("data/rejected").pop());
@@ -96,16 +103,16 @@ fn rubbish_is_rejected_whole() {
     good_ones_go_on(&station);
 }
 
-#[test]
-fn a_tool_that_says_nothing_is_rejected() {
-    let (station, _daemons) = station("exit 0");
+#[rstest]
+fn a_tool_that_says_nothing_is_rejected(#[values(Sqlite, Mariadb)] engine: Engine) {
+    let (station, _daemons) = station(engine, "exit 0");
     station.until_reason("rejected", "not understood");
     good_ones_go_on(&station);
 }
 
-#[test]
-fn a_flood_of_output_is_stopped_and_cut() {
-    let (station, _daemons) = station("exec head -c 50000000 /dev/zero");
+#[rstest]
+fn a_flood_of_output_is_stopped_and_cut(#[values(Sqlite, Mariadb)] engine: Engine) {
+    let (station, _daemons) = station(engine, "exec head -c 50000000 /dev/zero");
     let reason = station.until_reason("rejected", "not understood");
     assert!(!reason.is_empty());
     let name = until("the file is kept", || station.files("data/rejected").pop());
@@ -114,9 +121,9 @@ fn a_flood_of_output_is_stopped_and_cut() {
     good_ones_go_on(&station);
 }
 
-#[test]
-fn an_endless_flood_is_ended_before_its_limit() {
-    let station = Station::new();
+#[rstest]
+fn an_endless_flood_is_ended_before_its_limit(#[values(Sqlite, Mariadb)] engine: Engine) {
+    let station = Station::of(engine);
     station.configure("[probes]\nmost-output = 1000000").tool("badtool", "exec cat /dev/zero");
     station.measures(&["bad,127.0.0.1"], &["bad,ping,badtool,-x,30,30,0"]);
     let output = station.run("iepm", &["run", "bad", "ping"]);
@@ -129,17 +136,17 @@ fn an_endless_flood_is_ended_before_its_limit() {
     );
 }
 
-#[test]
-fn a_tool_that_is_not_installed_is_named() {
-    let (station, _daemons) = station("true");
+#[rstest]
+fn a_tool_that_is_not_installed_is_named(#[values(Sqlite, Mariadb)] engine: Engine) {
+    let (station, _daemons) = station(engine, "true");
     fs::remove_file(station.path("bin/badtool")).expect("removed");
     station.until_reason("failed", "badtool is not installed");
     good_ones_go_on(&station);
 }
 
-#[test]
-fn a_tool_that_is_no_program_is_named() {
-    let station = Station::new();
+#[rstest]
+fn a_tool_that_is_no_program_is_named(#[values(Sqlite, Mariadb)] engine: Engine) {
+    let station = Station::of(engine);
     let path = station.path("bin/broken");
     fs::write(&path, "no program").expect("written");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("set");
@@ -149,18 +156,14 @@ fn a_tool_that_is_no_program_is_named() {
     station.until_reason("failed", "ermission denied");
 }
 
-#[test]
-fn a_row_of_the_database_cannot_become_a_command() {
-    let (station, _daemons) = station("true");
-    let database = station.database();
-    database.execute("UPDATE NODES SET hostName = '-f' WHERE nodeID = 'bad'", []).expect("changed");
+#[rstest]
+fn a_row_of_the_database_cannot_become_a_command(#[values(Sqlite, Mariadb)] engine: Engine) {
+    let (station, _daemons) = station(engine, "true");
+    let mut database = station.look();
+    database.execute("UPDATE NODES SET hostName = '-f' WHERE nodeID = 'bad'");
     station.until_reason("failed", "expected a host name or an IP address");
-    database
-        .execute("UPDATE NODES SET hostName = '127.0.0.1' WHERE nodeID = 'bad'", [])
-        .expect("changed");
-    database
-        .execute("UPDATE TOOLSPECS SET toolOpts1 = '; reboot' WHERE destNodeID = 'bad'", [])
-        .expect("changed");
+    database.execute("UPDATE NODES SET hostName = '127.0.0.1' WHERE nodeID = 'bad'");
+    database.execute("UPDATE TOOLSPECS SET toolOpts1 = '; reboot' WHERE destNodeID = 'bad'");
     station.until_reason("failed", "its row of TOOLSPECS is wrong");
     good_ones_go_on(&station);
 }

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use stories::{Program, Station, pause, until};
+use rstest::rstest;
+use stories::{
+    Engine::{self, Mariadb, Sqlite},
+    Program, Station, pause, until,
+};
 
 /// A generator of pauses that is the same in every run (a linear congruence): what is random here is
 /// where the programs are when they are killed.
@@ -19,9 +23,11 @@ impl Pauses {
 const DAEMONS: [&str; 4] = ["load-scheduled", "pingd", "traced", "load-datad"];
 const KILLS: usize = 200;
 
-#[test]
-fn two_hundred_kills_lose_nothing_and_load_nothing_twice() {
-    let station = Station::new();
+#[rstest]
+fn two_hundred_kills_lose_nothing_and_load_nothing_twice(
+    #[values(Sqlite, Mariadb)] engine: Engine,
+) {
+    let station = Station::of(engine);
     station.configure("[load]\npause = '1s'\n[probes]\ndrain = '3s'");
     let specs: Vec<String> = (0..12)
         .flat_map(|node| {
@@ -52,7 +58,7 @@ fn two_hundred_kills_lose_nothing_and_load_nothing_twice() {
         (loaded(&station) > before + 30).then_some(())
     });
     // No new runs; what runs ends, what waits is loaded.
-    station.database().execute("UPDATE TOOLSPECS SET toolDo = 0", []).expect("switched off");
+    station.look().execute("UPDATE TOOLSPECS SET toolDo = 0");
     until("every row is in a final state", || {
         (station.count("SCHEDULE WHERE state IN ('pending', 'running', 'finished')") == 0)
             .then_some(())
@@ -90,21 +96,23 @@ fn kill_until_done(
     kills
 }
 
-#[test]
-fn a_loader_that_is_killed_anywhere_loads_each_file_once() {
-    let station = Station::new();
+#[rstest]
+fn a_loader_that_is_killed_anywhere_loads_each_file_once(
+    #[values(Sqlite, Mariadb)] engine: Engine,
+) {
+    let station = Station::of(engine);
     station.measures(&["n,127.0.0.1"], &["n,ping,,-n -c 1,5,600"]);
     let output = "PING 127.0.0.1 (127.0.0.1) 56(84) bytes of data.\n\
                   64 bytes from 127.0.0.1: icmp_seq=1 ttl=64 time=0.020 ms\n\n--- 127.0.0.1 ping statistics ---\n\
                   1 packets transmitted, 1 received, 0% packet loss, time 0ms\n\
                   rtt min/avg/max/mdev = 0.020/0.020/0.020/0.000 ms\n";
-    let database = station.database();
-    database.execute_batch("BEGIN").expect("a transaction");
+    let mut database = station.look();
+    database.execute("BEGIN");
     for id in 1..=3_000 {
         let sql = "INSERT INTO SCHEDULE (scheduleID, toolspecsID, srcNodeID, destNodeID, toolName, testtype, dueepoch, \
-                   due_us, latest_us, state, attempt) VALUES (?, 1, 'station', 'n', 'ping', 'background', 0, 0, 0, \
-                   'finished', 1)";
-        database.execute(sql, [id]).expect("a row");
+                   due_us, latest_us, state, attempt) VALUES";
+        let row = "1, 'station', 'n', 'ping', 'background', 0, 0, 0, 'finished', 1";
+        database.execute(&format!("{sql} ({id}, {row})"));
         let header = serde_json::json!({
             "version": 1, "schedule_id": id, "attempt": 1, "probetype": "ping", "toolspecsID": 1, "due_us": 0, "argv": ["ping"], "node": "n",
             "start_us": 1, "end_us": 2, "ended": {"how": "exited", "status": 0}, "clock_synchronised": true,
@@ -113,7 +121,7 @@ fn a_loader_that_is_killed_anywhere_loads_each_file_once() {
         std::fs::write(station.path(&format!("data/{id}.ping")), format!("{header}\n{output}"))
             .expect("written");
     }
-    database.execute_batch("COMMIT").expect("committed");
+    database.execute("COMMIT");
 
     let loaded = || station.count("SCHEDULE WHERE state = 'loaded'");
     let kills = kill_until_done(&station, &["load-test-data", "ping"], 250, || {
@@ -124,9 +132,9 @@ fn a_loader_that_is_killed_anywhere_loads_each_file_once() {
     println!("{kills} kills");
 }
 
-#[test]
-fn an_apply_that_is_killed_has_changed_all_or_nothing() {
-    let station = Station::new();
+#[rstest]
+fn an_apply_that_is_killed_has_changed_all_or_nothing(#[values(Sqlite, Mariadb)] engine: Engine) {
+    let station = Station::of(engine);
     let nodes: Vec<String> =
         (0..400).map(|node| format!("n{node},127.0.1.{}", node % 250 + 1)).collect();
     let specs: Vec<String> = (0..400).map(|node| format!("n{node},ping,,-n -c 1,5,600")).collect();

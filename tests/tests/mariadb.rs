@@ -268,7 +268,7 @@ fn a_connection_that_is_cut_while_it_commits_loses_no_run_and_doubles_none() {
     succeed(station.command("iepm").arg("apply"));
     let mut daemons = station.start_all(&["load-scheduled", "pingd", "load-datad", "bw-synchd"]);
     goes_on(&station);
-    cutter.arm(true);
+    cutter.cut_commits();
     until("many commits are cut", || (cutter.cuts() >= 30).then_some(()));
     goes_on(&station);
     all_live(&mut daemons);

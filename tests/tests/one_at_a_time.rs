@@ -2,8 +2,12 @@
 
 use std::fs;
 
+use rstest::rstest;
 use rustix::process::Signal;
-use stories::{Station, until};
+use stories::{
+    Engine::{self, Mariadb, Sqlite},
+    Station, until,
+};
 
 /// Waits until the station's tool `slow` runs: its name is in the command line of a process.
 fn until_slow_runs(station: &Station) {
@@ -15,9 +19,9 @@ fn until_slow_runs(station: &Station) {
     });
 }
 
-#[test]
-fn a_daemon_runs_once_on_a_station() {
-    let station = Station::new();
+#[rstest]
+fn a_daemon_runs_once_on_a_station(#[values(Sqlite, Mariadb)] engine: Engine) {
+    let station = Station::of(engine);
     for daemon in ["load-scheduled", "pingd", "traced", "owpingd", "pathchirpd", "load-datad"] {
         let _first = station.start(daemon);
         let alive = format!("{daemon}.alive");
@@ -29,9 +33,9 @@ fn a_daemon_runs_once_on_a_station() {
     }
 }
 
-#[test]
-fn a_daemon_that_is_asked_to_end_lets_probes_end() {
-    let station = Station::new();
+#[rstest]
+fn a_daemon_that_is_asked_to_end_lets_probes_end(#[values(Sqlite, Mariadb)] engine: Engine) {
+    let station = Station::of(engine);
     station.tool("slow", "sleep 2; echo gibberish");
     station.measures(&["here,127.0.0.1"], &["here,ping,slow,-x,5,6,1"]);
     let _scheduler = station.start("load-scheduled");
@@ -42,9 +46,11 @@ fn a_daemon_that_is_asked_to_end_lets_probes_end() {
     assert_eq!(station.count("SCHEDULE WHERE state = 'running'"), 0);
 }
 
-#[test]
-fn probes_that_take_too_long_are_put_back_when_the_daemon_ends() {
-    let station = Station::new();
+#[rstest]
+fn probes_that_take_too_long_are_put_back_when_the_daemon_ends(
+    #[values(Sqlite, Mariadb)] engine: Engine,
+) {
+    let station = Station::of(engine);
     station.configure("[probes]\ndrain = '1s'").tool("slow", "sleep 60");
     station.measures(&["here,127.0.0.1"], &["here,ping,slow,-x,20,20,1"]);
     let mut scheduler = station.start("load-scheduled");
@@ -66,9 +72,9 @@ fn probes_that_take_too_long_are_put_back_when_the_daemon_ends() {
     );
 }
 
-#[test]
-fn what_a_killed_daemon_left_is_put_right_by_the_next() {
-    let station = Station::new();
+#[rstest]
+fn what_a_killed_daemon_left_is_put_right_by_the_next(#[values(Sqlite, Mariadb)] engine: Engine) {
+    let station = Station::of(engine);
     station.tool("slow", "sleep 600");
     station.measures(&["here,127.0.0.1"], &["here,ping,slow,-x,5,6,1"]);
     let _scheduler = station.start("load-scheduled");

@@ -1,6 +1,10 @@
 //! From a specification to a stored reading, over a network of the stories' own.
 
-use stories::{Lab, Station, until};
+use rstest::rstest;
+use stories::{
+    Engine::{self, Mariadb, Sqlite},
+    Lab, Station, until,
+};
 
 const DAEMONS: [&str; 4] = ["load-scheduled", "pingd", "traced", "load-datad"];
 
@@ -13,11 +17,11 @@ fn trace(node: &str) -> String {
     format!("{node},traceroute,,-q 1 -w 1 -m 4,6,10,5")
 }
 
-#[test]
+#[rstest]
 #[ignore = "needs root for network namespaces"]
-fn pings_and_traceroutes_become_readings() {
+fn pings_and_traceroutes_become_readings(#[values(Sqlite, Mariadb)] engine: Engine) {
     let lab = Lab::up();
-    let station = Station::on(Some(lab.host("client")));
+    let station = Station::of_on(engine, Some(lab.host("client")));
     station.configure("[load]\npause = '1s'");
     let (ping4, ping6) = (ping("server4"), ping("server6"));
     let (trace4, trace6) = (trace("server4"), trace("server6"));
@@ -52,9 +56,9 @@ fn pings_and_traceroutes_become_readings() {
     station.accounts_are_right();
 }
 
-#[test]
+#[rstest]
 #[ignore = "needs root for network namespaces"]
-fn losses_darkness_and_refusals_are_told_apart() {
+fn losses_darkness_and_refusals_are_told_apart(#[values(Sqlite, Mariadb)] engine: Engine) {
     let lab = Lab::up();
     // Every third echo request is lost; 192.0.2.3 is dark; 192.0.2.4 is refused by the router; .5 is nobody.
     lab.router_filters(
@@ -62,7 +66,7 @@ fn losses_darkness_and_refusals_are_told_apart() {
     )
     .router_filters("-d 192.0.2.3 -j DROP")
     .router_filters("-d 192.0.2.4 -j REJECT --reject-with icmp-host-prohibited");
-    let station = Station::on(Some(lab.host("client")));
+    let station = Station::of_on(engine, Some(lab.host("client")));
     station.configure("[load]\npause = '1s'");
     let specs = ["lossy", "dark", "refused", "nobody", "unknown", "off"].map(|node| match node {
         "lossy" => "lossy,ping,,-n -c 9 -i 0.2 -W 1,4,6,5".to_owned(),
@@ -101,9 +105,9 @@ fn losses_darkness_and_refusals_are_told_apart() {
     station.accounts_are_right();
 }
 
-#[test]
-fn a_run_by_hand_goes_the_same_way() {
-    let station = Station::new();
+#[rstest]
+fn a_run_by_hand_goes_the_same_way(#[values(Sqlite, Mariadb)] engine: Engine) {
+    let station = Station::of(engine);
     station.measures(&["here,127.0.0.1,4"], &["here,ping,,-n -c 2 -i 0.2 -w 3,4,600,5"]);
     let output = station.run("iepm", &["run", "here", "ping"]);
     assert!(output.status.success(), "{}", stories::program::said(&output));
@@ -114,9 +118,9 @@ fn a_run_by_hand_goes_the_same_way() {
     station.accounts_are_right();
 }
 
-#[test]
-fn cron_alone_can_drive_a_station() {
-    let station = Station::new();
+#[rstest]
+fn cron_alone_can_drive_a_station(#[values(Sqlite, Mariadb)] engine: Engine) {
+    let station = Station::of(engine);
     station.measures(&["here,127.0.0.1,4"], &["here,ping,,-n -c 1 -w 3,4,10,5"]);
     until("a ping is loaded", || {
         for program in ["load-scheduled", "pingd", "load-datad"] {
@@ -128,9 +132,11 @@ fn cron_alone_can_drive_a_station() {
     station.accounts_are_right();
 }
 
-#[test]
-fn the_specifications_of_the_tables_can_be_had_back_as_a_file() {
-    let station = Station::new();
+#[rstest]
+fn the_specifications_of_the_tables_can_be_had_back_as_a_file(
+    #[values(Sqlite, Mariadb)] engine: Engine,
+) {
+    let station = Station::of(engine);
     station.measures(
         &["a,127.0.0.1,4", "b,::1,6"],
         &["a,ping,,-s 100 -c 3,5,60,7,30", "b,traceroute,/usr/sbin/traceroute,-q 1,5,60"],
