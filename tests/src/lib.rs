@@ -21,8 +21,8 @@ pub mod witness;
 use std::time::Duration;
 
 pub use bed::{Bed, Reading};
-pub use cutter::{Cut, Cutter};
 pub use cluster::Cluster;
+pub use cutter::{Cut, Cutter};
 pub use disk::SmallDisk;
 pub use lab::{Host, Lab};
 pub use look::Look;

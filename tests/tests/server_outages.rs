@@ -111,7 +111,13 @@ fn a_server_that_takes_no_more_connections_is_waited_for() {
     let mut root = server.look("");
     let others: Vec<_> = (0..9).map_while(|_| server.connected("me")).collect();
     println!("{} connections are taken", others.len());
-    let ours: Vec<i64> = root.pairs("SELECT 'x', id FROM information_schema.processlist WHERE user = 'me' AND db = 'iepm'").into_iter().map(|(_, id)| id).collect();
+    let ours: Vec<i64> = root
+        .pairs(
+            "SELECT 'x', id FROM information_schema.processlist WHERE user = 'me' AND db = 'iepm'",
+        )
+        .into_iter()
+        .map(|(_, id)| id)
+        .collect();
     drop(ours);
     all_live(&mut daemons);
 }

@@ -35,6 +35,9 @@ pub(super) struct Limits {
     pub(super) lock: Duration,
 }
 
+/// The longest that the way to one of several servers may take: a long way around the world, with TLS.
+const LONGEST_WAY: Duration = Duration::from_secs(2);
+
 impl Limits {
     /// Within the patience of one transaction.
     pub(super) fn within(patience: Duration) -> Self {
@@ -45,7 +48,8 @@ impl Limits {
     /// How long one of `nodes` servers may take until there is a connection to it, so that with all but one
     /// of them silent there is time left to work on that one.
     fn connecting(self, nodes: usize) -> Duration {
-        self.answer / u32::try_from(nodes + 1).unwrap_or(u32::MAX)
+        let share = self.answer / u32::try_from(nodes + 1).unwrap_or(u32::MAX);
+        if nodes > 1 { share.min(LONGEST_WAY) } else { share }
     }
 }
 
