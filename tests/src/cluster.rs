@@ -8,7 +8,7 @@ use std::{
 use mysql::prelude::Queryable;
 use rustix::process::Signal;
 
-use crate::{PATIENCE, Server, program::said, server::free_port, until};
+use crate::{Look, PATIENCE, Server, program::said, server::free_port, until};
 
 /// The cluster. Its nodes are counted from 0; each is ended, by its pid, when this is dropped.
 #[derive(Debug)]
@@ -86,6 +86,18 @@ impl Cluster {
         let ring = self.nodes.iter().cycle().skip(first).take(self.nodes.len());
         let hosts: Vec<String> = ring.map(|it| format!("127.0.0.1:{}", it.port())).collect();
         hosts.join(",")
+    }
+
+    /// The URL of a database for a client that prefers the node `first`, for its account root.
+    pub fn url(&self, first: usize, database: &str) -> String {
+        format!("mysql://root@{}/{database}", self.hosts(first))
+    }
+
+    /// A connection to the first node that is in sync, to look with.
+    #[track_caller]
+    pub fn look(&self, database: &str) -> Look {
+        let first = || self.nodes.iter().find(|node| is_synced(node));
+        until("a node is in sync", first).look(database)
     }
 
     /// Kills a node, as a power failure would.

@@ -13,7 +13,7 @@ use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 
 use crate::{
-    Host, Look, PATIENCE, Program, Server,
+    Cluster, Host, Look, PATIENCE, Program, Server,
     program::{binaries, command, succeed},
     until,
 };
@@ -99,11 +99,21 @@ impl Station {
     /// A station whose database is on a server.
     #[track_caller]
     pub fn of_server(server: &Server) -> Self {
-        let url = server.url("iepm");
+        Self::of_url(server.url("iepm"), server.opts("iepm"))
+    }
+
+    /// A station whose database is on a cluster; it prefers one of the nodes.
+    #[track_caller]
+    pub fn of_cluster(cluster: &Cluster, node: usize) -> Self {
+        Self::of_url(cluster.url(node, "iepm"), cluster.node(node).opts("iepm"))
+    }
+
+    #[track_caller]
+    fn of_url(url: String, opts: mysql::Opts) -> Self {
         let folder = tempfile::Builder::new().prefix("station-").tempdir().expect("a folder");
         let home = folder.path().join("home");
         succeed(command(binaries().join("iepm")).arg("init").arg(&home).args(["--database", &url]));
-        let server = Some((url, server.opts("iepm")));
+        let server = Some((url, opts));
         Self { home, host: None, user: None, server, _folder: Some(folder), _own: None }
             .with_programs()
     }

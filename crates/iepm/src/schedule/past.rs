@@ -1,5 +1,7 @@
 //! The last runs, one by one.
 
+use std::cmp::Reverse;
+
 use serde::Serialize;
 use station::{
     filter::Filter,
@@ -73,6 +75,8 @@ pub(super) fn rows(
         (number as u64).into(),
     ];
     let mut rows = store::all(session, sql, &values, past)?;
+    // The nodes of a cluster give keys in turn, so these are only nearly in the order of time.
+    rows.sort_by_key(|row| Reverse((row.due_us, row.schedule_id)));
     for row in &mut rows {
         row.tries = store::all(session, TRIES, &[row.schedule_id.into()], one_try)?;
     }

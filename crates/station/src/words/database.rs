@@ -3,6 +3,7 @@
 //! ```text
 //! sqlite:///home/iepm/db/iepm.db
 //! mysql://iepm@db.example:3306/iepm?option-file=/home/iepm/.iepm.cnf&ssl-ca=/etc/ssl/db-ca.pem
+//! mysql://db1,db2:3307,[::1]/iepm?option-file=/home/iepm/.iepm.cnf
 //! mysql:///iepm?socket=/run/mysqld/mysqld.sock
 //! ```
 //!
@@ -13,14 +14,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::option_file::{Options, SslMode};
+use super::{
+    hosts,
+    option_file::{Options, SslMode},
+};
 
 /// The database of a station.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Database {
     /// The embedded one, in this file.
     Sqlite(PathBuf),
-    /// A MySQL or MariaDB server.
+    /// A MySQL or MariaDB server, or several that hold the same database.
     Mysql(Address),
 }
 
@@ -31,7 +35,7 @@ pub struct Address {
     pub name: String,
     /// The option file that is named; nothing: `~/.my.cnf`, if there is one.
     pub option_file: Option<PathBuf>,
-    /// Host, port, socket, user and TLS, as far as the URL tells them.
+    /// Hosts, socket, user and TLS, as far as the URL tells them.
     pub options: Options,
     url: String,
 }
@@ -59,7 +63,10 @@ impl Database {
         }
         match url.strip_prefix("mysql://") {
             Some(rest) => Address::parse(url, rest).map(Self::Mysql),
-            None => Err("expected sqlite:///PATH or mysql://[USER@]HOST[:PORT]/NAME".to_owned()),
+            None => {
+                Err("expected sqlite:///PATH or mysql://[USER@]HOST[:PORT][,HOST[:PORT]...]/NAME"
+                    .to_owned())
+            }
         }
     }
 }
@@ -91,8 +98,8 @@ impl Address {
         let (place, name) =
             rest.split_once('/').ok_or("expected /NAME, the database, at its end")?;
         let (user, host) = place.rsplit_once('@').map_or((None, place), |(u, h)| (Some(u), h));
-        let (host, port) = host_and_port(host)?;
-        let options = Options { user: user.map(str::to_owned), host, port, ..Options::default() };
+        let hosts = hosts::parse(host)?;
+        let options = Options { user: user.map(str::to_owned), hosts, ..Options::default() };
         let (name, option_file) = (database_name(name)?, None);
         let mut address = Self { name, option_file, options, url: url.to_owned() };
         query.split('&').filter(|pair| !pair.is_empty()).try_for_each(|pair| address.set(pair))?;
@@ -115,20 +122,6 @@ impl Address {
         }
         Ok(())
     }
-}
-
-/// `host`, `host:port`, `[::1]:port`; both may be left out.
-fn host_and_port(text: &str) -> Result<(Option<String>, Option<u16>), String> {
-    let (host, port) = match text.strip_prefix('[') {
-        Some(rest) => {
-            let (host, port) = rest.split_once(']').ok_or("expected ']' behind the address")?;
-            (host, port.strip_prefix(':'))
-        }
-        None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
-    };
-    let number = |port: &str| port.parse().map_err(|_| format!("expected a port, found {port}"));
-    let port = port.map(number).transpose()?;
-    Ok(((!host.is_empty()).then(|| host.to_owned()), port))
 }
 
 /// A name that needs no quoting to be told to people, and none that would end the quotes of SQL.
@@ -167,18 +160,16 @@ mod tests {
         assert_eq!(full.name, "iepm_1");
         assert_eq!(full.option_file, Some("/x/my.cnf".into()));
         assert_eq!(full.options.user.as_deref(), Some("me"));
-        assert_eq!(
-            (full.options.host.as_deref(), full.options.port),
-            (Some("db.example"), Some(3307))
-        );
+        assert_eq!(hosts(&full), ["db.example:3307"]);
         assert_eq!(full.options.ssl_ca, Some("/ca".into()));
         let socket = address("mysql:///iepm?socket=/run/x.sock");
-        assert_eq!(
-            (socket.options.host, socket.options.socket),
-            (None, Some("/run/x.sock".into()))
-        );
-        let six = address("mysql://[::1]:3306/iepm");
-        assert_eq!((six.options.host.as_deref(), six.options.port), (Some("::1"), Some(3306)));
+        assert_eq!((hosts(&socket).len(), socket.options.socket), (0, Some("/run/x.sock".into())));
+        let several = address("mysql://me@db1,db2:3307,[::1]:3308/iepm");
+        assert_eq!(hosts(&several), ["db1:3306", "db2:3307", "[::1]:3308"]);
+    }
+
+    fn hosts(address: &Address) -> Vec<String> {
+        address.options.hosts.iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -197,6 +188,7 @@ mod tests {
             ("mysql://host/", "expected the name of a database"),
             ("mysql://host/a`b", "expected the name of a database"),
             ("mysql://host:x/iepm", "expected a port"),
+            ("mysql://one,,two/iepm", "expected a host"),
             ("mysql://host/iepm?nodes=3", "there is no nodes"),
             ("mysql://host/iepm?socket=x", "expected an absolute path"),
             ("mysql://host/iepm?ssl-mode=maybe", "ssl-mode"),

@@ -5,6 +5,8 @@
 
 use std::{fmt, path::PathBuf};
 
+use super::hosts::{self, Host};
+
 /// A password. It is shown to nobody: `{:?}` gives stars.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password(String);
@@ -64,9 +66,9 @@ pub struct Options {
     pub user: Option<String>,
     /// Its password.
     pub password: Option<Password>,
-    /// The server's name or address.
-    pub host: Option<String>,
-    /// Its port.
+    /// The servers, the one that is to be tried first first.
+    pub hosts: Vec<Host>,
+    /// The port of those that name none.
     pub port: Option<u16>,
     /// Its socket on this machine.
     pub socket: Option<PathBuf>,
@@ -79,14 +81,15 @@ pub struct Options {
 impl Options {
     /// These, and what they leave out from `others`.
     ///
-    /// A host that is told here keeps a socket of `others` out: it is the way to another server.
+    /// Hosts that are told here keep a socket of `others` out: it is the way to another server.
     #[must_use]
     pub fn or(self, others: Self) -> Self {
-        let socket = if self.host.is_some() { None } else { others.socket };
+        let has_hosts = !self.hosts.is_empty();
+        let socket = if has_hosts { None } else { others.socket };
         Self {
             user: self.user.or(others.user),
             password: self.password.or(others.password),
-            host: self.host.or(others.host),
+            hosts: if has_hosts { self.hosts } else { others.hosts },
             port: self.port.or(others.port),
             socket: self.socket.or(socket),
             ssl_ca: self.ssl_ca.or(others.ssl_ca),
@@ -98,7 +101,10 @@ impl Options {
         match key.replace('_', "-").as_str() {
             "user" => self.user = Some(value),
             "password" => self.password = Some(Password(value)),
-            "host" => self.host = Some(value),
+            // A value is not repeated.
+            "host" => {
+                self.hosts = hosts::parse(&value).map_err(|_| "host: expected HOST[:PORT],...")?;
+            }
             "socket" => self.socket = Some(value.into()),
             "ssl-ca" => self.ssl_ca = Some(value.into()),
             "ssl-mode" => self.ssl_mode = Some(SslMode::parse(&value)?),
@@ -207,6 +213,7 @@ mod tests {
         for (text, told) in [
             ("!include /x", "line 1: !include"),
             ("[client]\nport=canary", "line 2: port"),
+            ("[client]\nhost=a:canary", "line 2: host"),
             ("\n[client", "line 2: expected ']'"),
         ] {
             let fault = parse(text).expect_err(text);
@@ -223,12 +230,10 @@ mod tests {
     #[test]
     fn a_host_of_ones_own_keeps_anothers_socket_out() {
         let file = parse("[client]\nsocket=/s\nuser=me\nhost=h").expect("right");
-        let url = Options { host: Some("db".to_owned()), ..Options::default() };
+        let url = Options { hosts: hosts::parse("db").expect("right"), ..Options::default() };
         let both = url.or(file.clone());
-        assert_eq!(
-            (both.host.as_deref(), both.socket, both.user.as_deref()),
-            (Some("db"), None, Some("me"))
-        );
+        assert_eq!((both.hosts[0].name.as_str(), both.hosts.len(), both.socket), ("db", 1, None));
+        assert_eq!(both.user.as_deref(), Some("me"));
         assert_eq!(Options::default().or(file.clone()), file);
     }
 }

@@ -3,17 +3,21 @@
 use std::{
     env,
     fs::{self, File},
-    io::Read,
-    os::unix::fs::MetadataExt,
+    io::{self, Read},
+    os::{
+        fd::{AsRawFd, BorrowedFd},
+        unix::fs::MetadataExt,
+    },
     path::{Path, PathBuf},
-    sync::Once,
     time::Duration,
 };
 
-use ::mysql::{Opts, OptsBuilder, SslOpts, consts::CapabilityFlags};
+use ::mysql::{Conn, Opts, OptsBuilder, SslOpts, consts::CapabilityFlags};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 
 use crate::words::{
     database::Address,
+    hosts::{Host, PORT},
     option_file::{self, Options, Password, SslMode},
 };
 
@@ -31,56 +35,106 @@ pub(super) struct Limits {
     pub(super) lock: Duration,
 }
 
+/// The longest that the way to one of several servers may take: a long way around the world, with TLS.
+const LONGEST_WAY: Duration = Duration::from_secs(2);
+
 impl Limits {
     /// Within the patience of one transaction.
     pub(super) fn within(patience: Duration) -> Self {
         let lock = Duration::from_secs((patience / 3).as_secs().max(1));
         Self { answer: patience.max(2 * lock), lock }
     }
+
+    /// How long one of `nodes` servers may take until there is a connection to it, so that with all but one
+    /// of them silent there is time left to work on that one.
+    fn connecting(self, nodes: usize) -> Duration {
+        let share = self.answer / u32::try_from(nodes + 1).unwrap_or(u32::MAX);
+        if nodes > 1 { share.min(LONGEST_WAY) } else { share }
+    }
 }
 
-/// What the driver needs for a connection. It holds the password: it is made for one connection, and shown
-/// nowhere.
+/// The way to one server. It holds the password: it is made for one connection, and shown nowhere.
+pub(super) struct Way {
+    /// The server, for people.
+    pub(super) node: String,
+    /// What the driver needs.
+    pub(super) opts: OptsBuilder,
+    /// A remark that a person should read.
+    pub(super) remark: Option<String>,
+}
+
+/// The ways to the servers that hold a database, in the order in which they were written.
 ///
 /// # Errors
 /// An option file that cannot be read, that others can read, or that is none.
-pub(super) fn opts(address: &Address, limits: Limits) -> Result<OptsBuilder, Error> {
+pub(super) fn ways(address: &Address, limits: Limits) -> Result<Vec<Way>, Error> {
     let options = options(address)?;
-    let host = options.host.clone().unwrap_or_else(|| "localhost".to_owned());
     let ssl = ssl(&options)?;
-    if ssl.is_none() && !is_local(&options, &host) {
-        static TOLD: Once = Once::new();
-        TOLD.call_once(|| {
-            log::warn!("the connection to the database {address} is not encrypted: name a CA (ssl-ca) of its certificate");
-        });
-    }
-    let builder = OptsBuilder::from_opts(Opts::default())
-        .ip_or_hostname(Some(host))
-        .tcp_port(options.port.unwrap_or(3306))
-        .socket(options.socket.as_ref().map(|path| path.to_string_lossy().into_owned()))
-        // The way that was named, and no other.
-        .prefer_socket(false)
-        .user(Some(options.user.unwrap_or_else(|| "iepm".to_owned())))
-        .pass(options.password.as_ref().map(Password::reveal))
-        .db_name(Some(address.name.as_str()))
-        .ssl_opts(ssl);
-    Ok(limited(builder, limits))
+    let hosts = hosts(&options);
+    let connecting = limits.connecting(hosts.len());
+    let way = |host: &Host| {
+        let builder = OptsBuilder::from_opts(Opts::default())
+            .ip_or_hostname(Some(host.name.clone()))
+            .tcp_port(host.port.or(options.port).unwrap_or(PORT))
+            .socket(options.socket.as_ref().map(|path| path.to_string_lossy().into_owned()))
+            // The way that was named, and no other.
+            .prefer_socket(false)
+            .user(Some(options.user.clone().unwrap_or_else(|| "iepm".to_owned())))
+            .pass(options.password.as_ref().map(Password::reveal))
+            .db_name(Some(address.name.as_str()))
+            .tcp_connect_timeout(Some(connecting))
+            // With several, the way to each is short; `let_answer` gives back what an answer may take.
+            .read_timeout(Some(if hosts.len() > 1 { connecting } else { limits.answer }))
+            .write_timeout(Some(limits.answer))
+            .ssl_opts(ssl.clone());
+        let node = match hosts.len() {
+            1 => address.to_string(),
+            _ => Host { port: host.port.or(options.port), ..host.clone() }.to_string(),
+        };
+        let open = ssl.is_none() && !is_local(&options, &host.name);
+        let remark = open.then(|| not_encrypted(&node));
+        Way { node, opts: prepared(builder, limits), remark }
+    };
+    Ok(hosts.iter().map(way).collect())
 }
 
-fn limited(builder: OptsBuilder, limits: Limits) -> OptsBuilder {
+fn hosts(options: &Options) -> Vec<Host> {
+    if options.socket.is_some() || options.hosts.is_empty() {
+        let local = options.hosts.first().cloned();
+        return vec![local.unwrap_or(Host { name: "localhost".to_owned(), port: None })];
+    }
+    options.hosts.clone()
+}
+
+fn not_encrypted(node: &str) -> String {
+    format!(
+        "the connection to the database {node} is not encrypted: name a CA (ssl-ca) of its certificate"
+    )
+}
+
+/// How sessions are to be.
+fn prepared(builder: OptsBuilder, limits: Limits) -> OptsBuilder {
     let mode = format!(
         "SET SESSION sql_mode = '{SQL_MODE}', innodb_lock_wait_timeout = {}",
         limits.lock.as_secs()
     );
     let isolation = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned();
     builder
-        .tcp_connect_timeout(Some(limits.answer / 2))
-        .read_timeout(Some(limits.answer))
-        .write_timeout(Some(limits.answer))
         // As the embedded engine counts: rows that were found, whether or not they changed.
         .additional_capabilities(CapabilityFlags::CLIENT_FOUND_ROWS)
         .stmt_cache_size(64)
         .init(vec![mode, isolation])
+}
+
+/// Lets the server of a new connection take as long for an answer as a transaction has patience.
+///
+/// # Errors
+/// What the kernel says.
+#[expect(unsafe_code, reason = "the driver lends its socket as a number only")]
+pub(super) fn let_answer(connection: &Conn, limits: Limits) -> io::Result<()> {
+    // SAFETY: the connection, and with it the socket, outlives this loan.
+    let socket = unsafe { BorrowedFd::borrow_raw(connection.as_raw_fd()) };
+    Ok(set_socket_timeout(socket, Timeout::Recv, Some(limits.answer))?)
 }
 
 fn is_local(options: &Options, host: &str) -> bool {
@@ -175,8 +229,14 @@ mod tests {
         }
     }
 
-    fn ways(url: &str) -> Result<OptsBuilder, Error> {
-        opts(&address(url), Limits::within(Duration::from_secs(6)))
+    fn ways(url: &str) -> Result<Vec<Way>, Error> {
+        super::ways(&address(url), Limits::within(Duration::from_secs(6)))
+    }
+
+    /// What the driver is told of the one way, or why there is none.
+    fn way(url: &str) -> Result<Opts, String> {
+        let way = ways(url).map_err(|error| error.to_string())?.remove(0);
+        Ok(way.opts.into())
     }
 
     #[test]
@@ -186,10 +246,10 @@ mod tests {
         fs::write(&path, "[client]\nuser=me\npassword=canary\nport=3307\n").expect("written");
         let url = format!("mysql://127.0.0.1/iepm?option-file={}", path.display());
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("open");
-        let fault = ways(&url).expect_err("open").to_string();
+        let fault = way(&url).expect_err("open");
         assert!(fault.contains("chmod 600") && !fault.contains("canary"), "{fault}");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("private");
-        let opts = Opts::from(ways(&url).expect("private"));
+        let opts = way(&url).expect("private");
         assert_eq!((opts.get_user(), opts.get_pass()), (Some("me"), Some("canary")));
         assert_eq!((opts.get_tcp_port(), opts.get_prefer_socket()), (3307, false));
         let store = super::super::Mysql::new(&address(&url), Duration::from_secs(6));
@@ -201,22 +261,48 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("ca.pem");
         let url = format!("mysql://db/iepm?ssl-ca={}", path.display());
-        assert!(ways(&url).expect_err("missing").to_string().contains("cannot read the CA"));
+        assert!(way(&url).expect_err("missing").contains("cannot read the CA"));
         fs::write(&path, "").expect("written");
-        assert!(ways(&url).expect_err("empty").to_string().contains("no certificate in"));
+        assert!(way(&url).expect_err("empty").contains("no certificate in"));
         fs::write(&path, BEGIN).expect("written");
-        assert!(Opts::from(ways(&url).expect("a CA")).get_ssl_opts().is_some());
+        assert!(way(&url).expect("a CA").get_ssl_opts().is_some());
     }
 
     #[test]
-    fn only_this_machine_is_local() {
-        let local = |url: &str| {
-            let options = address(url).options;
-            is_local(&options, options.host.as_deref().unwrap_or("localhost"))
+    fn a_connection_to_another_machine_that_is_not_encrypted_is_remarked_on() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let ca = folder.path().join("ca.pem");
+        fs::write(&ca, BEGIN).expect("written");
+        let remarks = |url: &str| -> Vec<String> {
+            ways(url).expect("ways").into_iter().filter_map(|way| way.remark).collect()
         };
-        assert!(local("mysql:///x") && local("mysql://127.0.0.2/x") && local("mysql://[::1]/x"));
-        assert!(
-            local("mysql:///x?socket=/s") && !local("mysql://db/x") && !local("mysql://10.0.0.1/x")
-        );
+        for local in
+            ["mysql:///x", "mysql://127.0.0.2/x", "mysql://[::1]/x", "mysql:///x?socket=/s"]
+        {
+            assert_eq!(remarks(local), [""; 0], "{local}");
+        }
+        for url in ["mysql://db/x", "mysql://10.0.0.1:1/x?ssl-mode=DISABLED"] {
+            let told = format!(
+                "the connection to the database {url} is not encrypted: name a CA (ssl-ca) of its certificate"
+            );
+            assert_eq!(remarks(url), [told]);
+        }
+        assert_eq!(remarks("mysql://localhost,db1,db2/x").len(), 2);
+        assert_eq!(remarks(&format!("mysql://db1,db2/x?ssl-ca={}", ca.display())), [""; 0]);
+    }
+
+    #[test]
+    fn each_of_several_servers_has_a_share_of_the_patience() {
+        let ways = ways("mysql://db1,db2:3307,[::1]/x").expect("ways");
+        let told = ways.iter().map(|way| way.node.as_str()).collect::<Vec<_>>();
+        assert_eq!(told, ["db1:3306", "db2:3307", "[::1]:3306"]);
+        for way in ways {
+            let opts = Opts::from(way.opts);
+            let share = Some(Duration::from_millis(1_500));
+            assert_eq!(
+                (opts.get_tcp_connect_timeout(), opts.get_read_timeout()),
+                (share, share.as_ref())
+            );
+        }
     }
 }

@@ -21,6 +21,28 @@ pub(super) fn is_silence(failure: &Failure) -> bool {
     }
 }
 
+/// Why another server of the same database may do what this one would not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    /// It is gone, or says that it is not to be used now.
+    Gone,
+    /// It says nothing, and that has taken all the time that there was.
+    Silent,
+}
+
+/// Whether a failure is the server's own, so that another one may do better.
+pub(super) fn left(failure: &Failure) -> Option<Left> {
+    let is_its_own = match failure {
+        _ if is_silence(failure) => return Some(Left::Silent),
+        // Its cluster went on without it; it is read-only; its disk is full.
+        Failure::MySqlError(said) => {
+            matches!(said.code, 1290 | 1836) || matches!(kind(said), Kind::Away | Kind::Full)
+        }
+        _ => explain(failure, "").kind() == Kind::Away,
+    };
+    is_its_own.then_some(Left::Gone)
+}
+
 /// Sorts a failure; `shown` is the database, for people.
 pub(super) fn explain(failure: &Failure, shown: &str) -> Error {
     match failure {
@@ -60,9 +82,16 @@ fn of_driver(error: &DriverError, shown: &str) -> Error {
     })
 }
 
-/// What a failure of COMMIT means: a conflict undid it, and anything else may or may not have.
-pub(super) fn of_commit(failure: &Failure, shown: &str) -> Error {
-    if matches!(failure, Failure::MySqlError(_)) {
+/// Whether a server says of a COMMIT that a conflict, or what was to be written, has undone it. Not so what it
+/// says of itself: a node that is parted from its cluster says 1180, and in about one case of three the others
+/// have the transaction all the same.
+pub(super) fn says_undone(failure: &Failure) -> bool {
+    matches!(failure, Failure::MySqlError(said) if kind(said) != Kind::Away)
+}
+
+/// What a failure of COMMIT means: it is undone, or that is not known.
+pub(super) fn of_commit(failure: &Failure, shown: &str, is_undone: bool) -> Error {
+    if is_undone {
         return explain(failure, shown);
     }
     let why = explain(failure, shown);
@@ -75,6 +104,7 @@ fn of_server(said: &MySqlError, shown: &str) -> Error {
     let (kind, what) = match (said.code, kind(said)) {
         (1049, _) => (Kind::Away, format!("there is no database {shown}; `iepm init` makes one")),
         (1045 | 1698, _) => (Kind::Away, told("the account or its password is wrong for")),
+        (1047, _) => (Kind::Away, told("its cluster goes on without this server of")),
         (_, Kind::Busy) => (Kind::Busy, told("other transactions are in the way in")),
         (_, Kind::Full) => (Kind::Full, told("no room for")),
         (_, Kind::ReadOnly) => (Kind::ReadOnly, told("may not write to")),
@@ -88,8 +118,8 @@ fn of_server(said: &MySqlError, shown: &str) -> Error {
 /// values is the program's.
 fn kind(said: &MySqlError) -> Kind {
     match said.code {
-        // Deadlock, lock wait, changed since it was read, a node that is not ready, lost certification.
-        1213 | 1205 | 1020 | 1047 | 1412 => Kind::Busy,
+        // Deadlock or lost certification, lock wait, changed since it was read, a table that was changed.
+        1213 | 1205 | 1020 | 1412 => Kind::Busy,
         // Out of space: for the table, the disk, temporary files.
         1114 | 1021 | 28 | 3 | 1026 => Kind::Full,
         // Started read-only; or the account has no right to it.
@@ -99,7 +129,8 @@ fn kind(said: &MySqlError) -> Kind {
         1194 | 1195 | 1712 | 1034 | 1035 => Kind::Corrupt,
         // Values that do not fit their columns, where the state does not say so.
         1364 | 1366 | 1265 | 1267 | 1270 | 1153 => Kind::Other,
-        1049 => Kind::Away,
+        // The last: a node of a cluster without the others, whatever it is asked for.
+        1049 | 1047 => Kind::Away,
         _ if ["21", "22", "23", "42"].iter().any(|class| said.state.starts_with(class)) => {
             Kind::Other
         }
@@ -122,7 +153,7 @@ mod tests {
             (1213, "40001", Kind::Busy),
             (1205, "HY000", Kind::Busy),
             (1020, "HY000", Kind::Busy),
-            (1047, "08S01", Kind::Busy),
+            (1047, "08S01", Kind::Away),
             (1040, "08004", Kind::Away),
             (1045, "28000", Kind::Away),
             (1049, "42000", Kind::Away),
@@ -147,9 +178,31 @@ mod tests {
     #[test]
     fn a_connection_that_is_lost_while_it_commits_leaves_the_outcome_open() {
         let lost = || Failure::IoError(io::ErrorKind::BrokenPipe.into());
-        assert_eq!(of_commit(&lost(), "x").kind(), Kind::Away);
-        assert!(of_commit(&lost(), "x").to_string().contains("not known"));
+        assert_eq!(of_commit(&lost(), "x", false).kind(), Kind::Away);
+        assert!(of_commit(&lost(), "x", false).to_string().contains("not known"));
         let conflict = MySqlError { state: "40001".into(), message: String::new(), code: 1213 };
-        assert_eq!(of_commit(&Failure::MySqlError(conflict), "x").kind(), Kind::Busy);
+        let conflict = Failure::MySqlError(conflict);
+        assert_eq!(of_commit(&conflict, "x", true).kind(), Kind::Busy);
+        let parted = MySqlError { state: "HY000".into(), message: String::new(), code: 1180 };
+        assert!(says_undone(&conflict) && !says_undone(&Failure::MySqlError(parted)));
+        // Of a node that has lost its cluster.
+        assert_eq!(of_commit(&conflict, "x", false).kind(), Kind::Away);
+    }
+
+    #[test]
+    fn what_another_server_may_do_better_is_told_apart() {
+        let said = |code, state: &str| {
+            let (state, message) = (state.to_owned(), String::new());
+            left(&Failure::MySqlError(MySqlError { state, message, code }))
+        };
+        for (code, state) in [(1047, "08S01"), (1290, "HY000"), (1114, "HY000"), (1040, "08004")] {
+            assert_eq!(said(code, state), Some(Left::Gone), "{code}");
+        }
+        for (code, state) in [(1213, "40001"), (1062, "23000"), (1142, "42000"), (1406, "22001")] {
+            assert_eq!(said(code, state), None, "{code}");
+        }
+        let io = |kind: io::ErrorKind| left(&Failure::IoError(kind.into()));
+        assert_eq!(io(io::ErrorKind::BrokenPipe), Some(Left::Gone));
+        assert_eq!(io(io::ErrorKind::WouldBlock), Some(Left::Silent));
     }
 }

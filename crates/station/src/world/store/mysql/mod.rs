@@ -10,11 +10,14 @@ mod access;
 mod bulk;
 mod dialect;
 mod errors;
+mod link;
+mod nodes;
 mod session;
+mod standing;
 
 use std::{fmt, time::Duration};
 
-use ::mysql::{Conn, Error as Failure, OptsBuilder, prelude::Queryable};
+use ::mysql::{Conn, Error as Failure, prelude::Queryable};
 
 use crate::words::database::Address;
 
@@ -24,21 +27,20 @@ use super::{
     error::{Error, Kind},
 };
 
-use access::Limits;
+use errors::Left;
+use link::{Link, Servers};
 use session::InTransaction;
 
-/// The database of a server, and the connection to it while there is one.
+/// The database of a server, or of several, and the connection to one of them while there is one.
 pub(super) struct Mysql {
-    address: Address,
-    shown: String,
-    limits: Limits,
-    open: Option<Conn>,
+    servers: Servers,
+    open: Option<Link>,
 }
 
 impl fmt::Debug for Mysql {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A connection knows its password.
-        f.debug_tuple("Mysql").field(&self.address).finish_non_exhaustive()
+        f.debug_tuple("Mysql").field(&self.servers).finish_non_exhaustive()
     }
 }
 
@@ -49,60 +51,74 @@ const PAUSE: Duration = Duration::from_millis(8);
 
 impl Mysql {
     pub(super) fn new(address: &Address, patience: Duration) -> Self {
-        let (shown, limits) = (address.to_string(), Limits::within(patience));
-        Self { address: address.clone(), shown, limits, open: None }
+        Self { servers: Servers::of(address, patience), open: None }
     }
 
     /// Makes the database if it is not there.
     pub(super) fn create(&mut self) -> Result<(), Error> {
-        let opts = access::opts(&self.address, self.limits)?;
-        if !matches!(Conn::new(opts.clone()), Err(Failure::MySqlError(said)) if said.code == 1049) {
-            return Ok(());
-        }
-        let sql =
-            format!("CREATE DATABASE IF NOT EXISTS `{}` {}", self.address.name, dialect::DATABASE);
-        let made = Conn::new(opts.db_name(None::<String>)).and_then(|mut it| it.query_drop(sql));
-        made.map_err(|failure| errors::explain(&failure, &self.shown))
+        self.servers.create()
     }
 
     /// How long to stand back after so many tries; nothing: they were enough.
     pub(super) fn back_off(&self, tries: u32) -> Option<Duration> {
         // Two that got into each other's way are not to meet again: each has a number of its own.
-        let own = self.open.as_ref().map_or(0, |it| it.connection_id() % 8);
+        let own = self.open.as_ref().map_or(0, |it| it.connection.connection_id() % 8);
         (tries < TRIES).then(|| PAUSE * 2_u32.pow(tries - 1) * (8 + own) / 8)
     }
 
+    /// Does `work` in a transaction; once on each server, if those before it turn out to be gone and have
+    /// not been told to commit.
     pub(super) fn transaction<T>(
         &mut self,
         mode: Mode,
         work: &mut dyn FnMut(&mut dyn Session) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let mut connection = self.begun(mode)?;
-        let shown = &self.shown;
-        let mut session = InTransaction { connection: &mut connection, shown, undone: None };
+        for _ in 1..self.servers.count() {
+            let (done, left) = self.one_transaction(mode, work)?;
+            if left != Some(Left::Gone) {
+                return done;
+            }
+        }
+        self.one_transaction(mode, work)?.0
+    }
+
+    /// Does `work` on one server; says too whether another may do better.
+    fn one_transaction<T>(
+        &mut self,
+        mode: Mode,
+        work: &mut dyn FnMut(&mut dyn Session) -> Result<T, Error>,
+    ) -> Result<(Result<T, Error>, Option<Left>), Error> {
+        let mut link = self.begun(mode)?;
+        let mut session = InTransaction::on(&mut link.connection, &link.node);
         let done = work(&mut session);
-        let done = match session.undone {
-            Some(error) => Err(error),
-            None => done,
-        };
-        let (done, is_whole) = end(&mut connection, (mode, shown), done);
-        self.open = is_whole.then_some(connection);
-        done
+        let (undone, left) = (session.undone.take(), session.left);
+        let done = undone.map_or(done, Err);
+        // Whoever handles a failure by himself goes on with the same server.
+        let left = left.filter(|_| done.is_err());
+        let is_told_to_commit = done.is_ok();
+        let (done, is_whole) = end(&mut link, mode, done);
+        if let Err(error) = &done
+            && (left.is_some() || (is_told_to_commit && error.kind() == Kind::Away))
+        {
+            self.servers.failed(&link.node, error);
+        }
+        self.open = (is_whole && left.is_none()).then_some(link);
+        Ok((done, left))
     }
 
     /// A connection on which a transaction has begun.
-    fn begun(&mut self, mode: Mode) -> Result<Conn, Error> {
-        if let Some(mut kept) = self.open.take() {
-            let Err(failure) = begin(&mut kept, mode) else { return Ok(kept) };
-            let error = errors::explain(&failure, &self.shown);
+    fn begun(&mut self, mode: Mode) -> Result<Link, Error> {
+        if let Some(kept) = self.open.take() {
+            let mut kept = self.servers.better(kept);
+            let Err(failure) = begin(&mut kept.connection, mode) else { return Ok(kept) };
+            let error = errors::explain(&failure, &kept.node);
             // One that was idle while the server was restarted can be replaced: nothing was done on it.
             if error.kind() != Kind::Away || errors::is_silence(&failure) {
+                self.servers.failed(&kept.node, &error);
                 return Err(error);
             }
         }
-        let opts: OptsBuilder = access::opts(&self.address, self.limits)?;
-        let begun = Conn::new(opts).and_then(|mut made| begin(&mut made, mode).map(|()| made));
-        begun.map_err(|failure| errors::explain(&failure, &self.shown))
+        self.servers.connect(&mut |connection| begin(connection, mode))
     }
 }
 
@@ -117,24 +133,22 @@ fn begin(connection: &mut Conn, mode: Mode) -> Result<(), Failure> {
 }
 
 /// Ends a transaction; says whether the connection is still good.
-fn end<T>(
-    connection: &mut Conn,
-    (mode, shown): (Mode, &str),
-    done: Result<T, Error>,
-) -> (Result<T, Error>, bool) {
+fn end<T>(link: &mut Link, mode: Mode, done: Result<T, Error>) -> (Result<T, Error>, bool) {
     match done {
-        Ok(done) => match connection.query_drop("COMMIT") {
+        Ok(done) => match link.connection.query_drop("COMMIT") {
             Ok(()) => (Ok(done), true),
             // What was read was read.
             Err(_) if mode == Mode::Read => (Ok(done), false),
             Err(failure) => {
-                let undone = matches!(failure, Failure::MySqlError(_))
-                    && connection.query_drop("ROLLBACK").is_ok();
-                (Err(errors::of_commit(&failure, shown)), undone)
+                let is_undone = errors::says_undone(&failure)
+                    && link.has_its_cluster()
+                    && link.connection.query_drop("ROLLBACK").is_ok();
+                (Err(errors::of_commit(&failure, &link.node, is_undone)), is_undone)
             }
         },
         Err(error) => {
-            let is_whole = error.kind() != Kind::Away && connection.query_drop("ROLLBACK").is_ok();
+            let is_whole =
+                error.kind() != Kind::Away && link.connection.query_drop("ROLLBACK").is_ok();
             (Err(error), is_whole)
         }
     }

@@ -13,7 +13,8 @@ use super::{
         error::{Error, Kind},
         value::{Columns, Row, Value},
     },
-    bulk, dialect, errors,
+    bulk, dialect,
+    errors::{self, Left},
 };
 
 /// A transaction that goes on.
@@ -23,11 +24,18 @@ pub(super) struct InTransaction<'a> {
     /// What undid the transaction. Whoever goes on all the same would write outside of any: the next
     /// statement fails too, and so does the commit.
     pub(super) undone: Option<Error>,
+    /// Whether another server may do better.
+    pub(super) left: Option<Left>,
 }
 
-impl InTransaction<'_> {
+impl<'a> InTransaction<'a> {
+    pub(super) fn on(connection: &'a mut Conn, shown: &'a str) -> Self {
+        Self { connection, shown, undone: None, left: None }
+    }
+
     fn failed(&mut self, failure: &Failure) -> Error {
         let error = errors::explain(failure, self.shown);
+        self.left = errors::left(failure);
         if !matches!(error.kind(), Kind::Conflict | Kind::Other) {
             self.undone = Some(error.clone());
         }

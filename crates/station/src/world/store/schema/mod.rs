@@ -5,6 +5,7 @@
 
 mod alone;
 mod first;
+mod progress;
 
 use crate::text::Timestamp;
 
@@ -28,9 +29,16 @@ const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS SCHEMAVERSION (
 /// Brings the schema to the latest version; says from which it came.
 ///
 /// # Errors
-/// A newer database, or what the engine says; then the schema is as it was.
+/// A newer database, another program that is at it, or what the engine says; then the schema is as it was, or on
+/// an engine that keeps definitions, goes on from there the next time.
 pub fn migrate(session: &mut dyn Session, now: Timestamp) -> Result<i64, Error> {
-    take(session, now, &STEPS)
+    if !session.keeps_definitions() {
+        return take(session, now, &STEPS);
+    }
+    progress::alone(session)?;
+    let found = take(session, now, &STEPS)?;
+    progress::release(session)?;
+    Ok(found)
 }
 
 /// Takes those of the steps that were not taken yet.
@@ -47,7 +55,7 @@ fn take(
     for (number, step) in (1..).zip(steps).filter(|(number, _)| *number > found) {
         let number: i64 = number;
         if session.keeps_definitions() {
-            go_on(session, number, step)?;
+            progress::go_on(session, number, step)?;
         } else {
             step.iter().try_for_each(|statement| session.define(statement))?;
         }
@@ -56,29 +64,6 @@ fn take(
             .execute("INSERT INTO SCHEMAVERSION (version, appliedepoch) VALUES (?, ?)", &values)?;
     }
     Ok(found)
-}
-
-/// How far a step has come, on an engine that commits each definition by itself: `statement` of
-/// `version` was begun.
-const PROGRESS: &str = "CREATE TABLE IF NOT EXISTS SCHEMASTEP (
-        version INTEGER NOT NULL PRIMARY KEY,
-        statement INTEGER NOT NULL)";
-
-/// Takes a step statement by statement, noting each before it is begun. One that was begun and cut short
-/// may be there already, that one alone: anything else that is in the way is somebody else's.
-fn go_on(session: &mut dyn Session, version: i64, step: &[&'static str]) -> Result<(), Error> {
-    session.define(PROGRESS)?;
-    let sql = "SELECT statement FROM SCHEMASTEP WHERE version = ?";
-    let begun = one(session, sql, &[version.into()], |row| row.int(0))?;
-    for (number, statement) in (0..).zip(step).filter(|(number, _)| *number >= begun.unwrap_or(0)) {
-        let note = "REPLACE INTO SCHEMASTEP (version, statement) VALUES (?, ?)";
-        session.execute(note, &[version.into(), number.into()])?;
-        match session.define(statement) {
-            Err(error) if error.kind() == Kind::Conflict && begun == Some(number) => {}
-            result => result?,
-        }
-    }
-    session.execute("DELETE FROM SCHEMASTEP WHERE version = ?", &[version.into()]).map(|_| ())
 }
 
 /// The version of the schema that is there; 0 for an empty database.
@@ -182,6 +167,32 @@ mod tests {
     }
 
     #[test]
+    fn of_two_that_migrate_at_once_one_does_and_the_other_says_so_or_finds_it_done() {
+        for _ in 0..5 {
+            let folder = tempfile::tempdir().expect("a folder");
+            let database = of_test(folder.path());
+            let stores = [(); 4].map(|()| Store::of(&database, Duration::from_secs(5)));
+            let barrier = std::sync::Barrier::new(stores.len());
+            let results = std::thread::scope(|scope| {
+                let migrate_at_once = |mut store: Store| {
+                    let barrier = &barrier;
+                    scope.spawn(move || {
+                        store.create().expect("made");
+                        barrier.wait();
+                        store.unchecked(|session| migrate(session, Timestamp(0)))
+                    })
+                };
+                stores.map(migrate_at_once).map(|it| it.join().expect("no panic"))
+            });
+            assert_eq!(results.iter().filter(|it| matches!(it, Ok(0))).count(), 1, "{results:?}");
+            let refused = results.iter().filter_map(|it| it.as_ref().err());
+            assert!(refused.map(Error::kind).all(|kind| kind == Kind::Busy), "{results:?}");
+            let mut store = Store::of(&database, Duration::from_secs(5));
+            store.read(|_| Ok(())).expect("whole");
+        }
+    }
+
+    #[test]
     fn a_migration_that_ends_in_the_middle_did_not_happen() {
         let (_folder, mut store) = first_version();
         if store.unchecked(|session| Ok(session.keeps_definitions())).expect("asked") {
@@ -229,13 +240,14 @@ mod tests {
         }
     }
 
-    /// Begins the first step as `go_on` does, up to a statement that is noted, and carried out or not.
+    /// Begins the first step as `progress` does, up to a statement that is noted, and carried out or not.
     fn take_until(session: &mut dyn Session, cut: usize, carried_out: bool) -> Result<(), Error> {
         if !session.keeps_definitions() {
             return Ok(());
         }
         session.define(VERSIONS)?;
-        session.define(PROGRESS)?;
+        let steps = "CREATE TABLE SCHEMASTEP (version INTEGER NOT NULL PRIMARY KEY, statement INTEGER NOT NULL)";
+        session.define(steps)?;
         for statement in &first::STEP[..cut + usize::from(carried_out)] {
             session.define(statement)?;
         }
