@@ -69,7 +69,7 @@ pub fn load(store: &mut Store, station: &str, batch: &[Prepared]) -> Result<Vec<
 fn load_alone(store: &mut Store, station: &str, file: &Prepared) -> Result<Fate, Error> {
     let alone = |session: &mut dyn Session| {
         let tries = Tries::during(session, station, std::slice::from_ref(file))?;
-        load_one(session, file, &tries)
+        load_one(session, station, file, &tries)
     };
     match store.transaction(alone) {
         Err(error) if matches!(error.kind(), Kind::Conflict | Kind::Other) => {
@@ -85,29 +85,34 @@ fn load_together(
     batch: &[Prepared],
 ) -> Result<Vec<Fate>, Error> {
     let tries = Tries::during(session, station, batch)?;
-    batch.iter().map(|file| load_one(session, file, &tries)).collect()
+    batch.iter().map(|file| load_one(session, station, file, &tries)).collect()
 }
 
-fn load_one(session: &mut dyn Session, file: &Prepared, tries: &Tries) -> Result<Fate, Error> {
+fn load_one(
+    session: &mut dyn Session,
+    station: &str,
+    file: &Prepared,
+    tries: &Tries,
+) -> Result<Fate, Error> {
     match &file.content {
         Content::Reading(measured) => {
             let Measured { header, reading, .. } = &**measured;
             let reason = header.ended.remark().or_else(|| tables::problem(reading));
-            if !leave(session, header, State::Loaded, reason.as_deref())? {
-                return superseded(session, file, Some(header));
+            if !leave(session, station, header, State::Loaded, reason.as_deref())? {
+                return superseded(session, station, file, Some(header));
             }
             tables::insert(session, measured, tries.overlapping(header))?;
             Ok(Fate::Loaded)
         }
         Content::Rejected(Some(header), why) => {
-            let rejected = leave(session, header, State::Rejected, Some(why))?;
+            let rejected = leave(session, station, header, State::Rejected, Some(why))?;
             if rejected {
                 Ok(Fate::Rejected(why.clone()))
             } else {
-                superseded(session, file, Some(header))
+                superseded(session, station, file, Some(header))
             }
         }
-        Content::Rejected(None, why) => reject_headless(session, file, why),
+        Content::Rejected(None, why) => reject_headless(session, station, file, why),
         // Another loader was quicker: its row is loaded, or that loader's to tell of.
         Content::Unreachable(error) if error.kind() == std::io::ErrorKind::NotFound => {
             Ok(Fate::Loaded)
@@ -119,6 +124,7 @@ fn load_one(session: &mut dyn Session, file: &Prepared, tries: &Tries) -> Result
 /// Moves the row of a run on from `finished`, or from `running` when its daemon has not come to it yet.
 fn leave(
     session: &mut dyn Session,
+    station: &str,
     header: &Header,
     to: State,
     reason: Option<&str>,
@@ -127,7 +133,7 @@ fn leave(
     let changed = session.execute(
         "UPDATE SCHEDULE SET state = ?, opentoolspecsID = NULL, start_us = ?, end_us = ?, reason = COALESCE(?, reason) \
          WHERE scheduleID = ? AND attempt = ? AND state IN ('finished', 'running') \
-         AND toolspecsID = ? AND toolName = ? AND due_us = ?",
+         AND srcNodeID = ? AND toolspecsID = ? AND toolName = ? AND due_us = ?",
         &[
             to.as_str().into(),
             header.start_us.into(),
@@ -135,6 +141,7 @@ fn leave(
             reason.into(),
             schedule_id.into(),
             attempt.into(),
+            station.into(),
             header.spec_id.into(),
             header.probetype.as_str().into(),
             header.due_us.into(),
@@ -147,10 +154,11 @@ fn leave(
 /// or a file that nobody waits for.
 fn superseded(
     session: &mut dyn Session,
+    station: &str,
     file: &Prepared,
     header: Option<&Header>,
 ) -> Result<Fate, Error> {
-    let sql = "SELECT state, attempt, reason, toolspecsID, toolName, due_us FROM SCHEDULE WHERE scheduleID = ?";
+    let sql = "SELECT state, attempt, reason, toolspecsID, toolName, due_us, srcNodeID FROM SCHEDULE WHERE scheduleID = ?";
     let row = store::one(session, sql, &[file.schedule_id.into()], |row| {
         let same = |header: &Header| {
             Ok::<bool, Error>(
@@ -161,15 +169,19 @@ fn superseded(
         let attempt = row.int(1)?;
         let same = header.map_or(Ok(row.text(4) == file.tool), same)?;
         let this_attempt = same && header.is_none_or(|header| header.attempt == attempt);
-        Ok((row.text(0), attempt, row.text(2), same, this_attempt))
+        Ok((row.text(0), attempt, row.text(2), same, this_attempt, row.text(6)))
     })?;
     Ok(match row {
         None => Fate::Rejected(format!("there is no row {} in SCHEDULE", file.schedule_id)),
-        Some((.., false, _)) => Fate::Rejected(format!(
+        Some((.., of)) if of != station => Fate::Rejected(format!(
+            "the row {} of SCHEDULE is of the station {of}, and this is {station}",
+            file.schedule_id
+        )),
+        Some((_, _, _, false, ..)) => Fate::Rejected(format!(
             "the row {} of SCHEDULE is of another run: this file is from another database",
             file.schedule_id
         )),
-        Some((state, .., true)) if state == State::Loaded.as_str() => Fate::Loaded,
+        Some((state, .., true, _)) if state == State::Loaded.as_str() => Fate::Loaded,
         Some((state, _, reason, ..)) if state == State::Rejected.as_str() => Fate::Rejected(reason),
         Some((state, attempt, ..)) => Fate::Rejected(format!(
             "its row in SCHEDULE is {state}, attempt {attempt}: nobody waits for this file"
@@ -178,26 +190,32 @@ fn superseded(
 }
 
 /// Without a header only the file's name tells the run; a run that still goes on writes no file in place.
-fn reject_headless(session: &mut dyn Session, file: &Prepared, why: &str) -> Result<Fate, Error> {
+fn reject_headless(
+    session: &mut dyn Session,
+    station: &str,
+    file: &Prepared,
+    why: &str,
+) -> Result<Fate, Error> {
     let changed = session.execute(
         "UPDATE SCHEDULE SET state = 'rejected', opentoolspecsID = NULL, reason = ? \
-         WHERE scheduleID = ? AND toolName = ? AND state = 'finished'",
-        &[why.into(), file.schedule_id.into(), file.tool.as_str().into()],
+         WHERE scheduleID = ? AND srcNodeID = ? AND toolName = ? AND state = 'finished'",
+        &[why.into(), file.schedule_id.into(), station.into(), file.tool.as_str().into()],
     )?;
     if changed == 1 {
         Ok(Fate::Rejected(why.to_owned()))
     } else {
-        headless_superseded(session, file, why)
+        headless_superseded(session, station, file, why)
     }
 }
 
 fn headless_superseded(
     session: &mut dyn Session,
+    station: &str,
     file: &Prepared,
     why: &str,
 ) -> Result<Fate, Error> {
     // Whatever the row says, these bytes are no result: they are never filed as loaded.
-    Ok(match superseded(session, file, None)? {
+    Ok(match superseded(session, station, file, None)? {
         Fate::Loaded => {
             Fate::Rejected(format!("{why}; the readings of this run are loaded already"))
         }

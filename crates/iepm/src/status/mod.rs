@@ -21,7 +21,7 @@ use station::{
     world::{
         clock::{Clock, SystemClock},
         signals::Stop,
-        store::{self, Error, Session, Store},
+        store::{self, Error, Session, Store, StoredSpec},
     },
 };
 
@@ -114,6 +114,12 @@ fn colour_is_wanted() -> bool {
     app::on_terminal() && !refused
 }
 
+/// The specifications of the station that are in its file.
+fn specs(session: &mut dyn Session, config: &Config) -> Result<Vec<StoredSpec>, Error> {
+    let all = store::specs(session, config.node.as_str())?;
+    Ok(all.into_iter().filter(|stored| !stored.retired).collect())
+}
+
 /// A line for each specification of the station, and the rows that are none.
 pub(crate) fn lines(
     session: &mut dyn Session,
@@ -122,7 +128,7 @@ pub(crate) fn lines(
     now: Timestamp,
 ) -> Result<(Vec<Line>, Vec<String>), Error> {
     let (mut lines, mut wrong) = (Vec::new(), Vec::new());
-    for stored in store::specs(session)?.into_iter().filter(|stored| !stored.retired) {
+    for stored in specs(session, config)? {
         let spec = match stored.spec {
             Ok(spec) => spec,
             Err(fault) => {
@@ -141,7 +147,7 @@ pub(crate) fn lines(
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::Station;
+    use crate::testing::{self, Station};
 
     use super::*;
 
@@ -220,6 +226,20 @@ mod tests {
         assert_eq!(wait::tally(&lines), wait::Tally { answered: 0, failing: 0, all: 1 });
         assert!(wrong[0].starts_with("toolspecsID 1: runinterval: expected 1 to"), "{wrong:?}");
     }
+    #[test]
+    fn what_another_station_has_wrong_is_not_told_here() {
+        let mut station = Station::new();
+        testing::two_stations(&mut station);
+        station.execute("UPDATE TOOLSPECS SET runinterval = 0 WHERE srcNodeID = 'o'", &[]);
+        let config = station.config.clone();
+        let seen = |session: &mut dyn Session| {
+            lines(session, &config, &Filter::default(), Timestamp::from_seconds(10))
+        };
+        let (lines, wrong) = station.store.read(seen).expect("read");
+        assert_eq!((lines.len(), lines[0].node.as_str()), (1, "d"));
+        assert_eq!(wrong, [""; 0]);
+    }
+
     const TEST: &str = "INSERT INTO BWDATA (scheduleID, direction, toolspecsID, srcNodeID, destNodeID, toolName, \
          startepoch, start_us, end_us, thruavg, rttmin, lossratio, unclean, problem, idle_rtt_p50_us, loaded_rtt_p50_us, \
          clock_synchronised) VALUES (?, ?, 1, 's', 'd', 'iperf', ?, 1000000000, 0, ?, ?, ?, ?, ?, 10000, 250000, 1)";

@@ -6,6 +6,7 @@ pub mod command;
 pub mod config;
 pub mod database;
 pub mod grid;
+pub mod monhost;
 pub mod names;
 pub mod node;
 pub mod option_file;

@@ -5,6 +5,7 @@
 
 mod alone;
 mod first;
+mod stations;
 
 use crate::text::Timestamp;
 
@@ -19,7 +20,7 @@ use super::{
 pub const LATEST: i64 = STEPS.len() as i64;
 
 /// What each version adds to the one before it. A step that was released is never changed.
-const STEPS: [&[&str]; 2] = [first::STEP, alone::STEP];
+const STEPS: [&[&str]; 3] = [first::STEP, alone::STEP, stations::STEP];
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS SCHEMAVERSION (
         version INTEGER NOT NULL PRIMARY KEY,
@@ -170,7 +171,7 @@ mod tests {
                 let row = |row: &crate::world::store::Row<'_>| {
                     Ok((row.optional_real(0)?, row.optional_int(1)?))
                 };
-                Ok((all(session, sql, &[], row)?, specs(session)?))
+                Ok((all(session, sql, &[], row)?, specs(session, "s")?))
             })
             .expect("of this version");
         assert_eq!(readings, [(Some(2.5), None)]);
@@ -178,7 +179,7 @@ mod tests {
         let empty = "SELECT dailybytes || dailyseconds || hours || pingbeside FROM TOOLSPECS";
         assert_eq!(ask(&mut store, empty).expect("read"), [""]);
         let steps = ask(&mut store, "SELECT appliedepoch FROM SCHEMAVERSION ORDER BY version");
-        assert_eq!(steps.expect("read"), ["0", "77"]);
+        assert_eq!(steps.expect("read"), ["0", "77", "77"]);
     }
 
     #[test]

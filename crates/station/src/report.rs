@@ -1,0 +1,279 @@
+//! What a station reports to the others of its database: a row of MONHOSTS, every few seconds.
+//!
+//! `load-scheduled` writes it, which comes round in the database anyway, and `iepm doctor --alert` does, with
+//! what it found. A report that fails stops nothing. Before a report it is decided whether the station may go
+//! by its name ([`Stand`]): if another machine does, with a copied configuration perhaps, nothing is to be
+//! scheduled or claimed here, and a file in the keep-alives directory says so to the daemons.
+
+use std::{fs, io, path::Path, time::Duration};
+
+use crate::{
+    daemon,
+    text::Timestamp,
+    words::{
+        config::Config,
+        monhost::{self, Daemon, Held, Identity, Monhost, Rival, Stand, State},
+    },
+    world::{
+        clock::{self, Moment, Monotonic},
+        elsewhere,
+        files::{self, Durable},
+        hold::{self, Hold},
+        keepalive, lock,
+        store::{self, Error, Kind, Session, Store},
+    },
+};
+
+/// The longest time between two reports.
+const OFTEN: Duration = Duration::from_secs(20);
+/// So many reports may fail before a station is silent.
+const MISSED: u32 = 4;
+
+/// How a station stands with its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Name {
+    /// It goes by it.
+    Ours,
+    /// Another does: who.
+    Theirs(Box<Monhost>),
+}
+
+/// What the machine says of the station.
+#[derive(Debug, Clone)]
+struct Look {
+    host: String,
+    identity: Identity,
+    daemons: Vec<Daemon>,
+    hold: Option<(Hold, Duration)>,
+    clock: Timestamp,
+    synchronised: bool,
+}
+
+/// Who reports for a station.
+#[derive(Debug, Default)]
+pub struct Reporter {
+    held: Option<Held>,
+    next: Option<Monotonic>,
+}
+
+impl Reporter {
+    /// Whether it is time for a report. While the name is another's every look asks again.
+    #[must_use]
+    pub fn is_due(&self, moment: &Moment) -> bool {
+        self.next.is_none_or(|next| next <= moment.monotonic)
+    }
+
+    /// Reports; says how the station stands with its name. `stops` says that the scheduler ends now.
+    ///
+    /// # Errors
+    /// The machine or the database would not tell; then nothing was written.
+    pub fn report(
+        &mut self,
+        store: &mut Store,
+        config: &Config,
+        moment: &Moment,
+        stops: bool,
+    ) -> Result<Name, Error> {
+        let seen = look(config, moment).map_err(|error| unseen(config, &error))?;
+        let held = self.held;
+        let (name, held) =
+            store.transaction(|session| write(session, config, &seen, held, stops))?;
+        self.held = held;
+        self.next = held.map(|_| moment.monotonic + often(config));
+        Ok(name)
+    }
+
+    /// Does as [`Self::report`], for a program that looks once; with it in one transaction what the doctor
+    /// found, as JSON: findings, and how many specifications are of each health. A name that another home went
+    /// by is not taken; says whether anything was written.
+    ///
+    /// # Errors
+    /// As [`Self::report`].
+    pub fn report_findings(
+        store: &mut Store,
+        config: &Config,
+        moment: &Moment,
+        found: (&str, &str),
+    ) -> Result<bool, Error> {
+        let seen = look(config, moment).map_err(|error| unseen(config, &error))?;
+        store.transaction(|session| {
+            let station = config.node.as_str();
+            let row = store::monhost_of(session, station)?;
+            if row.is_some_and(|row| row.identity.home != seen.identity.home) {
+                return Ok(false);
+            }
+            let (name, _) = write(session, config, &seen, None, false)?;
+            let now = session.now()?;
+            if name == Name::Ours {
+                store::put_findings(session, station, found, now)?;
+            }
+            Ok(name == Name::Ours)
+        })
+    }
+}
+
+/// How the station stands with its name, for who only looks; nothing if it has never reported.
+///
+/// # Errors
+/// As `read(2)`.
+pub fn stands(config: &Config, all: &[Monhost], now: Timestamp) -> io::Result<Option<Stand>> {
+    let Some(row) = all.iter().find(|it| it.node == config.node.as_str()) else { return Ok(None) };
+    Ok(Some(monhost::stand(&identity(config)?, None, Some(row), now)))
+}
+
+fn unseen(config: &Config, error: &io::Error) -> Error {
+    let folder = config.paths.keepalives.display();
+    Error::new(Kind::Other, format!("telling the station in {folder} from others: {error}"))
+}
+
+/// How often a station reports.
+fn often(config: &Config) -> Duration {
+    OFTEN.min(config.silent_after / MISSED)
+}
+
+fn write(
+    session: &mut dyn Session,
+    config: &Config,
+    seen: &Look,
+    held: Option<Held>,
+    stops: bool,
+) -> Result<(Name, Option<Held>), Error> {
+    let now = session.now()?;
+    let row = store::monhost_of(session, config.node.as_str())?;
+    let Stand::Ours(claimed) = monhost::stand(&seen.identity, held, row.as_ref(), now) else {
+        let rival =
+            Rival { host: seen.host.clone(), home: config.paths.home.display().to_string() };
+        store::note_rival(session, config.node.as_str(), &rival, now)?;
+        return Ok((row.map_or(Name::Ours, |row| Name::Theirs(Box::new(row))), None));
+    };
+    let new = seen.reported(config, claimed, row.as_ref(), now, stops);
+    if !store::put_monhost(session, &new, row.as_ref())? {
+        return Err(Error::new(
+            Kind::Busy,
+            "another program of this station's name has just reported",
+        ));
+    }
+    Ok((Name::Ours, Some(Held { claimed, reported: now })))
+}
+
+impl Look {
+    /// The row to be written.
+    fn reported(
+        &self,
+        config: &Config,
+        claimed: Timestamp,
+        before: Option<&Monhost>,
+        now: Timestamp,
+        stops: bool,
+    ) -> Monhost {
+        let goes_on =
+            |row: &&Monhost| row.seen.until(now) <= row.within && row.state != State::Stopped;
+        let (state, reason, left) = match &self.hold {
+            _ if self.hold.is_none() && stops => {
+                (State::Stopped, "asked to end".to_owned(), Duration::ZERO)
+            }
+            Some((hold, left)) => {
+                let state = if stops { State::Stopped } else { State::Held };
+                let reason =
+                    format!("held by {} until {}: {}", hold.by, hold.until_us, hold.reason);
+                (state, reason, *left)
+            }
+            None => (State::Running, String::new(), Duration::ZERO),
+        };
+        Monhost {
+            node: config.node.to_string(),
+            host: self.host.clone(),
+            home: config.paths.home.display().to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            identity: self.identity.clone(),
+            claimed,
+            first_seen: before.map_or(now, |row| row.first_seen),
+            since: before.filter(goes_on).map_or(now, |row| row.since),
+            seen: now,
+            clock: self.clock,
+            within: config.silent_after + left,
+            state,
+            reason,
+            clock_synchronised: self.synchronised,
+            daemons: self.daemons.clone(),
+            findings: String::new(),
+            specifications: String::new(),
+            findings_at: None,
+            rival: None,
+            retired: false,
+        }
+    }
+}
+
+fn look(config: &Config, moment: &Moment) -> io::Result<Look> {
+    let hold = hold::active(&config.paths.keepalives, moment).ok().flatten();
+    let boot = keepalive::boot_id();
+    let left = |hold: Hold| {
+        let left = hold.left(moment, &boot)?;
+        Some((hold, left))
+    };
+    Ok(Look {
+        host: text("/proc/sys/kernel/hostname"),
+        identity: identity(config)?,
+        daemons: daemons(config, moment, &boot),
+        hold: hold.and_then(left),
+        clock: moment.wall,
+        synchronised: clock::is_synchronised(),
+    })
+}
+
+fn daemons(config: &Config, moment: &Moment, boot: &str) -> Vec<Daemon> {
+    let folder = &config.paths.keepalives;
+    let daemon = |name: String| {
+        let alive = keepalive::look(folder, &name).ok().flatten();
+        let beat = alive.and_then(|alive| alive.age(moment, boot));
+        let running = lock::is_held(folder, &name).ok();
+        Daemon { running, beat_seconds: beat.map(|age| age.as_secs()), name }
+    };
+    daemon::watched(config).into_iter().map(daemon).collect()
+}
+
+fn text(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default().trim().to_owned()
+}
+
+/// Which station this is: the home has a name of its own, made once; machine and boot have theirs
+/// (machine-id(5), random(4)).
+fn identity(config: &Config) -> io::Result<Identity> {
+    let home = home_id(&config.paths.keepalives)?;
+    Ok(Identity { home, machine: text("/etc/machine-id"), boot: keepalive::boot_id() })
+}
+
+fn home_id(folder: &Path) -> io::Result<String> {
+    let path = folder.join("station.id");
+    match fs::read_to_string(&path) {
+        Ok(id) if !id.trim().is_empty() => return Ok(id.trim().chars().take(64).collect()),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let id = fs::read_to_string("/proc/sys/kernel/random/uuid")?;
+    files::replace(&path, id.as_bytes(), Durable::AgainstPowerLoss)?;
+    Ok(id.trim().to_owned())
+}
+
+/// Tells the station's daemons how it stands with its name.
+pub fn tell_daemons(config: &Config, name: &Name) {
+    let folder = &config.paths.keepalives;
+    let told = match name {
+        Name::Ours => elsewhere::clear(folder),
+        Name::Theirs(other) => elsewhere::set(folder, &whose(other)),
+    };
+    if let Err(error) = told {
+        log::warn!("telling the daemons whose name it is in {}: {error}", folder.display());
+    }
+}
+
+/// Whose name it is, and what to change, in one line.
+#[must_use]
+pub fn whose(other: &Monhost) -> String {
+    format!(
+        "the station {} is {} on {}, which reports to the same database: give this one a name of its own \
+         (node in iepm.toml, and its rows in nodes.csv and toolspecs.csv), or stop that one",
+        other.node, other.home, other.host
+    )
+}
