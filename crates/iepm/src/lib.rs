@@ -18,6 +18,7 @@ mod invariants;
 mod iperf;
 mod load;
 mod migrate;
+mod network;
 mod prune;
 mod retire_station;
 mod run;

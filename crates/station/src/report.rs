@@ -5,7 +5,11 @@
 //! by its name ([`Stand`]): if another machine does, with a copied configuration perhaps, nothing is to be
 //! scheduled or claimed here, and a file in the keep-alives directory says so to the daemons.
 
-use std::{fs, io, path::Path, time::Duration};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use crate::{
     daemon,
@@ -112,13 +116,14 @@ impl Reporter {
     }
 }
 
-/// How the station stands with its name, for who only looks; nothing if it has never reported.
-///
-/// # Errors
-/// As `read(2)`.
-pub fn stands(config: &Config, all: &[Monhost], now: Timestamp) -> io::Result<Option<Stand>> {
-    let Some(row) = all.iter().find(|it| it.node == config.node.as_str()) else { return Ok(None) };
-    Ok(Some(monhost::stand(&identity(config)?, None, Some(row), now)))
+/// Whether another goes by the station's name, for who only looks; not if it has never reported.
+#[must_use]
+pub fn is_elsewhere(config: &Config, all: &[Monhost], now: Timestamp) -> bool {
+    let row = all.iter().find(|it| it.node == config.node.as_str());
+    let known = fs::read_to_string(id_path(&config.paths.keepalives)).ok();
+    let me = known.map(|home| identified(home.trim()));
+    let stand = me.zip(row).map(|(me, row)| monhost::stand(&me, None, Some(row), now));
+    stand == Some(Stand::Theirs)
 }
 
 fn unseen(config: &Config, error: &io::Error) -> Error {
@@ -240,14 +245,22 @@ fn text(path: &str) -> String {
 /// Which station this is: the home has a name of its own, made once; machine and boot have theirs
 /// (machine-id(5), random(4)).
 fn identity(config: &Config) -> io::Result<Identity> {
-    let home = home_id(&config.paths.keepalives)?;
-    Ok(Identity { home, machine: text("/etc/machine-id"), boot: keepalive::boot_id() })
+    home_id(&config.paths.keepalives).map(|home| identified(&home))
+}
+
+fn identified(home: &str) -> Identity {
+    let home = home.chars().take(64).collect();
+    Identity { home, machine: text("/etc/machine-id"), boot: keepalive::boot_id() }
+}
+
+fn id_path(folder: &Path) -> PathBuf {
+    folder.join("station.id")
 }
 
 fn home_id(folder: &Path) -> io::Result<String> {
-    let path = folder.join("station.id");
+    let path = id_path(folder);
     match fs::read_to_string(&path) {
-        Ok(id) if !id.trim().is_empty() => return Ok(id.trim().chars().take(64).collect()),
+        Ok(id) if !id.trim().is_empty() => return Ok(id.trim().to_owned()),
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }

@@ -41,6 +41,17 @@ pub(super) struct Runs {
     conflicts: Vec<apply::Conflict>,
 }
 
+impl Runs {
+    /// How many specifications are of each health.
+    pub(super) fn healths(&self) -> BTreeMap<&'static str, usize> {
+        let mut healths = BTreeMap::new();
+        for line in &self.lines {
+            *healths.entry(line.health.as_str()).or_default() += 1;
+        }
+        healths
+    }
+}
+
 /// Asks the database.
 pub(super) fn look(config: &Config, now: Timestamp) -> Result<Runs, Error> {
     let tables = Tables::read(&config.paths.config);

@@ -26,6 +26,7 @@ use station::{
 };
 
 use self::{health::Trouble, machine::Machine};
+use crate::network;
 
 pub(crate) use health::{Health, Line};
 
@@ -46,6 +47,9 @@ pub(crate) struct Args {
     /// Wait until every specification has a reading, at most SECONDS, then show it
     #[arg(long, value_name = "SECONDS", conflicts_with = "watch")]
     wait: Option<u64>,
+    /// All stations of the database: a line for each that is not well, and what is wrong; -v shows all
+    #[arg(long, conflicts_with_all = ["wait", "node", "tool"])]
+    all: bool,
     #[command(flatten)]
     filter: Filter,
 }
@@ -73,13 +77,13 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
         None => true,
     };
     let Some(seconds) = args.watch else {
-        app::print(&shown(&mut store, &config, args)?)?;
+        app::print(&shown(&mut store, &config, args, common)?)?;
         return Ok(if all_there { Exit::Well } else { Exit::NeedsPerson });
     };
     while !stop.asked() {
         // A database that is away for a while does not end the watch.
-        let text =
-            shown(&mut store, &config, args).unwrap_or_else(|failure| format!("{failure}\n"));
+        let text = shown(&mut store, &config, args, common)
+            .unwrap_or_else(|failure| format!("{failure}\n"));
         let clear = if app::on_terminal() { "\x1b[H\x1b[2J" } else { "" };
         app::print(&format!("{clear}{text}"))?;
         stop.wait(Duration::from_secs(seconds));
@@ -87,7 +91,15 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
     Ok(Exit::Well)
 }
 
-fn shown(store: &mut Store, config: &Config, args: &Args) -> Result<String, Failure> {
+fn shown(
+    store: &mut Store,
+    config: &Config,
+    args: &Args,
+    common: &Common,
+) -> Result<String, Failure> {
+    if args.all {
+        return all_stations(store, args, common);
+    }
     let clock = SystemClock;
     let moment = clock.moment();
     let (lines, wrong) = store
@@ -106,6 +118,17 @@ fn shown(store: &mut Store, config: &Config, args: &Args) -> Result<String, Fail
         return Ok(serde_json::to_string_pretty(&picture).unwrap_or_default() + "\n");
     }
     Ok(show::text(&picture, colour_is_wanted()))
+}
+
+fn all_stations(store: &mut Store, args: &Args, common: &Common) -> Result<String, Failure> {
+    let network = store
+        .read(|session| network::look(session))
+        .map_err(|error| Failure::store("looking at all stations", error))?;
+    Ok(if args.json {
+        format!("{:#}\n", network::as_json(&network))
+    } else {
+        network::text(&network, common.verbose > 0)
+    })
 }
 
 /// Colour is for terminals, and for those who did not ask for none (no-color.org).
