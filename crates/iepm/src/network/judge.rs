@@ -116,7 +116,7 @@ fn differing(network: &Network) -> Vec<Outside> {
 fn leases(network: &Network) -> Vec<Outside> {
     let gone = |name: &str| {
         let is_gone = |it: &&Monhost| it.retired || it.silent(network.now).is_some();
-        network.stations.iter().find(|it| it.node == name).filter(is_gone).is_some()
+        network.stations.iter().any(|it| it.node == name && is_gone(&it))
     };
     let held =
         network.leases.iter().filter(|(_, holder, until)| *until > network.now && gone(holder));
