@@ -66,7 +66,7 @@ fn finding(station: &Station, all: bool, key: &str) -> Option<Value> {
     let arguments = if all { &["doctor", "--all", "--json"][..] } else { &["doctor", "--json"] };
     let seen = json(station, arguments);
     let findings = seen["findings"].as_array().expect("a list").iter();
-    findings.cloned().find(|finding| finding["key"] == key)
+    findings.clone().find(|finding| finding["key"] == key).cloned()
 }
 
 /// How `iepm status --all` sees a station.
@@ -186,10 +186,10 @@ fn a_station_that_is_started_anew_and_anew_keeps_its_name() {
         measures(&station, "s1");
         for turn in 0..3 {
             let mut scheduler = station.start("load-scheduled");
-            let scheduled = || station.count("SCHEDULE WHERE srcNodeID = 's1'");
-            let before = if turn == 0 { 0 } else { scheduled() };
+            let rows = || station.count("SCHEDULE WHERE srcNodeID = 's1'");
+            let before = if turn == 0 { 0 } else { rows() };
             let pinger = station.start("pingd");
-            until("it schedules", || (scheduled() > before).then_some(()));
+            until("it schedules", || (rows() > before).then_some(()));
             scheduler.kill();
             assert!(!scheduler.log().contains("nothing is scheduled"), "{}", scheduler.log());
             drop(pinger);
@@ -337,12 +337,11 @@ fn fifty_stations_of_a_thousand_specifications_are_seen_at_a_glance() {
         fill(&mut look);
         let begun = monotonic();
         let seen = json(&station, &["status", "--all", "--json"]);
-        let took = monotonic() - begun;
+        let took = monotonic().saturating_sub(begun);
         println!("status --all of 50 stations, 50,000 specifications: {} ms", took.as_millis());
         assert_eq!(seen["stations"].as_array().map(Vec::len), Some(50));
         assert_eq!(seen["stations"][7]["queue"]["pending"], 100);
-        // A busy machine gets some more than the second that it is to take.
-        assert!(took < Duration::from_secs(4), "{took:?}");
+        assert!(took < Duration::from_secs(1), "{took:?}");
     }
 }
 

@@ -290,3 +290,132 @@ pub fn whose(other: &Monhost) -> String {
         other.node, other.home, other.host
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::world::clock::{Clock, SystemClock};
+
+    /// Two homes with one database and one name.
+    struct Homes {
+        folder: TempDir,
+        configs: [Config; 2],
+        store: Store,
+    }
+
+    impl Homes {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().expect("a folder");
+            let database = store::of_test(folder.path());
+            let configs = ["one", "two"].map(|name| {
+                let config = Config::default_at(&folder.path().join(name));
+                files::make_directory(&config.paths.keepalives).expect("made");
+                Config { database: database.clone(), ..config }
+            });
+            let mut store = Store::of(&database, Duration::from_secs(5));
+            store.create().expect("made");
+            store.unchecked(|session| store::migrate(session, Timestamp(0))).expect("migrated");
+            Self { folder, configs, store }
+        }
+
+        fn report(&mut self, reporter: &mut Reporter, home: usize, stops: bool) -> Name {
+            let (config, moment) = (&self.configs[home], SystemClock.moment());
+            reporter.report(&mut self.store, config, &moment, stops).expect("reported")
+        }
+
+        fn row(&mut self) -> Monhost {
+            let rows = self.store.read(|session| store::monhosts(session)).expect("read");
+            let [row] = <[Monhost; 1]>::try_from(rows).expect("one");
+            row
+        }
+
+        fn age(&mut self, seconds: i64) {
+            let sql = "UPDATE MONHOSTS SET seen_us = seen_us - ?";
+            let by = [(1_000_000 * seconds).into()];
+            self.store.transaction(|session| session.execute(sql, &by)).expect("aged");
+        }
+    }
+
+    #[test]
+    fn a_station_reports_who_it_is_and_how_it_does() {
+        let mut homes = Homes::new();
+        let mut reporter = Reporter::default();
+        assert!(reporter.is_due(&SystemClock.moment()));
+        assert_eq!(homes.report(&mut reporter, 0, false), Name::Ours);
+        assert!(!reporter.is_due(&SystemClock.moment()), "in twenty seconds");
+        let row = homes.row();
+        assert_eq!(
+            (row.node.as_str(), row.state, row.within.as_secs()),
+            ("station", State::Running, 300)
+        );
+        assert!(Path::new(&row.home).starts_with(homes.folder.path()) && !row.host.is_empty());
+        // The database's clock is this machine's, in whole seconds.
+        assert!((-1..=2).contains(&row.clock_ahead()), "{row:?}");
+        assert_eq!(row.since, row.first_seen);
+        homes.report(&mut reporter, 0, true);
+        assert_eq!(homes.row().state, State::Stopped);
+    }
+
+    #[test]
+    fn a_hold_is_a_promise_to_be_back_when_it_ends() {
+        let mut homes = Homes::new();
+        let hold = Hold::new("ann", "new disk", &SystemClock.moment(), Duration::from_secs(3_600));
+        hold::put(&homes.configs[0].paths.keepalives, &hold).expect("held");
+        homes.report(&mut Reporter::default(), 0, false);
+        let row = homes.row();
+        assert_eq!(row.state, State::Held);
+        assert!(row.reason.starts_with("held by ann until "), "{row:?}");
+        assert!((3_800..=3_900).contains(&row.within.as_secs()), "{row:?}");
+        homes.report(&mut Reporter::default(), 0, true);
+        assert_eq!(homes.row().state, State::Stopped);
+    }
+
+    #[test]
+    fn another_home_of_that_name_is_noted_and_waits_until_the_first_is_silent() {
+        let mut homes = Homes::new();
+        let mut first = Reporter::default();
+        homes.report(&mut first, 0, false);
+        let mut second = Reporter::default();
+        let Name::Theirs(other) = homes.report(&mut second, 1, false) else { panic!("it lives") };
+        assert!(whose(&other).contains("/one on "), "{}", whose(&other));
+        let row = homes.row();
+        let rival = row.contested(row.seen).expect("noted");
+        assert!(rival.home.ends_with("/two"), "{rival:?}");
+        assert!(second.is_due(&SystemClock.moment()), "it asks again and again");
+        // Its doctor takes no name either.
+        let (config, moment) = (homes.configs[1].clone(), SystemClock.moment());
+        let found = ("[]", "{}");
+        let told = Reporter::report_findings(&mut homes.store, &config, &moment, found);
+        assert!(!told.expect("asked"));
+        homes.age(301);
+        assert_eq!(homes.report(&mut second, 1, false), Name::Ours);
+        assert!(homes.row().home.ends_with("/two"));
+    }
+
+    #[test]
+    fn what_the_doctor_found_stays_over_the_next_reports() {
+        let mut homes = Homes::new();
+        let (config, moment) = (homes.configs[0].clone(), SystemClock.moment());
+        let found = ("[]", "{\"ok\":3}");
+        let told = Reporter::report_findings(&mut homes.store, &config, &moment, found);
+        assert!(told.expect("told"));
+        homes.report(&mut Reporter::default(), 0, false);
+        let row = homes.row();
+        assert_eq!((row.findings.as_str(), row.specifications.as_str()), found);
+        assert!(row.findings_at.is_some());
+    }
+
+    #[test]
+    fn the_daemons_are_told_whose_name_it_is() {
+        let mut homes = Homes::new();
+        homes.report(&mut Reporter::default(), 0, false);
+        let theirs = homes.report(&mut Reporter::default(), 1, false);
+        let config = &homes.configs[1];
+        tell_daemons(config, &theirs);
+        assert!(elsewhere::is_set(&config.paths.keepalives));
+        tell_daemons(config, &Name::Ours);
+        assert!(!elsewhere::is_set(&config.paths.keepalives));
+    }
+}

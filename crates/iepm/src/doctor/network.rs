@@ -121,6 +121,9 @@ mod tests {
         for (name, age) in [("a", 5), ("b", 400), ("c", 5)] {
             testing::reports(&mut station, name, age);
         }
+        // Whose doctors have never looked tell of nothing: then everybody does.
+        assert_eq!(seen(&mut station, "c").1, [""; 0]);
+        station.execute("UPDATE MONHOSTS SET findings = '[]', findings_us = seen_us", &[]);
         let silent = || vec!["station b".to_owned()];
         assert_eq!(seen(&mut station, "a"), (silent(), vec![]));
         assert_eq!(seen(&mut station, "c"), (silent(), silent()));

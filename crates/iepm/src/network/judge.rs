@@ -11,8 +11,6 @@ use crate::doctor::{Finding, count};
 
 use super::{Network, found};
 
-/// The doctor looks every ten minutes.
-const STALE: Duration = Duration::from_secs(1_800);
 /// A clock is off by more than this, s; both are read in whole seconds.
 const CLOCK: i64 = 5;
 
@@ -93,7 +91,7 @@ fn stale(station: &Monhost, now: Timestamp) -> Option<Finding> {
         return Some(Finding::note(key, what, todo));
     };
     let age = at.until(now);
-    (age > STALE && station.state == State::Running).then(|| {
+    (age > monhost::LOOKED_AFTER && station.state == State::Running).then(|| {
         let what = format!(
             "the doctor of {} has not looked for {}",
             station.node,

@@ -169,11 +169,17 @@ pub fn silent(all: &[Monhost], now: Timestamp) -> Vec<(&Monhost, Duration)> {
     all.iter().filter_map(|it| Some((it, it.silent(now)?))).collect()
 }
 
+/// Cron has a doctor look every ten minutes; one that has not for so long tells nobody of anything.
+pub const LOOKED_AFTER: Duration = Duration::from_secs(1_800);
+
 /// The station that tells of silent ones, lest each of twenty sends a mail: the first by name of those that
-/// report.
+/// report, and whose doctors look.
 #[must_use]
 pub fn speaker(all: &[Monhost], now: Timestamp) -> Option<&str> {
-    let may = |it: &&Monhost| !it.retired && it.silent(now).is_none() && it.state == State::Running;
+    let looks = |it: &Monhost| it.findings_at.is_some_and(|at| at.until(now) <= LOOKED_AFTER);
+    let may = |it: &&Monhost| {
+        !it.retired && it.silent(now).is_none() && it.state == State::Running && looks(it)
+    };
     all.iter().filter(may).map(|it| it.node.as_str()).min()
 }
 
@@ -294,10 +300,12 @@ mod tests {
 
     #[test]
     fn the_first_of_those_that_report_tells_of_the_others() {
-        let held = Monhost { state: State::Held, ..station("a", 10) };
-        let all = [held, station("b", 900), station("d", 1), station("c", 1)];
+        let looked = |node, age| Monhost { findings_at: Some(NOW), ..station(node, age) };
+        let held = Monhost { state: State::Held, ..looked("a", 10) };
+        let blind = Monhost { findings_at: Some(Timestamp(0)), ..station("b", 1) };
+        let all = [held, blind, looked("b2", 900), looked("d", 1), looked("c", 1)];
         assert_eq!(speaker(&all, NOW), Some("c"));
-        assert_eq!(speaker(&all[..2], NOW), None);
+        assert_eq!(speaker(&all[..3], NOW), None, "then everybody does");
     }
 
     #[test]

@@ -183,6 +183,33 @@ mod tests {
     }
 
     #[test]
+    fn a_database_of_the_second_version_becomes_one_of_many_stations_with_all_its_rows() {
+        let (_folder, mut store) = first_version();
+        store.unchecked(|session| take(session, Timestamp(0), &STEPS[..2])).expect("version 2");
+        for sql in [
+            "INSERT INTO NODES (nodeID, hostName) VALUES ('d', 'd.example')",
+            "INSERT INTO NOTES (name, value) VALUES ('load-scheduled.last-cycle', '{}'), ('mine', 'kept')",
+        ] {
+            store.unchecked(|session| session.execute(sql, &[])).expect("written");
+        }
+        let refused = store.read(|_| Ok(())).expect_err("too old");
+        assert!(refused.to_string().contains("iepm migrate"), "{refused}");
+        let took = store.unchecked(|session| migrate(session, Timestamp(0)));
+        assert_eq!(took.expect("migrated"), 2);
+        assert_eq!(ask(&mut store, "SELECT name FROM NOTES").expect("read"), ["mine"]);
+        assert_eq!(ask(&mut store, "SELECT hostName FROM NODES").expect("read"), ["d.example"]);
+        assert_eq!(ask(&mut store, "SELECT received FROM PINGDATA").expect("read"), ["9"]);
+        for table in ["MONHOSTS", "NODELISTS"] {
+            let sql = format!("SELECT nodeID FROM {table}");
+            assert_eq!(ask(&mut store, &sql).expect("there"), [""; 0]);
+        }
+        let specs = store.read(|session| specs(session, "s")).expect("of this version");
+        assert!(specs[0].spec.is_ok(), "{:?}", specs[0].spec);
+        let others = store.read(|session| super::super::specs(session, "o")).expect("read");
+        assert!(others.is_empty());
+    }
+
+    #[test]
     fn a_migration_that_ends_in_the_middle_did_not_happen() {
         let (_folder, mut store) = first_version();
         if store.unchecked(|session| Ok(session.keeps_definitions())).expect("asked") {
