@@ -1,11 +1,11 @@
 //! Several stations on one database: each does its own, and sees how the others do.
 
-use std::{fs, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
 
 use serde_json::Value;
 use stories::{
     Look, Program, Server, Station, monotonic,
-    program::{said, succeed},
+    program::{binaries, command, said, succeed},
     until,
 };
 
@@ -144,6 +144,48 @@ fn a_station_that_falls_silent_is_seen_by_the_others_and_one_of_them_tells() {
     });
     assert_eq!(health(first, "s2"), "stopped");
     assert_eq!(finding(first, true, key), None);
+}
+
+#[test]
+fn a_further_station_joins_with_an_account_that_makes_no_tables() {
+    let server = Server::up();
+    let first = named(&server, "s1");
+    measures(&first, "s1");
+    let again = first.run("iepm", &["init", "--home", &first.home().display().to_string()]);
+    let mut look = server.look("iepm");
+    let told = String::from_utf8_lossy(&again.stdout).into_owned();
+    for statement in told.lines().filter(|line| line.ends_with(';')) {
+        look.execute(&statement.replace("'iepm'@'localhost'", "'far'@'127.0.0.1'"));
+    }
+
+    let home = tempfile::tempdir().expect("a folder");
+    let options = home.path().join("my.cnf");
+    fs::write(&options, "[client]\nuser = far\npassword = ...\n").expect("written");
+    fs::set_permissions(&options, fs::Permissions::from_mode(0o600)).expect("private");
+    let (port, options) = (server.port(), options.display());
+    let url = format!("mysql://127.0.0.1:{port}/iepm?option-file={options}");
+    let far = home.path().join("far");
+    let iepm = || command(binaries().join("iepm"));
+    succeed(iepm().arg("init").arg(&far).args(["--database", &url, "--node", "far"]));
+    let far = Station::at(&far, None);
+    let settings = fs::read_to_string(far.path("iepm.toml")).expect("there");
+    let short = settings.replace("#silent-after = \"5m\"", "silent-after = \"8s\"");
+    fs::write(far.path("iepm.toml"), short).expect("written");
+    measures(&far, "far");
+    let daemons = far.start_all(&["load-scheduled", "pingd", "load-datad"]);
+    until("it measures", || (readings(&mut look, "far") > 0).then_some(()));
+    until("its doctor is seen", || {
+        let _ = far.run("iepm", &["doctor", "--alert"]);
+        (look.count("MONHOSTS WHERE nodeID = 'far' AND findings IS NOT NULL") > 0).then_some(())
+    });
+    assert!(!health(&first, "far").is_empty());
+    assert!(!daemons[0].log().contains("reporting"), "{}", daemons[0].log());
+    assert_eq!(look.count("TOOLSPECS WHERE retiredepoch IS NULL"), 2);
+    for command in [&["prune"][..], &["doctor", "--all"], &["status", "--all"]] {
+        let output = far.run("iepm", command);
+        assert!(!said(&output).contains("denied"), "{}", said(&output));
+        assert!([Some(0), Some(1)].contains(&output.status.code()), "{}", said(&output));
+    }
 }
 
 #[test]

@@ -162,6 +162,19 @@ fn write(
 }
 
 impl Look {
+    /// How it says that it is, why, and how much longer than usual it may be silent for that.
+    fn said(&self, stops: bool) -> (State, String, Duration) {
+        match (&self.hold, stops) {
+            (Some((hold, left)), _) => {
+                let state = if stops { State::Stopped } else { State::Held };
+                let why = format!("held by {} until {}: {}", hold.by, hold.until_us, hold.reason);
+                (state, why, *left)
+            }
+            (None, true) => (State::Stopped, "asked to end".to_owned(), Duration::ZERO),
+            (None, false) => (State::Running, String::new(), Duration::ZERO),
+        }
+    }
+
     /// The row to be written.
     fn reported(
         &self,
@@ -173,18 +186,7 @@ impl Look {
     ) -> Monhost {
         let goes_on =
             |row: &&Monhost| row.seen.until(now) <= row.within && row.state != State::Stopped;
-        let (state, reason, left) = match &self.hold {
-            _ if self.hold.is_none() && stops => {
-                (State::Stopped, "asked to end".to_owned(), Duration::ZERO)
-            }
-            Some((hold, left)) => {
-                let state = if stops { State::Stopped } else { State::Held };
-                let reason =
-                    format!("held by {} until {}: {}", hold.by, hold.until_us, hold.reason);
-                (state, reason, *left)
-            }
-            None => (State::Running, String::new(), Duration::ZERO),
-        };
+        let (state, reason, left) = self.said(stops);
         Monhost {
             node: config.node.to_string(),
             host: self.host.clone(),

@@ -35,9 +35,10 @@ fn others(network: &Network, config: &Config) -> Others {
     let silent = monhost::silent(&network.stations, now);
     let silent: Vec<String> = silent.iter().map(|(it, _)| network::silence_key(&it.node)).collect();
     let outside = network::from_outside(network).into_iter().map(|(_, finding)| finding);
-    let theirs =
-        outside.filter(|it| silent.contains(&it.key) && it.key != network::silence_key(me));
-    others.findings.extend(theirs);
+    let (own_silence, own_clock) = (network::silence_key(me), format!("clock {me}"));
+    let is_told =
+        |it: &Finding| it.key == own_clock || (silent.contains(&it.key) && it.key != own_silence);
+    others.findings.extend(outside.filter(is_told));
     if monhost::speaker(&network.stations, now).is_some_and(|speaker| speaker != me) {
         others.quiet = silent;
     }
@@ -138,6 +139,7 @@ mod tests {
         let skewed = "UPDATE MONHOSTS SET clock_us = clock_us - 3600000000 WHERE nodeID = 'b'";
         station.execute(skewed, &[]);
         assert_eq!(seen(&mut station, "a").0, [""; 0]);
+        assert_eq!(seen(&mut station, "b").0, ["clock b"]);
         let network = station.store.read(|session| network::look(session)).expect("asked");
         let keys: Vec<String> =
             network::from_outside(&network).into_iter().map(|(_, finding)| finding.key).collect();
