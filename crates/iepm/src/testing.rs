@@ -117,6 +117,7 @@ pub(crate) fn monhost(name: &str, seen: Timestamp) -> Monhost {
         version: "1.2".to_owned(),
         identity: Identity {
             home: name.to_owned(),
+            path: "/home/iepm".to_owned(),
             machine: name.to_owned(),
             boot: name.to_owned(),
         },

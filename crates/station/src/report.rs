@@ -121,7 +121,7 @@ impl Reporter {
 pub fn is_elsewhere(config: &Config, all: &[Monhost], now: Timestamp) -> bool {
     let row = all.iter().find(|it| it.node == config.node.as_str());
     let known = fs::read_to_string(id_path(&config.paths.keepalives)).ok();
-    let me = known.map(|home| identified(home.trim()));
+    let me = known.map(|home| identified(config, home.trim()));
     let stand = me.zip(row).map(|(me, row)| monhost::stand(&me, None, Some(row), now));
     stand == Some(Stand::Theirs)
 }
@@ -247,12 +247,13 @@ fn text(path: &str) -> String {
 /// Which station this is: the home has a name of its own, made once; machine and boot have theirs
 /// (machine-id(5), random(4)).
 fn identity(config: &Config) -> io::Result<Identity> {
-    home_id(&config.paths.keepalives).map(|home| identified(&home))
+    home_id(&config.paths.keepalives).map(|home| identified(config, &home))
 }
 
-fn identified(home: &str) -> Identity {
+fn identified(config: &Config, home: &str) -> Identity {
     let home = home.chars().take(64).collect();
-    Identity { home, machine: text("/etc/machine-id"), boot: keepalive::boot_id() }
+    let path = config.paths.home.display().to_string();
+    Identity { home, path, machine: text("/etc/machine-id"), boot: keepalive::boot_id() }
 }
 
 fn id_path(folder: &Path) -> PathBuf {

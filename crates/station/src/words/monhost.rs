@@ -14,6 +14,8 @@ use crate::text::Timestamp;
 pub struct Identity {
     /// Of the home directory, made once.
     pub home: String,
+    /// Where that is.
+    pub path: String,
     /// Of the machine; empty where it has none.
     pub machine: String,
     /// Of the machine's boot.
@@ -27,10 +29,13 @@ impl Identity {
         self.home == other.home && self.boot == other.boot
     }
 
-    /// Whether it is the same home, and perhaps the same machine after another boot.
+    /// Whether it may be the same machine after another boot: with the same home, or with one in the same place
+    /// whose keep-alive files, and so its identity, did not last.
     fn may_be_rebooted(&self, other: &Self) -> bool {
         let unknown = self.machine.is_empty() || other.machine.is_empty();
-        self.home == other.home && (unknown || self.machine == other.machine)
+        let same_machine = !unknown && self.machine == other.machine;
+        let same_home = self.home == other.home;
+        (same_home && unknown) || (same_machine && (same_home || self.path == other.path))
     }
 }
 
@@ -232,8 +237,10 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_seconds(100_000);
 
     fn identity(home: &str, machine: &str, boot: &str) -> Identity {
+        // Copies are in the same place, mostly.
+        let path = "/home/iepm".to_owned();
         let [home, machine, boot] = [home, machine, boot].map(str::to_owned);
-        Identity { home, machine, boot }
+        Identity { home, path, machine, boot }
     }
 
     /// A station that has reported since long ago, and `age` seconds ago for the last time.
@@ -316,6 +323,8 @@ mod tests {
         assert_eq!(stand(&me, None, Some(&row), NOW), Stand::Ours(Timestamp(0)));
         let rebooted = identity("h", "m", "b2");
         assert_eq!(stand(&rebooted, None, Some(&row), NOW), Stand::Ours(NOW));
+        let wiped = identity("h2", "m", "b2");
+        assert_eq!(stand(&wiped, None, Some(&row), NOW), Stand::Ours(NOW), "its keepalives");
         let container = identity("h", "", "b2");
         assert_eq!(stand(&container, None, Some(&row), NOW), Stand::Ours(NOW));
     }

@@ -33,13 +33,13 @@ pub fn monhost_of(session: &mut dyn Session, station: &str) -> Result<Option<Mon
 fn monhost(row: &Row<'_>) -> Result<Monhost, Error> {
     let rival: Option<Rival> = serde_json::from_str(&row.str(20)).ok();
     let rival_seen = row.optional_int(21)?.map(Timestamp);
-    let [home, machine, boot] = [4, 5, 6].map(|column| row.text(column));
+    let [path, home, machine, boot] = [2, 4, 5, 6].map(|column| row.text(column));
     Ok(Monhost {
         node: row.text(0),
         host: row.text(1),
-        home: row.text(2),
+        home: path.clone(),
         version: row.text(3),
-        identity: Identity { home, machine, boot },
+        identity: Identity { home, path, machine, boot },
         claimed: row.timestamp(7)?,
         first_seen: row.timestamp(8)?,
         since: row.timestamp(9)?,
