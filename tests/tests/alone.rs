@@ -245,7 +245,10 @@ fn stations_with_one_database_keep_away_from_each_others_targets() {
     let ((one, two), witness) = (two_stations(), Witness::listening());
     let row = iperf("n1", &witness, "-t 1", 4);
     let other = row.replacen("station", "other", 1);
-    one.measures_with(&["other,localhost", "n1,127.0.0.1,4"], COLUMNS, &[&row, &other]);
+    // Each station carries out its own row.
+    for station in [&one, &two] {
+        station.measures_with(&["other,localhost", "n1,127.0.0.1,4"], COLUMNS, &[&row, &other]);
+    }
     let mut daemons = one.start_all(&["load-scheduled", "bw-synchd"]);
     daemons.extend(two.start_all(&["load-scheduled", "bw-synchd"]));
     let began = monotonic();

@@ -143,7 +143,10 @@ fn stations(lab: &Lab) -> [Station; 2] {
     let specs = [specifications("station"), specifications("other")].concat();
     let of =
         |texts: &[String]| texts.iter().map(|text| text.clone().leak() as &str).collect::<Vec<_>>();
-    stations[0].measures_with(&of(&nodes), COLUMNS, &of(&specs));
+    // One pair of files for both: each station carries out its own rows.
+    for station in &stations {
+        station.measures_with(&of(&nodes), COLUMNS, &of(&specs));
+    }
     stations
 }
 

@@ -12,7 +12,7 @@ use station::{
     },
     world::{
         clock::{Clock, SystemClock},
-        machine,
+        elsewhere, machine,
         probe::{Ending, Order},
         spool::Spool,
         store::{self, Error, Holder, Plan, Store, Try, Waiting},
@@ -166,7 +166,8 @@ impl Clerk {
         };
         let choice = known.choose(now, &self.config.groups);
         // What cannot be written down must not become more.
-        let may = self.next.is_none() && !self.draining && self.endings.is_empty();
+        let elsewhere = elsewhere::is_set(&self.config.paths.keepalives);
+        let may = self.next.is_none() && !self.draining && !elsewhere && self.endings.is_empty();
         let next = choice.next.filter(|_| may).map(|place| &known.waiting[place]);
         let idle = self.marks.is_empty()
             && next.is_none()

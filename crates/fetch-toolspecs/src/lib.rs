@@ -8,10 +8,7 @@ use station::{
     app::{self, Common, Exit, Failure},
     filter::Filter,
     text::{Align, Columns},
-    words::{
-        config::Config,
-        toolspec::{SHAPE, ToolSpec},
-    },
+    words::toolspec::{SHAPE, ToolSpec},
     world::store::{self, Error, Session, Store},
 };
 
@@ -58,9 +55,10 @@ struct Line<'a> {
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     let config = args.common.load()?;
     let mut store = Store::of(&config.database, PATIENCE);
-    let (mut specs, faults) =
-        store.read(specs).map_err(|error| Failure::store("reading TOOLSPECS", error))?;
-    specs.retain(|spec| args.takes(spec, &config));
+    let (mut specs, faults) = store
+        .read(|session| specs(session, config.node.as_str()))
+        .map_err(|error| Failure::store("reading TOOLSPECS", error))?;
+    specs.retain(|spec| args.takes(spec));
     app::print(&args.shown(&specs)?)?;
     for fault in &faults {
         log::error!("{fault}");
@@ -69,10 +67,9 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
 }
 
 impl Args {
-    fn takes(&self, spec: &ToolSpec, config: &Config) -> bool {
+    fn takes(&self, spec: &ToolSpec) -> bool {
         let key = &spec.key;
-        (self.csv || (spec.on && key.src == config.node))
-            && self.filter.takes(key.dest.as_str(), key.tool.as_str())
+        (self.csv || spec.on) && self.filter.takes(key.dest.as_str(), key.tool.as_str())
     }
 
     fn shown(&self, specs: &[ToolSpec]) -> Result<String, Failure> {
@@ -88,13 +85,17 @@ impl Args {
     }
 }
 
-/// The specifications that were not taken out of the file, and what is wrong with rows that are none.
+/// The specifications of a station that were not taken out of its file, and what is wrong with rows that are none.
 ///
 /// # Errors
 /// What the database says.
-pub fn specs(session: &mut dyn Session) -> Result<(Vec<ToolSpec>, Vec<String>), Error> {
+pub fn specs(
+    session: &mut dyn Session,
+    station: &str,
+) -> Result<(Vec<ToolSpec>, Vec<String>), Error> {
     let (mut specs, mut faults) = (Vec::new(), Vec::new());
-    for stored in store::specs(session)?.into_iter().filter(|stored| !stored.retired) {
+    let all = store::specs(session, station)?;
+    for stored in all.into_iter().filter(|stored| !stored.retired) {
         match stored.spec {
             Ok(spec) => specs.push(spec),
             Err(fault) => faults.push(format!("toolspecsID {} is wrong: {fault}", stored.id)),
@@ -227,12 +228,13 @@ mod tests {
                     "INSERT INTO TOOLSPECS (srcNodeID, destNodeID, toolName, toolPath, testtype, time2run, \
                      runinterval, retiredepoch) VALUES ('s', 'd', 'ping', 'ping', 'background', 15, 600, NULL), \
                      ('s', 'e', 'ping', 'ping', 'background', 15, 600, 5), \
-                     ('s', 'f', 'ping', 'ping', 'background', 15, 0, NULL)",
+                     ('s', 'f', 'ping', 'ping', 'background', 15, 0, NULL), \
+                     ('o', 'f', 'ping', 'ping', 'background', 15, 0, NULL)",
                     &[],
                 )
             })
             .expect("written");
-        let (specs, faults) = store.read(specs).expect("read");
+        let (specs, faults) = store.read(|session| specs(session, "s")).expect("read");
         assert_eq!(specs.len(), 1);
         assert_eq!(specs[0].key.dest.as_str(), "d");
         assert!(faults[0].starts_with("toolspecsID 3 is wrong: runinterval"), "{faults:?}");

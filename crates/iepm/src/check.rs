@@ -155,7 +155,8 @@ enum Database {
 }
 
 fn look_at_database(config: &Config, tables: &Tables) -> Database {
-    let planned = crate::store(config).read(|session| apply::planned(session, tables));
+    let planned =
+        crate::store(config).read(|session| apply::planned(session, tables, config.node.as_str()));
     match planned {
         Ok(plan) => Database::There(plan.len()),
         Err(error) => Database::Failed(Failure::store("looking at the database", error)),

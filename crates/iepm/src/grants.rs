@@ -3,7 +3,7 @@
 use station::words::config::Database;
 
 /// A table, and what is done to its rows.
-const RIGHTS: [(&str, &str); 13] = [
+const RIGHTS: [(&str, &str); 15] = [
     ("SCHEMAVERSION", "SELECT"),
     ("NODES", "SELECT, INSERT, UPDATE"),
     ("TOOLSPECS", "SELECT, INSERT, UPDATE"),
@@ -12,6 +12,8 @@ const RIGHTS: [(&str, &str); 13] = [
     ("TRIES", "SELECT, INSERT, UPDATE, DELETE"),
     ("LEASES", "SELECT, INSERT, UPDATE, DELETE"),
     ("NOTES", "SELECT, INSERT, UPDATE"),
+    ("MONHOSTS", "SELECT, INSERT, UPDATE"),
+    ("NODELISTS", "SELECT, INSERT, UPDATE, DELETE"),
     ("PINGDATA", "SELECT, INSERT, DELETE"),
     ("ROUTEDATA", "SELECT, INSERT, DELETE"),
     ("ROUTENO", "SELECT, INSERT, UPDATE, DELETE"),

@@ -213,10 +213,14 @@ fn database(config: &Config, told: &mut Told) -> Result<(), Failure> {
         files::create(path).map_err(|error| failed("making", path).because(error))?;
     }
     let mut store: Store = crate::store(config);
-    let found = store
-        .create()
-        .and_then(|()| migrate::forward(&mut store, SystemClock.now()))
-        .map_err(|error| Failure::store("making the database", error))?;
+    // What is there needs no right to make it: a further station of a database comes with its own account.
+    let found = match store.read(|_| Ok(LATEST)) {
+        Ok(found) => found,
+        Err(_) => store
+            .create()
+            .and_then(|()| migrate::forward(&mut store, SystemClock.now()))
+            .map_err(|error| Failure::store("making the database", error))?,
+    };
     let sign = if new_file.is_some() || found < LATEST { '+' } else { ' ' };
     told.push(format!("{sign} {} (schema version {LATEST})\n", config.database));
     Ok(())

@@ -18,7 +18,9 @@ mod invariants;
 mod iperf;
 mod load;
 mod migrate;
+mod network;
 mod prune;
+mod retire_station;
 mod run;
 mod schedule;
 mod source;
@@ -82,6 +84,8 @@ enum Command {
     Crontab(crontab::Args),
     /// Delete what is older than the configuration keeps; for cron
     Prune(prune::Args),
+    /// Say that another station of the database is gone for good
+    RetireStation(retire_station::Args),
 }
 
 /// The program.
@@ -103,6 +107,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         Command::Release => hold::release(common),
         Command::Crontab(args) => crontab::run(args, common),
         Command::Prune(args) => prune::run(args, common),
+        Command::RetireStation(args) => retire_station::run(args, common),
     }
 }
 

@@ -13,6 +13,7 @@
 pub mod away;
 mod close;
 pub mod plan;
+mod standing;
 
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ use station::{
         toolspec::ToolSpec,
     },
     world::{
-        clock::Moment,
+        clock::{Clock, Moment},
         store::{self, DueSpec, Error, Gap, NewRows, NewRun, Session, Store},
     },
 };
@@ -37,6 +38,7 @@ use station::{
 use crate::{
     away::{Away, LastCycle},
     plan::{Circumstances, Plan, plan},
+    standing::Standing,
 };
 
 /// Schedules the runs of the specifications that are due
@@ -50,7 +52,7 @@ pub struct Args {
     once: bool,
 }
 
-/// The name of the note of the last cycle.
+/// What the name of the note of a station's last cycle begins with.
 const LAST_CYCLE: &str = "load-scheduled.last-cycle";
 /// The longest pause between cycles, and the shortest, while a slot that is due waits for the run before it.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_millis(500));
@@ -83,7 +85,11 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     let mut before = None;
     let mut missing = false;
     let mut failed = None;
+    let mut name = Standing::default();
     daemon.cycles(args.once, |config, moment, _, _| {
+        if let Some(whose) = name.look(&mut store, config, moment, failed.is_some()) {
+            return (whose, PAUSES.0);
+        }
         let result = cycle(&mut store, config, moment, before.as_ref());
         failed = result.as_ref().err().cloned();
         let Some(tally) = outage.note(moment.wall, result) else {
@@ -96,6 +102,10 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
             tally.waiting.map_or(usual, |due| moment.wall.until(due).clamp(PAUSES.1, usual));
         (format!("{} scheduled", tally.scheduled), pause)
     });
+    // With the database away, nobody is kept waiting for a word of farewell.
+    if !args.once && failed.is_none() {
+        name.farewell(&mut store, &daemon.config, &daemon.clock.moment());
+    }
     match failed.filter(|_| args.once) {
         Some(error) => Err(Failure::store("scheduling", error)),
         None => Ok(Exit::Well),
@@ -124,7 +134,7 @@ pub fn cycle(
     before: Option<&Moment>,
 ) -> Result<Tally, Error> {
     store.transaction(|session| {
-        let noted = store::get_note(session, LAST_CYCLE)?;
+        let noted = store::get_note(session, &last_cycle(config))?;
         let noted: Option<LastCycle> = noted.and_then(|text| serde_json::from_str(&text).ok());
         let away = away::judge(before, noted, moment);
         let at = Circumstances {
@@ -137,7 +147,7 @@ pub fn cycle(
             set_back(session, config, &at, &mut tally)?;
         }
         take_up(session, config, &at, &mut tally)?;
-        note_cycle(session, moment, noted, &away)?;
+        note_cycle(session, config, moment, noted, &away)?;
         Ok(tally)
     })
 }
@@ -299,9 +309,15 @@ fn broken<'a>(
     at.now + RETRY_BROKEN
 }
 
+/// The name of the note: what another station of the database did says nothing of this one.
+fn last_cycle(config: &Config) -> String {
+    format!("{LAST_CYCLE} {}", config.node)
+}
+
 /// Notes this cycle for the next start; not oftener than matters there.
 fn note_cycle(
     session: &mut dyn Session,
+    config: &Config,
     moment: &Moment,
     noted: Option<LastCycle>,
     away: &Away,
@@ -311,5 +327,5 @@ fn note_cycle(
         return Ok(());
     }
     let note = serde_json::to_string(&LastCycle { wall_us: moment.wall }).unwrap_or_default();
-    store::put_note(session, LAST_CYCLE, &note)
+    store::put_note(session, &last_cycle(config), &note)
 }

@@ -316,3 +316,23 @@ fn a_database_that_was_never_made_is_named() {
         "there is no database /nowhere/db/iepm.db; `iepm init` makes one"
     );
 }
+
+#[test]
+fn what_another_station_of_the_database_did_says_nothing_of_this_ones_outage() {
+    let mut night = Night::with(&[(600, 0)]);
+    night.cycle();
+    night.passes(60);
+    // The other one goes on all night, and this one does not.
+    night.clock_moves(2 * HOUR, 7_200, 7_200);
+    let other = Config { node: "other".parse().expect("a name"), ..night.config.clone() };
+    cycle(&mut night.store, &other, &night.now, None).expect("a cycle of the other one");
+    night.restarts();
+    night.cycle();
+    let missed = night.rows("missed");
+    assert!(missed[0].1.starts_with("load-scheduled did not run from "), "{missed:?}");
+    assert_eq!(night.count("NOTES WHERE name LIKE 'load-scheduled.last-cycle %'"), 2);
+    // Nor is the other one's clock that stands back.
+    let back = Moment { wall: Timestamp(night.now.wall.0 - 3_600_000_000), ..night.now };
+    cycle(&mut night.store, &other, &back, None).expect("a cycle of the other one");
+    assert_eq!(night.cycle().missed, 0);
+}

@@ -19,7 +19,7 @@ use crate::{
     file::{Content, Measured, Prepared},
     overlap::Tries,
     tables::{self, Sheets},
-    waiting::{self, Plain},
+    waiting::{self, Plain, Row},
 };
 
 /// What became of a file.
@@ -72,7 +72,7 @@ pub fn load(store: &mut Store, station: &str, batch: &[Prepared]) -> Result<Vec<
 fn load_alone(store: &mut Store, station: &str, file: &Prepared) -> Result<Fate, Error> {
     let alone = |session: &mut dyn Session| {
         let tries = Tries::during(session, station, std::slice::from_ref(file))?;
-        load_one(session, file, &tries)
+        load_one(session, station, file, &tries)
     };
     match store.transaction(alone) {
         Err(error) if matches!(error.kind(), Kind::Conflict | Kind::Other) => {
@@ -89,12 +89,12 @@ fn load_together(
 ) -> Result<Vec<Fate>, Error> {
     let tries = Tries::during(session, station, batch)?;
     let rows = waiting::rows_of(session, batch)?;
-    let waited_for = waiting::waited_for(batch, &rows);
+    let waited_for = waiting::waited_for(station, batch, &rows);
     let plain: Vec<Plain<'_>> = waited_for.iter().copied().flatten().collect();
     load_plain(session, &plain, &tries)?;
     let fate = |(file, plain): (&Prepared, Option<_>)| match plain {
         Some(_) => Ok(Fate::Loaded),
-        None => load_one(session, file, &tries),
+        None => load_one(session, station, file, &tries),
     };
     batch.iter().zip(waited_for).map(fate).collect()
 }
@@ -117,23 +117,23 @@ fn load_plain(session: &mut dyn Session, plain: &[Plain<'_>], tries: &Tries) -> 
 /// Moves the rows of readings on to `loaded`; says how many were where they are to leave from. Those that
 /// need nothing else are changed many by one statement, for each attempt, and nearly all are of the first.
 fn leave_loaded(session: &mut dyn Session, plain: &[Plain<'_>]) -> Result<u64, Error> {
-    let mut settled = BTreeMap::<i64, Vec<&Header>>::new();
+    let mut settled = BTreeMap::<i64, Vec<(&Row, &Header)>>::new();
     let mut others = Vec::new();
     for &(measured, row) in plain {
         let (header, reason) = (&measured.header, reason(measured));
         if row.is_settled(header, reason.as_deref()) {
-            settled.entry(header.attempt).or_default().push(header);
+            settled.entry(header.attempt).or_default().push((row, header));
         } else {
-            others.push(leaving(header, State::Loaded, reason.map(Value::from)));
+            others.push(leaving(&row.src, header, State::Loaded, reason.map(Value::from)));
         }
     }
     let mut moved = 0;
     for (attempt, headers) in settled {
         let whole = headers.chunks_exact(TOGETHER);
         let rest = whole.remainder().iter();
-        others.extend(rest.map(|header| leaving(header, State::Loaded, None)));
+        others.extend(rest.map(|(row, header)| leaving(&row.src, header, State::Loaded, None)));
         for some in whole {
-            let ids = some.iter().map(|header| header.schedule_id.into());
+            let ids = some.iter().map(|(_, header)| header.schedule_id.into());
             let values: Vec<Value<'_>> = std::iter::once(attempt.into()).chain(ids).collect();
             moved += session.execute(&LEAVE_TOGETHER, &values)?;
         }
@@ -158,12 +158,17 @@ fn reason(measured: &Measured) -> Option<String> {
     measured.header.ended.remark().or_else(|| tables::problem(&measured.reading))
 }
 
-fn load_one(session: &mut dyn Session, file: &Prepared, tries: &Tries) -> Result<Fate, Error> {
+fn load_one(
+    session: &mut dyn Session,
+    station: &str,
+    file: &Prepared,
+    tries: &Tries,
+) -> Result<Fate, Error> {
     match &file.content {
         Content::Reading(measured) => {
             let header = &measured.header;
-            if !leave(session, header, State::Loaded, reason(measured).as_deref())? {
-                return superseded(session, file, Some(header));
+            if !leave(session, station, header, State::Loaded, reason(measured).as_deref())? {
+                return superseded(session, station, file, Some(header));
             }
             let rows = waiting::rows_of(session, std::slice::from_ref(file))?;
             let mut sheets = Sheets::default();
@@ -174,14 +179,14 @@ fn load_one(session: &mut dyn Session, file: &Prepared, tries: &Tries) -> Result
             Ok(Fate::Loaded)
         }
         Content::Rejected(Some(header), why) => {
-            let rejected = leave(session, header, State::Rejected, Some(why))?;
+            let rejected = leave(session, station, header, State::Rejected, Some(why))?;
             if rejected {
                 Ok(Fate::Rejected(why.clone()))
             } else {
-                superseded(session, file, Some(header))
+                superseded(session, station, file, Some(header))
             }
         }
-        Content::Rejected(None, why) => reject_headless(session, file, why),
+        Content::Rejected(None, why) => reject_headless(session, station, file, why),
         // Another loader was quicker: its row is loaded, or that loader's to tell of.
         Content::Unreachable(error) if error.kind() == std::io::ErrorKind::NotFound => {
             Ok(Fate::Loaded)
@@ -193,19 +198,25 @@ fn load_one(session: &mut dyn Session, file: &Prepared, tries: &Tries) -> Result
 /// Moves the row of a run on from `finished`, or from `running` when its daemon has not come to it yet.
 fn leave(
     session: &mut dyn Session,
+    station: &str,
     header: &Header,
     to: State,
     reason: Option<&str>,
 ) -> Result<bool, Error> {
-    Ok(session.execute(LEAVE, &leaving(header, to, reason.map(Value::from)))? == 1)
+    Ok(session.execute(LEAVE, &leaving(station, header, to, reason.map(Value::from)))? == 1)
 }
 
 const LEAVE: &str = "UPDATE SCHEDULE SET state = ?, opentoolspecsID = NULL, start_us = ?, end_us = ?, \
      reason = COALESCE(?, reason) WHERE scheduleID = ? AND attempt = ? AND state IN ('finished', 'running') \
-     AND toolspecsID = ? AND toolName = ? AND due_us = ?";
+     AND srcNodeID = ? AND toolspecsID = ? AND toolName = ? AND due_us = ?";
 
 /// The values of [`LEAVE`].
-fn leaving<'a>(header: &'a Header, to: State, reason: Option<Value<'a>>) -> Vec<Value<'a>> {
+fn leaving<'a>(
+    station: &'a str,
+    header: &'a Header,
+    to: State,
+    reason: Option<Value<'a>>,
+) -> Vec<Value<'a>> {
     let RunId { schedule_id, attempt } = header.run();
     vec![
         to.as_str().into(),
@@ -214,6 +225,7 @@ fn leaving<'a>(header: &'a Header, to: State, reason: Option<Value<'a>>) -> Vec<
         reason.unwrap_or(Value::Null),
         schedule_id.into(),
         attempt.into(),
+        station.into(),
         header.spec_id.into(),
         header.probetype.as_str().into(),
         header.due_us.into(),
@@ -224,10 +236,11 @@ fn leaving<'a>(header: &'a Header, to: State, reason: Option<Value<'a>>) -> Vec<
 /// or a file that nobody waits for.
 fn superseded(
     session: &mut dyn Session,
+    station: &str,
     file: &Prepared,
     header: Option<&Header>,
 ) -> Result<Fate, Error> {
-    let sql = "SELECT state, attempt, reason, toolspecsID, toolName, due_us FROM SCHEDULE WHERE scheduleID = ?";
+    let sql = "SELECT state, attempt, reason, toolspecsID, toolName, due_us, srcNodeID FROM SCHEDULE WHERE scheduleID = ?";
     let row = store::one(session, sql, &[file.schedule_id.into()], |row| {
         let same = |header: &Header| {
             Ok::<bool, Error>(
@@ -238,15 +251,19 @@ fn superseded(
         let attempt = row.int(1)?;
         let same = header.map_or(Ok(row.text(4) == file.tool), same)?;
         let this_attempt = same && header.is_none_or(|header| header.attempt == attempt);
-        Ok((row.text(0), attempt, row.text(2), same, this_attempt))
+        Ok((row.text(0), attempt, row.text(2), same, this_attempt, row.text(6)))
     })?;
     Ok(match row {
         None => Fate::Rejected(format!("there is no row {} in SCHEDULE", file.schedule_id)),
-        Some((.., false, _)) => Fate::Rejected(format!(
+        Some((.., of)) if of != station => Fate::Rejected(format!(
+            "the row {} of SCHEDULE is of the station {of}, and this is {station}",
+            file.schedule_id
+        )),
+        Some((_, _, _, false, ..)) => Fate::Rejected(format!(
             "the row {} of SCHEDULE is of another run: this file is from another database",
             file.schedule_id
         )),
-        Some((state, .., true)) if state == State::Loaded.as_str() => Fate::Loaded,
+        Some((state, .., true, _)) if state == State::Loaded.as_str() => Fate::Loaded,
         Some((state, _, reason, ..)) if state == State::Rejected.as_str() => Fate::Rejected(reason),
         Some((state, attempt, ..)) => Fate::Rejected(format!(
             "its row in SCHEDULE is {state}, attempt {attempt}: nobody waits for this file"
@@ -255,26 +272,32 @@ fn superseded(
 }
 
 /// Without a header only the file's name tells the run; a run that still goes on writes no file in place.
-fn reject_headless(session: &mut dyn Session, file: &Prepared, why: &str) -> Result<Fate, Error> {
+fn reject_headless(
+    session: &mut dyn Session,
+    station: &str,
+    file: &Prepared,
+    why: &str,
+) -> Result<Fate, Error> {
     let changed = session.execute(
         "UPDATE SCHEDULE SET state = 'rejected', opentoolspecsID = NULL, reason = ? \
-         WHERE scheduleID = ? AND toolName = ? AND state = 'finished'",
-        &[why.into(), file.schedule_id.into(), file.tool.as_str().into()],
+         WHERE scheduleID = ? AND srcNodeID = ? AND toolName = ? AND state = 'finished'",
+        &[why.into(), file.schedule_id.into(), station.into(), file.tool.as_str().into()],
     )?;
     if changed == 1 {
         Ok(Fate::Rejected(why.to_owned()))
     } else {
-        headless_superseded(session, file, why)
+        headless_superseded(session, station, file, why)
     }
 }
 
 fn headless_superseded(
     session: &mut dyn Session,
+    station: &str,
     file: &Prepared,
     why: &str,
 ) -> Result<Fate, Error> {
     // Whatever the row says, these bytes are no result: they are never filed as loaded.
-    Ok(match superseded(session, file, None)? {
+    Ok(match superseded(session, station, file, None)? {
         Fate::Loaded => {
             Fate::Rejected(format!("{why}; the readings of this run are loaded already"))
         }

@@ -86,10 +86,11 @@ impl Row {
     }
 }
 
-/// The readings of a batch whose rows wait for them, file by file; nothing for any other file, and for the
-/// second one of a run.
+/// The readings of a batch whose rows, of this station, wait for them, file by file; nothing for any other
+/// file, and for the second one of a run.
 #[must_use]
 pub fn waited_for<'a>(
+    station: &str,
     batch: &'a [Prepared],
     rows: &'a BTreeMap<i64, Row>,
 ) -> Vec<Option<Plain<'a>>> {
@@ -97,7 +98,8 @@ pub fn waited_for<'a>(
     let mut waited_for = |file: &'a Prepared| {
         let Content::Reading(measured) = &file.content else { return None };
         let row = rows.get(&measured.header.schedule_id)?;
-        let is = row.waits_for(&measured.header) && seen.insert(row.schedule_id);
+        let is =
+            row.src == station && row.waits_for(&measured.header) && seen.insert(row.schedule_id);
         is.then_some((&**measured, row))
     };
     batch.iter().map(&mut waited_for).collect()

@@ -12,6 +12,7 @@ use station::{
     words::{config::Config, run::RunId},
     world::{
         clock::{Clock, SystemClock},
+        elsewhere,
         probe::{Ending, Order},
         spool::Spool,
         store::{self, Finished, Session, Store},
@@ -102,7 +103,8 @@ impl Clerk {
         let now = SystemClock.now();
         let leaving = self.marks.len();
         let room = self.capacity.saturating_sub(self.held - leaving.min(self.held));
-        let room = if self.draining { 0 } else { room };
+        let elsewhere = elsewhere::is_set(&self.config.paths.keepalives);
+        let room = if self.draining || elsewhere { 0 } else { room };
         let (marks, who) = (&self.marks, self.kind.claimant(&self.config));
         let explain = |error: store::Error| error.to_string();
         let idle = leaving == 0

@@ -84,7 +84,8 @@ pub fn probes(
             Err(fault) => faults.push(format!("a row of NODES is wrong: {fault}")),
         }
     }
-    for stored in store::specs(session)?.into_iter().filter(|stored| !stored.retired) {
+    let all = store::specs(session, station.as_str())?;
+    for stored in all.into_iter().filter(|stored| !stored.retired) {
         match probe(&stored, station, &nodes) {
             Ok(probe) => probes.extend(probe),
             Err(fault) => faults.push(format!("toolspecsID {} is wrong: {fault}", stored.id)),

@@ -5,7 +5,8 @@
 //! - [`text`]: places, mistakes, and the values that everything is made of.
 //! - [`words`]: files and rows made into values. Pure.
 //! - [`world`]: the clock, processes, locks, files, the database: each small, the real thing behind it.
-//! - [`app`]: how a program begins, fails and ends; [`daemon`] and [`ledger`]: what daemons share.
+//! - [`app`]: how a program begins, fails and ends; [`daemon`] and [`ledger`]: what daemons share;
+//!   [`report`]: what a station says of itself to others.
 
 pub mod app;
 pub mod daemon;
@@ -14,6 +15,7 @@ mod generate;
 pub mod ledger;
 mod locate;
 mod log;
+pub mod report;
 pub mod text;
 pub mod watchdog;
 pub mod words;

@@ -39,7 +39,7 @@ const SPEC_FIELDS: [&str; 18] = [
 ];
 const SPECS: &str = "SELECT retiredepoch, srcNodeID, destNodeID, toolName, variant, toolPath, toolDo, testtype, \
      toolOpts1, toolOpts2, toolopts3, time2run, runinterval, daystoanalyze, datatoanalyze, phase, jitter, latestart, \
-     grace, dailybytes, dailyseconds, hours, pingbeside FROM TOOLSPECS";
+     grace, dailybytes, dailyseconds, hours, pingbeside FROM TOOLSPECS WHERE srcNodeID = ?";
 
 /// The rows of NODES.
 pub(super) fn nodes(session: &mut dyn Session) -> Result<BTreeMap<Key, Stored>, Error> {
@@ -47,9 +47,13 @@ pub(super) fn nodes(session: &mut dyn Session) -> Result<BTreeMap<Key, Stored>, 
     Ok(rows.into_iter().collect())
 }
 
-/// The rows of TOOLSPECS.
-pub(super) fn specs(session: &mut dyn Session) -> Result<BTreeMap<Key, Stored>, Error> {
-    let rows = store::all(session, SPECS, &[], |row| stored(row, SPEC_KEY, &SPEC_FIELDS))?;
+/// The rows of TOOLSPECS that are a station's.
+pub(super) fn specs(
+    session: &mut dyn Session,
+    station: &str,
+) -> Result<BTreeMap<Key, Stored>, Error> {
+    let rows =
+        store::all(session, SPECS, &[station.into()], |row| stored(row, SPEC_KEY, &SPEC_FIELDS))?;
     Ok(rows.into_iter().collect())
 }
 
@@ -91,6 +95,8 @@ fn change_node(
         Change::Retire => {
             ("UPDATE NODES SET retiredepoch = ? WHERE nodeID = ?", vec![now.seconds().into()])
         }
+        // Only the station's list changes.
+        Change::Leave => return Ok(()),
     };
     session.execute(sql, &with_key(values, key)).map(|_| ())
 }
@@ -115,6 +121,8 @@ fn change_spec(
                 begin_anew(session, key)?;
             }
         }
+        // That is of nodes.
+        Change::Leave => {}
         Change::Retire => {
             session.execute(RETIRE_SPEC, &with_key(vec![now.seconds().into()], key))?;
         }

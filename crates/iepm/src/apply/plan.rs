@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use station::words::{node::Node, toolspec::Placed};
 
+use super::listing::{Conflict, Listing};
+
 /// What identifies a row: the texts of its key columns.
 pub(super) type Key = Vec<String>;
 /// What a row says beside its key: columns and their texts.
@@ -29,6 +31,8 @@ pub(crate) enum Change {
     Alter(Fields, Vec<Difference>),
     /// A row that is no longer in the file.
     Retire,
+    /// A node that is no longer in the file, and that other stations have still: it stays.
+    Leave,
 }
 
 /// One field that differs.
@@ -52,6 +56,12 @@ pub(crate) struct Plan {
     pub(super) nodes: Changes,
     /// Of TOOLSPECS.
     pub(super) specs: Changes,
+    /// What other stations' files say of nodes that this one would move.
+    pub(crate) conflicts: Vec<Conflict>,
+    /// What is to be noted of the station's list of nodes.
+    pub(super) listing: Listing,
+    /// Specifications of other stations, which are theirs to apply.
+    pub(super) elsewhere: usize,
 }
 
 impl Plan {
@@ -66,14 +76,14 @@ pub(super) fn nodes_of(nodes: &[Node]) -> BTreeMap<Key, Fields> {
     nodes.iter().map(|node| (vec![node.id.to_string()], node.fields().into())).collect()
 }
 
-/// The rows that the file of the specifications asks for.
-pub(super) fn specs_of(specs: &[Placed]) -> BTreeMap<Key, Fields> {
+/// The rows that the file of the specifications asks for, of one station: others apply their own.
+pub(super) fn specs_of(specs: &[Placed], station: &str) -> BTreeMap<Key, Fields> {
     let row = |placed: &Placed| {
         let key = &placed.spec.key;
         let texts = [key.src.as_str(), key.dest.as_str(), key.tool.as_str(), &key.variant];
         (texts.map(str::to_owned).into(), placed.spec.fields().into())
     };
-    specs.iter().map(row).collect()
+    specs.iter().filter(|placed| placed.spec.key.src.as_str() == station).map(row).collect()
 }
 
 /// What makes a table that holds `stored` say what is `wanted`.

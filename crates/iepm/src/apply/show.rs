@@ -15,7 +15,14 @@ pub(super) fn text(plan: &Plan, done: &str) -> String {
         1 => format!("1 change, {done}\n"),
         count => format!("{count} changes, {done}\n"),
     };
-    nodes + &specs + &summary
+    let elsewhere = match plan.elsewhere {
+        0 => String::new(),
+        1 => "1 specification is another station's, which applies it itself\n".to_owned(),
+        count => {
+            format!("{count} specifications are other stations', which apply them themselves\n")
+        }
+    };
+    nodes + &specs + &elsewhere + &summary
 }
 
 /// A line for each change; `remarks` are made of a row that is retired and of one that returns.
@@ -31,6 +38,7 @@ fn lines(
             Change::Return(_) => format!("+ {name}{returned}\n"),
             Change::Alter(_, differences) => format!("~ {name}: {}\n", shown(differences)),
             Change::Retire => format!("- {name}{retired}\n"),
+            Change::Leave => format!("- {name}  (other stations have it still: it stays)\n"),
         }
     };
     changes.iter().map(line).collect()

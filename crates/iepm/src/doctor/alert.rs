@@ -80,6 +80,11 @@ impl State {
         (next, alert)
     }
 
+    /// Whether a finding was told, and is not over.
+    pub(super) fn has_told(&self, key: &str) -> bool {
+        self.told.contains_key(key)
+    }
+
     /// The state when the alert could not be sent: it is tried again by the next run.
     pub(super) fn unsent(&self, next: &Self, failing: &str) -> Self {
         let mut seen = next.seen.clone();

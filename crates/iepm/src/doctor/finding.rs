@@ -25,7 +25,7 @@ impl Severity {
 }
 
 /// Something that is wrong with a station.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Finding {
     pub(crate) severity: Severity,
     /// What it is about. It stays the same from run to run, while figures in `what` change.
@@ -45,7 +45,7 @@ impl Finding {
         Self { severity, key: key.into(), what, todo }
     }
 
-    pub(super) fn critical(
+    pub(crate) fn critical(
         key: impl Into<String>,
         what: impl Into<String>,
         todo: impl Into<String>,
@@ -53,7 +53,7 @@ impl Finding {
         Self::new(Severity::Critical, key, what, todo)
     }
 
-    pub(super) fn warning(
+    pub(crate) fn warning(
         key: impl Into<String>,
         what: impl Into<String>,
         todo: impl Into<String>,
@@ -61,7 +61,7 @@ impl Finding {
         Self::new(Severity::Warning, key, what, todo)
     }
 
-    pub(super) fn note(
+    pub(crate) fn note(
         key: impl Into<String>,
         what: impl Into<String>,
         todo: impl Into<String>,
@@ -70,7 +70,7 @@ impl Finding {
     }
 
     /// Both lines, for people.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let Self { severity, what, todo, .. } = self;
         format!("{:<10}{what}\n          {todo}\n", severity.as_str())
     }
@@ -82,13 +82,13 @@ fn one_line(text: &str) -> String {
 }
 
 /// Puts the worst first; what is equally grave stays in its order.
-pub(super) fn sort(findings: &mut [Finding]) {
+pub(crate) fn sort(findings: &mut [Finding]) {
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
 }
 
 /// Whether nothing is worse than good to know.
-pub(super) fn is_well(findings: &[Finding]) -> bool {
-    findings.iter().all(|finding| finding.severity == Severity::Note)
+pub(crate) fn is_well<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> bool {
+    findings.into_iter().all(|finding| finding.severity == Severity::Note)
 }
 
 /// All findings, for people: `well` on a line of its own when there is nothing to put right.
@@ -98,7 +98,7 @@ pub(super) fn text(findings: &[Finding]) -> String {
 }
 
 /// `1 daemon`, `2 daemons`.
-pub(super) fn count(number: usize, what: &str) -> String {
+pub(crate) fn count(number: usize, what: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {what}{plural}")
 }

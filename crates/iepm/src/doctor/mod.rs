@@ -9,16 +9,18 @@ mod daemons;
 mod disks;
 mod files;
 mod finding;
+mod network;
 mod runs;
 mod send;
 mod tools;
 mod watchdogs;
 
-use std::{fs, io, os::unix::fs::MetadataExt};
+use std::{collections::BTreeMap, fs, io, os::unix::fs::MetadataExt};
 
 use serde_json::json;
 use station::{
     app::{self, Common, Exit, Failure},
+    report::Reporter,
     text::Timestamp,
     words::{config::Config, toolspec::ToolSpec},
     world::{
@@ -26,10 +28,14 @@ use station::{
         files::{Durable, replace},
         hold::{self, Hold},
         lock,
+        store::Kind,
     },
 };
 
-use self::{alert::State, daemons::Circumstances, finding::Finding};
+use self::{alert::State, daemons::Circumstances, network::Others};
+
+pub(crate) use finding::{Finding, Severity, count, is_well};
+
 use crate::check;
 
 #[derive(Debug, clap::Args)]
@@ -40,24 +46,41 @@ pub(crate) struct Args {
     /// Tell what is new, and what is over, by the command of the configuration; for cron
     #[arg(long, conflicts_with = "json")]
     alert: bool,
+    /// All stations of the database: what each found itself last, and what is only seen from outside
+    #[arg(long, conflicts_with = "alert")]
+    all: bool,
 }
 
 /// All that was found.
 struct Diagnosis {
+    /// Of this station.
     findings: Vec<Finding>,
     held: bool,
+    /// How many of its specifications are of each health.
+    healths: BTreeMap<&'static str, usize>,
 }
 
 pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
+    if args.all {
+        return network::all(args.json, common);
+    }
     let (config, broken) = match common.load() {
         Ok(config) => (config, None),
         // The last good one tells where everything is; without one there is nothing to look at.
         Err(_) => common.load_or_last_good()?,
     };
     let now = SystemClock.moment();
-    let Diagnosis { findings, held } = diagnose(&config, broken.as_ref(), &now);
+    let Diagnosis { mut findings, held, healths } = diagnose(&config, broken.as_ref(), &now);
     if args.alert {
-        tell_changes(&config, &findings, held)?;
+        Common::is_ours(&config)?;
+        findings.extend(tell_others(&config, &now, &findings, &healths));
+    }
+    // A database that is away is told of as this station's.
+    let Others { findings: of_others, quiet } = network::look(&config).unwrap_or_default();
+    findings.extend(of_others);
+    finding::sort(&mut findings);
+    if args.alert {
+        tell_changes(&config, &findings, &quiet, held)?;
     } else if args.json {
         app::print(&as_json(&config, &findings, now.wall))?;
     } else {
@@ -71,7 +94,7 @@ fn diagnose(config: &Config, broken: Option<&Failure>, now: &Moment) -> Diagnosi
     let found = hold::active(&config.paths.keepalives, now);
     let held = !matches!(found, Ok(None));
     let files = files::look(config, owner, now.wall);
-    let (runs, specs) = runs_and_specs(config, files.wait(), now.wall);
+    let (runs, specs, healths) = runs_and_specs(config, files.wait(), now.wall);
     let mut findings = [
         configuration(config, broken),
         runs,
@@ -88,14 +111,34 @@ fn diagnose(config: &Config, broken: Option<&Failure>, now: &Moment) -> Diagnosi
         Finding::warning("alert", format!("alerts cannot be sent: {why}"), todo)
     }));
     finding::sort(&mut findings);
-    Diagnosis { findings, held }
+    Diagnosis { findings, held, healths }
+}
+
+/// Tells the other stations what was found; a database that is away is told of as this station's.
+fn tell_others(
+    config: &Config,
+    now: &Moment,
+    findings: &[Finding],
+    healths: &BTreeMap<&'static str, usize>,
+) -> Option<Finding> {
+    let (findings, healths) = network::told(findings, healths);
+    let mut store = crate::store(config);
+    let told = Reporter::report_findings(&mut store, config, now, (&findings, &healths));
+    let error = told.err().filter(|error| !matches!(error.kind(), Kind::Away | Kind::Busy))?;
+    let what = format!("what is found here cannot be told to other stations: {error}");
+    let todo = "on a server, its account must be allowed to: `iepm init` tells the rights";
+    Some(Finding::warning("report", what, todo))
 }
 
 /// What the database says; the specifications that it has, if it says anything.
-fn runs_and_specs(config: &Config, waiting: bool, now: Timestamp) -> (Vec<Finding>, Vec<ToolSpec>) {
+fn runs_and_specs(
+    config: &Config,
+    waiting: bool,
+    now: Timestamp,
+) -> (Vec<Finding>, Vec<ToolSpec>, BTreeMap<&'static str, usize>) {
     match runs::look(config, now) {
-        Ok(runs) => (runs::judge(&runs, waiting), runs.specs),
-        Err(error) => (vec![runs::judge_database(&error)], Vec::new()),
+        Ok(runs) => (runs::judge(&runs, waiting), runs.specs.clone(), runs.healths()),
+        Err(error) => (vec![runs::judge_database(&error)], Vec::new(), BTreeMap::new()),
     }
 }
 
@@ -178,9 +221,14 @@ fn as_json(config: &Config, findings: &[Finding], now: Timestamp) -> String {
     format!("{object:#}\n")
 }
 
-/// Sends what has changed since the last run, and keeps what the next one has to know.
-fn tell_changes(config: &Config, findings: &[Finding], held: bool) -> Result<(), Failure> {
-    Common::is_ours(config)?;
+/// Sends what has changed since the last run, and keeps what the next one has to know. What is `quiet` another
+/// station tells, unless it was told here before: then its end is told here, too.
+fn tell_changes(
+    config: &Config,
+    findings: &[Finding],
+    quiet: &[String],
+    held: bool,
+) -> Result<(), Failure> {
     let folder = &config.paths.keepalives;
     let path = folder.join("doctor.state");
     let keeping = || Failure::new(Exit::TryLater, format!("keeping {}", path.display()));
@@ -193,7 +241,9 @@ fn tell_changes(config: &Config, findings: &[Finding], held: bool) -> Result<(),
     // A file that is none of ours is as good as none: everything is new.
     let content = fs::read(&path).unwrap_or_default();
     let before: State = serde_json::from_slice(&content).unwrap_or_default();
-    let (mut next, alert) = before.compare(findings, held);
+    let is_told = |it: &&Finding| !quiet.contains(&it.key) || before.has_told(&it.key);
+    let findings: Vec<Finding> = findings.iter().filter(is_told).cloned().collect();
+    let (mut next, alert) = before.compare(&findings, held);
     if !alert.is_empty() {
         let subject = alert.subject(config.node.as_str());
         if let Err(why) = send::send(config, &subject, &alert.text()) {

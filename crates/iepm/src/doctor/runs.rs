@@ -37,6 +37,19 @@ pub(super) struct Runs {
     finished: usize,
     /// Changes of the files that are not applied.
     changes: usize,
+    /// Nodes of which other stations' files say otherwise.
+    conflicts: Vec<apply::Conflict>,
+}
+
+impl Runs {
+    /// How many specifications are of each health.
+    pub(super) fn healths(&self) -> BTreeMap<&'static str, usize> {
+        let mut healths = BTreeMap::new();
+        for line in &self.lines {
+            *healths.entry(line.health.as_str()).or_default() += 1;
+        }
+        healths
+    }
 }
 
 /// Asks the database.
@@ -58,14 +71,18 @@ fn ask(
     let (all, station) = (Filter::default(), config.node.as_str());
     let (lines, wrong) = status::lines(session, config, &all, now)?;
     // Files with mistakes cannot be applied: the mistakes are told.
-    let changes = if tables.mistakes() == 0 { apply::planned(session, tables)?.len() } else { 0 };
+    let plan = match tables.mistakes() {
+        0 => Some(apply::planned(session, tables, station)?),
+        _ => None,
+    };
     Ok(Runs {
         specs: schedule::active(session, config)?.into_iter().map(|(_, spec)| spec).collect(),
         lines,
         wrong,
         outcomes: schedule::outcomes(session, station, now - DAY, &all, &schedule::BAD)?,
         finished: store::finished_long_ago(session, station, now - LONG)?.len(),
-        changes,
+        changes: plan.as_ref().map_or(0, apply::Plan::len),
+        conflicts: plan.map(|plan| plan.conflicts).unwrap_or_default(),
     })
 }
 
@@ -108,6 +125,11 @@ pub(super) fn judge(runs: &Runs, waiting: bool) -> Vec<Finding> {
         ));
     }
     findings.extend(missing(&runs.outcomes, &failing));
+    findings.extend(runs.conflicts.iter().take(MOST).map(|conflict| {
+        let todo =
+            "put the file right that is wrong; `iepm apply --redefine` where the node has moved";
+        Finding::warning(format!("node {}", conflict.node()), conflict.text(), todo)
+    }));
     if runs.changes > 0 {
         let what = format!("{} of the files not applied", count(runs.changes, "change"));
         let todo = "`iepm apply --dry-run` shows them, `iepm apply` carries them out";

@@ -11,9 +11,12 @@ use std::time::Duration;
 
 use station::{
     app::{Common, Exit, Failure},
-    text::Timestamp,
+    text::{NodeId, Timestamp},
     words::config::Config,
-    world::clock::{Clock, SystemClock},
+    world::{
+        clock::{Clock, SystemClock},
+        store::{self, Error, Store},
+    },
 };
 
 use self::rows::Rows;
@@ -26,6 +29,9 @@ pub(crate) struct Args {
     /// Say what would be deleted, and delete nothing
     #[arg(long)]
     dry_run: bool,
+    /// Rows of another station of the database, one that was retired
+    #[arg(long, value_name = "NAME")]
+    station: Option<NodeId>,
 }
 
 /// What was deleted, or would be.
@@ -40,7 +46,11 @@ struct Pruned {
 
 pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
     let config = common.load()?;
-    let pruned = prune(&config, SystemClock.now(), args.dry_run)?;
+    let now = SystemClock.now();
+    let pruned = match &args.station {
+        None => prune(&config, now, args.dry_run)?,
+        Some(station) => prune_retired(&config, station.as_str(), now, args.dry_run)?,
+    };
     let Pruned { rows, routes, leases, loaded, rejected } = pruned;
     let Rows { readings, schedule, tries } = rows;
     let told = format!(
@@ -58,13 +68,47 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
 fn prune(config: &Config, now: Timestamp, dry_run: bool) -> Result<Pruned, Failure> {
     let mut store = crate::store(config);
     let kept = &config.retention;
-    let failed = |error| Failure::store("pruning the database", error);
-    let rows = rows::prune(&mut store, now - kept.readings, now - kept.schedule, dry_run);
-    let rows = rows.map_err(failed)?;
-    let routes = rows::prune_routes(&mut store, now - kept.readings, dry_run).map_err(failed)?;
+    let pruned = prune_rows(&mut store, config, config.node.as_str(), now, dry_run)?;
     let leases = rows::prune_leases(&mut store, now - LEASE, dry_run).map_err(failed)?;
     let data = &config.paths.data;
     let loaded = files::prune_days(&data.join("loaded"), now - kept.loaded, dry_run)?;
     let rejected = files::prune_files(&data.join("rejected"), now - kept.rejected, dry_run)?;
-    Ok(Pruned { rows, routes, leases, loaded, rejected })
+    Ok(Pruned { leases, loaded, rejected, ..pruned })
+}
+
+fn failed(error: Error) -> Failure {
+    Failure::store("pruning the database", error)
+}
+
+/// Rows of one station, as old as this one keeps its own.
+fn prune_rows(
+    store: &mut Store,
+    config: &Config,
+    station: &str,
+    now: Timestamp,
+    dry_run: bool,
+) -> Result<Pruned, Failure> {
+    let kept = &config.retention;
+    let (readings, schedule) = (now - kept.readings, now - kept.schedule);
+    let rows = rows::prune(store, station, readings, schedule, dry_run).map_err(failed)?;
+    let routes = rows::prune_routes(store, station, readings, dry_run).map_err(failed)?;
+    Ok(Pruned { rows, routes, ..Pruned::default() })
+}
+
+/// Rows of a station that is gone, and deletes none itself any more. Its files are elsewhere.
+fn prune_retired(
+    config: &Config,
+    station: &str,
+    now: Timestamp,
+    dry_run: bool,
+) -> Result<Pruned, Failure> {
+    let mut store = crate::store(config);
+    let row = store.read(|session| store::monhost_of(session, station)).map_err(failed)?;
+    if !row.is_some_and(|row| row.retired) {
+        let why =
+            format!("it is not retired, and prunes its own rows; `iepm retire-station {station}`");
+        let doing = format!("pruning rows of the station {station}");
+        return Err(Failure::new(Exit::NeedsPerson, doing).why(why));
+    }
+    prune_rows(&mut store, config, station, now, dry_run)
 }

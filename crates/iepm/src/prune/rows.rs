@@ -49,7 +49,7 @@ const SCHEDULE: Table = Table {
     delete: "DELETE FROM SCHEDULE WHERE scheduleID = ? AND state NOT IN ('pending', 'running', 'finished')",
 };
 
-/// Deletes leases that expired before `before`; says how many. There is one for each target at most.
+/// Deletes leases that expired before `before`, whoever held them; says how many. There is one for each target at most.
 pub(super) fn prune_leases(
     store: &mut Store,
     before: Timestamp,
@@ -65,14 +65,17 @@ pub(super) fn prune_leases(
     store.transaction(|session| session.execute(delete, &[before.into()]))
 }
 
-/// Deletes routes that were seen last before `before`; says how many. Readings that name one are as old.
+/// Deletes a station's routes that were seen last before `before`; says how many. Readings that name one are
+/// as old.
 pub(super) fn prune_routes(
     store: &mut Store,
+    station: &str,
     before: Timestamp,
     dry_run: bool,
 ) -> Result<u64, Error> {
-    let find = "SELECT routenoID FROM ROUTENO WHERE lastepoch < ? LIMIT ?";
-    let values = |most: u64| -> [Value<'static>; 2] { [before.seconds().into(), most.into()] };
+    let find = "SELECT routenoID FROM ROUTENO WHERE srcNodeID = ? AND lastepoch < ? LIMIT ?";
+    let values =
+        |most: u64| -> [Value<'_>; 3] { [station.into(), before.seconds().into(), most.into()] };
     if dry_run {
         let found = |session: &mut dyn Session| {
             store::all(session, find, &values(u64::MAX), |row| row.int(0))
@@ -106,15 +109,17 @@ pub(super) struct Rows {
     pub(super) tries: u64,
 }
 
-/// Deletes readings from before `readings`, and rows of SCHEDULE and TRIES from before `schedule`.
+/// Deletes a station's readings from before `readings`, and rows of SCHEDULE and TRIES from before `schedule`.
 pub(super) fn prune(
     store: &mut Store,
+    station: &str,
     readings: Timestamp,
     schedule: Timestamp,
     dry_run: bool,
 ) -> Result<Rows, Error> {
     let specs = store.read(|session| {
-        store::all(session, "SELECT toolspecsID FROM TOOLSPECS", &[], |row| row.int(0))
+        let sql = "SELECT toolspecsID FROM TOOLSPECS WHERE srcNodeID = ?";
+        store::all(session, sql, &[station.into()], |row| row.int(0))
     })?;
     let mut pruned = Rows::default();
     for table in &READINGS {
@@ -195,7 +200,7 @@ fn find(
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::Station;
+    use crate::testing::{self, Station};
 
     use super::*;
 
@@ -233,8 +238,8 @@ mod tests {
             run(&mut station, 100, state);
         }
         let at = Timestamp::from_seconds(100);
-        let counted = prune(&mut station.store, Timestamp(0), at, true).expect("counted");
-        let pruned = prune(&mut station.store, Timestamp(0), at, false).expect("pruned");
+        let counted = prune(&mut station.store, "s", Timestamp(0), at, true).expect("counted");
+        let pruned = prune(&mut station.store, "s", Timestamp(0), at, false).expect("pruned");
         let three = Rows { schedule: 3, ..Rows::default() };
         assert_eq!((counted, pruned), (three, three));
         let left =
@@ -261,7 +266,7 @@ mod tests {
         }
         let at = Timestamp::from_seconds(100);
         for dry_run in [true, false] {
-            let pruned = prune(&mut station.store, at, at, dry_run).expect("pruned");
+            let pruned = prune(&mut station.store, "s", at, at, dry_run).expect("pruned");
             assert_eq!(pruned, Rows { readings: 2, schedule: 0, tries: 1 });
         }
         for table in ["BWDATA", "OWAMPDATA", "TRIES"] {
@@ -292,6 +297,24 @@ mod tests {
     }
 
     #[test]
+    fn another_stations_rows_are_its_own_to_prune() {
+        let mut station = Station::new();
+        testing::two_stations(&mut station);
+        let at = Timestamp::from_seconds(100);
+        for dry_run in [true, false] {
+            let pruned = prune(&mut station.store, "s", at, at, dry_run).expect("pruned");
+            assert_eq!(pruned, Rows { readings: 1, schedule: 1, tries: 0 });
+            assert_eq!(prune_routes(&mut station.store, "s", at, dry_run).expect("pruned"), 1);
+        }
+        for table in ["PINGDATA", "ROUTENO"] {
+            let left = station.rows(&format!("SELECT srcNodeID FROM {table}"));
+            assert_eq!(left, [["o"]], "{table}");
+        }
+        let sql = "SELECT srcNodeID, COUNT(*) FROM SCHEDULE GROUP BY srcNodeID ORDER BY srcNodeID";
+        assert_eq!(station.rows(sql), [["o", "3"], ["s", "2"]]);
+    }
+
+    #[test]
     fn a_route_goes_when_it_was_seen_last_long_ago() {
         let mut station = station();
         station.execute(
@@ -301,8 +324,8 @@ mod tests {
             &[],
         );
         let at = Timestamp::from_seconds(5_990);
-        assert_eq!(prune_routes(&mut station.store, at, true).expect("counted"), 5_989);
-        assert_eq!(prune_routes(&mut station.store, at, false).expect("pruned"), 5_989);
+        assert_eq!(prune_routes(&mut station.store, "s", at, true).expect("counted"), 5_989);
+        assert_eq!(prune_routes(&mut station.store, "s", at, false).expect("pruned"), 5_989);
         assert_eq!(station.rows("SELECT MIN(lastepoch) FROM ROUTENO"), [["5990"]]);
     }
 
@@ -319,7 +342,7 @@ mod tests {
         );
         reading(&mut station, 20_000);
         let at = Timestamp::from_seconds(12_000);
-        let pruned = prune(&mut station.store, at, Timestamp(0), false).expect("pruned");
+        let pruned = prune(&mut station.store, "s", at, Timestamp(0), false).expect("pruned");
         assert_eq!(pruned, Rows { readings: 11_999, ..Rows::default() });
         assert_eq!(station.rows("SELECT startepoch FROM PINGDATA"), [["12000"], ["20000"]]);
     }

@@ -87,7 +87,7 @@ fn look(
     args: &Args,
 ) -> Result<Result<Wanted, String>, store::Error> {
     let nodes = store::nodes(session)?;
-    let (id, spec) = match find(store::specs(session)?, config, args) {
+    let (id, spec) = match find(store::specs(session, config.node.as_str())?, config, args) {
         Ok(found) => found,
         Err(why) => return Ok(Err(why)),
     };

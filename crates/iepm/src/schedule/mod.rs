@@ -144,7 +144,7 @@ pub(crate) fn active(
         let spec = stored.spec.ok().filter(|_| !stored.retired)?;
         (spec.on && spec.key.src == config.node).then_some((stored.id, spec))
     };
-    Ok(store::specs(session)?.into_iter().filter_map(right).collect())
+    Ok(store::specs(session, config.node.as_str())?.into_iter().filter_map(right).collect())
 }
 
 impl Overview {

@@ -31,7 +31,7 @@ pub(crate) enum Health {
 }
 
 impl Health {
-    pub(super) fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Lossy => "lossy",

@@ -21,11 +21,12 @@ use station::{
     world::{
         clock::{Clock, SystemClock},
         signals::Stop,
-        store::{self, Error, Session, Store},
+        store::{self, Error, Session, Store, StoredSpec},
     },
 };
 
 use self::{health::Trouble, machine::Machine};
+use crate::network;
 
 pub(crate) use health::{Health, Line};
 
@@ -46,6 +47,9 @@ pub(crate) struct Args {
     /// Wait until every specification has a reading, at most SECONDS, then show it
     #[arg(long, value_name = "SECONDS", conflicts_with = "watch")]
     wait: Option<u64>,
+    /// All stations of the database: a line for each that is not well, and what is wrong; -v shows all
+    #[arg(long, conflicts_with_all = ["wait", "node", "tool"])]
+    all: bool,
     #[command(flatten)]
     filter: Filter,
 }
@@ -73,13 +77,13 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
         None => true,
     };
     let Some(seconds) = args.watch else {
-        app::print(&shown(&mut store, &config, args)?)?;
+        app::print(&shown(&mut store, &config, args, common)?)?;
         return Ok(if all_there { Exit::Well } else { Exit::NeedsPerson });
     };
     while !stop.asked() {
         // A database that is away for a while does not end the watch.
-        let text =
-            shown(&mut store, &config, args).unwrap_or_else(|failure| format!("{failure}\n"));
+        let text = shown(&mut store, &config, args, common)
+            .unwrap_or_else(|failure| format!("{failure}\n"));
         let clear = if app::on_terminal() { "\x1b[H\x1b[2J" } else { "" };
         app::print(&format!("{clear}{text}"))?;
         stop.wait(Duration::from_secs(seconds));
@@ -87,7 +91,15 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
     Ok(Exit::Well)
 }
 
-fn shown(store: &mut Store, config: &Config, args: &Args) -> Result<String, Failure> {
+fn shown(
+    store: &mut Store,
+    config: &Config,
+    args: &Args,
+    common: &Common,
+) -> Result<String, Failure> {
+    if args.all {
+        return all_stations(store, args, common);
+    }
     let clock = SystemClock;
     let moment = clock.moment();
     let (lines, wrong) = store
@@ -108,10 +120,27 @@ fn shown(store: &mut Store, config: &Config, args: &Args) -> Result<String, Fail
     Ok(show::text(&picture, colour_is_wanted()))
 }
 
+fn all_stations(store: &mut Store, args: &Args, common: &Common) -> Result<String, Failure> {
+    let network = store
+        .read(|session| network::look(session))
+        .map_err(|error| Failure::store("looking at all stations", error))?;
+    Ok(if args.json {
+        format!("{:#}\n", network::as_json(&network))
+    } else {
+        network::text(&network, common.verbose > 0)
+    })
+}
+
 /// Colour is for terminals, and for those who did not ask for none (no-color.org).
 fn colour_is_wanted() -> bool {
     let refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     app::on_terminal() && !refused
+}
+
+/// The specifications of the station that are in its file.
+fn specs(session: &mut dyn Session, config: &Config) -> Result<Vec<StoredSpec>, Error> {
+    let all = store::specs(session, config.node.as_str())?;
+    Ok(all.into_iter().filter(|stored| !stored.retired).collect())
 }
 
 /// A line for each specification of the station, and the rows that are none.
@@ -122,7 +151,7 @@ pub(crate) fn lines(
     now: Timestamp,
 ) -> Result<(Vec<Line>, Vec<String>), Error> {
     let (mut lines, mut wrong) = (Vec::new(), Vec::new());
-    for stored in store::specs(session)?.into_iter().filter(|stored| !stored.retired) {
+    for stored in specs(session, config)? {
         let spec = match stored.spec {
             Ok(spec) => spec,
             Err(fault) => {
@@ -141,7 +170,7 @@ pub(crate) fn lines(
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::Station;
+    use crate::testing::{self, Station};
 
     use super::*;
 
@@ -220,6 +249,20 @@ mod tests {
         assert_eq!(wait::tally(&lines), wait::Tally { answered: 0, failing: 0, all: 1 });
         assert!(wrong[0].starts_with("toolspecsID 1: runinterval: expected 1 to"), "{wrong:?}");
     }
+    #[test]
+    fn what_another_station_has_wrong_is_not_told_here() {
+        let mut station = Station::new();
+        testing::two_stations(&mut station);
+        station.execute("UPDATE TOOLSPECS SET runinterval = 0 WHERE srcNodeID = 'o'", &[]);
+        let config = station.config.clone();
+        let seen = |session: &mut dyn Session| {
+            lines(session, &config, &Filter::default(), Timestamp::from_seconds(10))
+        };
+        let (lines, wrong) = station.store.read(seen).expect("read");
+        assert_eq!((lines.len(), lines[0].node.as_str()), (1, "d"));
+        assert_eq!(wrong, [""; 0]);
+    }
+
     const TEST: &str = "INSERT INTO BWDATA (scheduleID, direction, toolspecsID, srcNodeID, destNodeID, toolName, \
          startepoch, start_us, end_us, thruavg, rttmin, lossratio, unclean, problem, idle_rtt_p50_us, loaded_rtt_p50_us, \
          clock_synchronised) VALUES (?, ?, 1, 's', 'd', 'iperf', ?, 1000000000, 0, ?, ?, ?, ?, ?, 10000, 250000, 1)";

@@ -84,6 +84,17 @@ fn a_file_from_another_database_never_becomes_a_reading_of_this_one() {
 }
 
 #[test]
+fn the_file_of_another_station_of_the_database_is_left_to_that_one() {
+    let mut desk = Desk::new();
+    desk.row(1, "ping", "finished", 1).file(1, "ping", 1, PING);
+    desk.row(2, "ping", "finished", 1).raw("2.ping", "rubbish");
+    desk.look.execute("UPDATE SCHEDULE SET srcNodeID = 'other'", []).expect("another's");
+    assert_eq!(desk.load(), Tally { loaded: 0, rejected: 2, kept: 0 });
+    assert_eq!([desk.state(1), desk.state(2)], ["finished", "finished"]);
+    assert_eq!(desk.readings(), 0);
+}
+
+#[test]
 fn rubbish_of_one_tool_does_not_touch_the_result_of_another() {
     let mut desk = Desk::new();
     desk.row(1, "ping", "finished", 1).file(1, "ping", 1, PING).raw("1.traceroute", "rubbish");

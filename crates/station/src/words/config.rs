@@ -43,6 +43,8 @@ pub struct Config {
     pub keep_logs: usize,
     /// What `keep-em-alive` looks after.
     pub watch: Watch,
+    /// After how long without a report the station is silent to others of its database.
+    pub silent_after: Duration,
     /// What `iepm prune` keeps.
     pub retention: Retention,
     /// What `keep-servers-alive` demands of servers.
@@ -162,6 +164,12 @@ pub fn parse(content: &str, home: &Path) -> (Config, Vec<Mistake>) {
         load_pause: length(&mut settings, ("load", "pause"), 5 * SECOND, (SECOND, DAY / 24)),
         keep_logs: count(&mut settings, ("log", "keep"), 14, 0..1_000),
         watch: watch(&mut settings),
+        silent_after: length(
+            &mut settings,
+            ("network", "silent-after"),
+            300 * SECOND,
+            (4 * SECOND, DAY),
+        ),
         retention: retention(&mut settings),
         servers: demands(&mut settings),
         exclusive: exclusive(&mut settings, &paths),

@@ -7,6 +7,7 @@ pub mod config;
 pub mod database;
 pub mod grid;
 pub mod hosts;
+pub mod monhost;
 pub mod names;
 pub mod node;
 pub mod option_file;

@@ -3,6 +3,7 @@
 pub mod channel;
 pub mod clock;
 pub mod detached;
+pub mod elsewhere;
 pub mod ending;
 pub mod errand;
 pub mod files;

@@ -15,6 +15,7 @@ mod close;
 mod engine;
 mod error;
 mod leases;
+mod monhosts;
 mod mysql;
 mod notes;
 mod schedule;
@@ -26,7 +27,7 @@ mod value;
 
 use std::time::Duration;
 
-use crate::words::config::Database;
+use crate::{text::Timestamp, words::config::Database};
 
 use engine::{Engine, Mode};
 
@@ -46,6 +47,7 @@ pub use close::{
 pub use engine::of_test;
 pub use error::{Error, Kind};
 pub use leases::{clear_leases, held_elsewhere, release, take_lease};
+pub use monhosts::{monhost_of, monhosts, note_rival, put_findings, put_monhost, retire_monhost};
 pub use notes::{get_note, put_note};
 pub use schedule::{Gap, NewRows, NewRun, OpenRun, insert_running};
 pub use schema::{LATEST, migrate, version};
@@ -92,6 +94,12 @@ pub trait Session {
     fn keeps_definitions(&self) -> bool {
         false
     }
+
+    /// The database's own clock, to the second: one for all that share it, whatever their own clocks say.
+    ///
+    /// # Errors
+    /// What the engine says.
+    fn now(&mut self) -> Result<Timestamp, Error>;
 
     /// Runs a query and hands over its rows one by one.
     ///

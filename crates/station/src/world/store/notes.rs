@@ -1,4 +1,5 @@
-//! NOTES: what a program of the station notes for its next start.
+//! NOTES: what a program of a station notes for its next start. Stations that share a database have the
+//! station in the names of their notes.
 
 use super::{Session, error::Error, one, value::Value};
 

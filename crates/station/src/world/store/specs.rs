@@ -58,15 +58,15 @@ pub(super) const SPEC_COLUMNS: [&str; 22] = [
 const SPECS: &str = "SELECT t.toolspecsID, t.lastrunepoch, t.retiredepoch, t.srcNodeID, t.destNodeID, t.toolName, \
      t.testtype, t.variant, t.toolPath, t.toolDo, t.toolOpts1, t.toolOpts2, t.toolopts3, t.time2run, t.runinterval, \
      t.phase, t.jitter, t.latestart, t.grace, t.daystoanalyze, t.datatoanalyze, \
-     t.dailybytes, t.dailyseconds, t.hours, t.pingbeside FROM TOOLSPECS t \
-     ORDER BY t.srcNodeID, t.destNodeID, t.toolName, t.variant";
+     t.dailybytes, t.dailyseconds, t.hours, t.pingbeside FROM TOOLSPECS t WHERE t.srcNodeID = ? \
+     ORDER BY t.destNodeID, t.toolName, t.variant";
 
-/// All specifications, those that were taken out of the file included.
+/// All specifications of a station, those that were taken out of its file included.
 ///
 /// # Errors
 /// What the engine says.
-pub fn specs(session: &mut dyn Session) -> Result<Vec<StoredSpec>, Error> {
-    all(session, SPECS, &[], stored_spec)
+pub fn specs(session: &mut dyn Session, station: &str) -> Result<Vec<StoredSpec>, Error> {
+    all(session, SPECS, &[station.into()], stored_spec)
 }
 
 fn stored_spec(row: &Row<'_>) -> Result<StoredSpec, Error> {

@@ -12,10 +12,13 @@ use rusqlite::{
     types::{ToSql, ToSqlOutput, ValueRef},
 };
 
+use crate::text::Timestamp;
+
 use super::{
     Session,
     engine::Mode,
     error::{Error, Kind},
+    one,
     value::{Columns, Row, Value},
 };
 
@@ -125,6 +128,13 @@ impl Session for InTransaction<'_> {
     fn insert(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<i64, Error> {
         self.execute(sql, values)?;
         Ok(self.connection.last_insert_rowid())
+    }
+
+    // The engine is on this machine, and has its clock.
+    fn now(&mut self) -> Result<Timestamp, Error> {
+        let sql = "SELECT CAST(strftime('%s', 'now') AS INTEGER)";
+        let seconds = one(self, sql, &[], |row| row.int(0))?;
+        Ok(Timestamp::from_seconds(seconds.unwrap_or_default()))
     }
 
     fn query(

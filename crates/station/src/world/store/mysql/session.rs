@@ -7,10 +7,13 @@ use ::mysql::{
     prelude::Queryable,
 };
 
+use crate::text::Timestamp;
+
 use super::{
     super::{
         Session,
         error::{Error, Kind},
+        one,
         value::{Columns, Row, Value},
     },
     bulk, dialect,
@@ -89,6 +92,12 @@ impl Session for InTransaction<'_> {
 
     fn keeps_definitions(&self) -> bool {
         true
+    }
+
+    // Without an argument it has no time zone, and no hour that comes twice.
+    fn now(&mut self) -> Result<Timestamp, Error> {
+        let seconds = one(self, "SELECT UNIX_TIMESTAMP()", &[], |row| row.int(0))?;
+        Ok(Timestamp::from_seconds(seconds.unwrap_or_default()))
     }
 
     fn query(

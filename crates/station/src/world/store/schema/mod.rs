@@ -6,6 +6,7 @@
 mod alone;
 mod first;
 mod progress;
+mod stations;
 
 use crate::text::Timestamp;
 
@@ -20,7 +21,7 @@ use super::{
 pub const LATEST: i64 = STEPS.len() as i64;
 
 /// What each version adds to the one before it. A step that was released is never changed.
-const STEPS: [&[&str]; 2] = [first::STEP, alone::STEP];
+const STEPS: [&[&str]; 3] = [first::STEP, alone::STEP, stations::STEP];
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS SCHEMAVERSION (
         version INTEGER NOT NULL PRIMARY KEY,
@@ -155,7 +156,7 @@ mod tests {
                 let row = |row: &crate::world::store::Row<'_>| {
                     Ok((row.optional_real(0)?, row.optional_int(1)?))
                 };
-                Ok((all(session, sql, &[], row)?, specs(session)?))
+                Ok((all(session, sql, &[], row)?, specs(session, "s")?))
             })
             .expect("of this version");
         assert_eq!(readings, [(Some(2.5), None)]);
@@ -163,7 +164,34 @@ mod tests {
         let empty = "SELECT dailybytes || dailyseconds || hours || pingbeside FROM TOOLSPECS";
         assert_eq!(ask(&mut store, empty).expect("read"), [""]);
         let steps = ask(&mut store, "SELECT appliedepoch FROM SCHEMAVERSION ORDER BY version");
-        assert_eq!(steps.expect("read"), ["0", "77"]);
+        assert_eq!(steps.expect("read"), ["0", "77", "77"]);
+    }
+
+    #[test]
+    fn a_database_of_the_second_version_becomes_one_of_many_stations_with_all_its_rows() {
+        let (_folder, mut store) = first_version();
+        store.unchecked(|session| take(session, Timestamp(0), &STEPS[..2])).expect("version 2");
+        for sql in [
+            "INSERT INTO NODES (nodeID, hostName) VALUES ('d', 'd.example')",
+            "INSERT INTO NOTES (name, value) VALUES ('load-scheduled.last-cycle', '{}'), ('mine', 'kept')",
+        ] {
+            store.unchecked(|session| session.execute(sql, &[])).expect("written");
+        }
+        let refused = store.read(|_| Ok(())).expect_err("too old");
+        assert!(refused.to_string().contains("iepm migrate"), "{refused}");
+        let took = store.unchecked(|session| migrate(session, Timestamp(0)));
+        assert_eq!(took.expect("migrated"), 2);
+        assert_eq!(ask(&mut store, "SELECT name FROM NOTES").expect("read"), ["mine"]);
+        assert_eq!(ask(&mut store, "SELECT hostName FROM NODES").expect("read"), ["d.example"]);
+        assert_eq!(ask(&mut store, "SELECT received FROM PINGDATA").expect("read"), ["9"]);
+        for table in ["MONHOSTS", "NODELISTS"] {
+            let sql = format!("SELECT nodeID FROM {table}");
+            assert_eq!(ask(&mut store, &sql).expect("there"), [""; 0]);
+        }
+        let specs = store.read(|session| specs(session, "s")).expect("of this version");
+        assert!(specs[0].spec.is_ok(), "{:?}", specs[0].spec);
+        let others = store.read(|session| super::super::specs(session, "o")).expect("read");
+        assert!(others.is_empty());
     }
 
     #[test]

@@ -1,0 +1,77 @@
+//! How the station stands with its name, which it shares a database under: what it reports, and whether
+//! another machine goes by it.
+
+use station::{
+    daemon::Outage,
+    report::{self, Name, Reporter},
+    words::config::Config,
+    world::{
+        clock::Moment,
+        store::{Error, Kind, Store},
+    },
+};
+
+/// What is known of it.
+#[derive(Debug, Default)]
+pub(crate) struct Standing {
+    reporter: Reporter,
+    outage: Outage,
+    /// Whether it was ever found out whose name it is.
+    known: bool,
+    /// Whose it is, if it is another's.
+    theirs: Option<String>,
+}
+
+impl Standing {
+    /// Reports if it is time for that; says whose name it is if it is another's. A report that fails changes
+    /// nothing. While cycles fail (`away`) none is tried, so that nobody waits for the database twice.
+    pub(crate) fn look(
+        &mut self,
+        store: &mut Store,
+        config: &Config,
+        moment: &Moment,
+        away: bool,
+    ) -> Option<String> {
+        if self.reporter.is_due(moment) && !(away && self.known) {
+            self.report(store, config, moment);
+        }
+        self.theirs.clone()
+    }
+
+    fn report(&mut self, store: &mut Store, config: &Config, moment: &Moment) {
+        let reported = self.reporter.report(store, config, moment, false);
+        // What the cycle will tell is not told twice.
+        let told = |error: &Error| matches!(error.kind(), Kind::Away | Kind::Busy);
+        if reported.as_ref().is_err_and(told) {
+            return;
+        }
+        let reported = reported.map_err(|error| format!("reporting to other stations: {error}"));
+        if let Some(name) = self.outage.note(moment.wall, reported) {
+            self.known = true;
+            report::tell_daemons(config, &name);
+            self.take_note(name);
+        }
+    }
+
+    fn take_note(&mut self, name: Name) {
+        let theirs = match name {
+            Name::Ours => None,
+            Name::Theirs(other) => Some(report::whose(&other)),
+        };
+        match (&self.theirs, &theirs) {
+            (None, Some(whose)) => log::error!("nothing is scheduled: {whose}"),
+            (Some(_), None) => log::info!("the name is this station's: it schedules"),
+            _ => {}
+        }
+        self.theirs = theirs;
+    }
+
+    /// Reports that the scheduler ends, because it was asked to.
+    pub(crate) fn farewell(&mut self, store: &mut Store, config: &Config, moment: &Moment) {
+        if self.theirs.is_none()
+            && let Err(error) = self.reporter.report(store, config, moment, true)
+        {
+            log::warn!("reporting to other stations that this one was stopped: {error}");
+        }
+    }
+}
