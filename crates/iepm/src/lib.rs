@@ -19,6 +19,7 @@ mod iperf;
 mod load;
 mod migrate;
 mod prune;
+mod rollup;
 mod run;
 mod schedule;
 mod source;
@@ -80,6 +81,8 @@ enum Command {
     Release,
     /// The station's own lines in the crontab of its user
     Crontab(crontab::Args),
+    /// Put the readings of each hour and day into one row, which stays when they go; for cron
+    RollUp(rollup::Args),
     /// Delete what is older than the configuration keeps; for cron
     Prune(prune::Args),
 }
@@ -102,6 +105,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         Command::Hold(args) => hold::hold(args, common),
         Command::Release => hold::release(common),
         Command::Crontab(args) => crontab::run(args, common),
+        Command::RollUp(args) => rollup::run(args, common),
         Command::Prune(args) => prune::run(args, common),
     }
 }

@@ -1,10 +1,11 @@
 //! `iepm prune`: deletes what is older than the configuration keeps.
 //!
-//! Rows go in batches, each a transaction of its own, so that no daemon waits long. A row of SCHEDULE
-//! goes when it is in a final state, whether or not its reading is kept: readings name their
-//! specification themselves.
+//! Rows go in batches, each a transaction of its own, so that no daemon waits long. A reading goes when the
+//! roll-ups of its hour and its day hold it. A row of SCHEDULE goes when it is in a final state, whether or
+//! not its reading is kept: readings name their specification themselves.
 
 mod files;
+mod readings;
 mod rows;
 
 use std::time::Duration;
@@ -16,7 +17,10 @@ use station::{
     world::clock::{Clock, SystemClock},
 };
 
-use self::rows::Rows;
+use self::{
+    readings::{Before, Gone},
+    rows::Rows,
+};
 
 /// An expired lease is kept for so long: another station's clock may be behind this one's.
 const LEASE: Duration = Duration::from_secs(86_400);
@@ -31,6 +35,7 @@ pub(crate) struct Args {
 /// What was deleted, or would be.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Pruned {
+    gone: Gone,
     rows: Rows,
     routes: u64,
     leases: u64,
@@ -41,10 +46,10 @@ struct Pruned {
 pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
     let config = common.load()?;
     let pruned = prune(&config, SystemClock.now(), args.dry_run)?;
-    let Pruned { rows, routes, leases, loaded, rejected } = pruned;
-    let Rows { readings, schedule, tries } = rows;
+    let Pruned { gone, rows, routes, leases, loaded, rejected } = pruned;
+    let (Gone { readings, hours, days }, Rows { schedule, tries }) = (gone, rows);
     let told = format!(
-        "{readings} readings, {routes} routes, {schedule} rows of SCHEDULE, {tries} of TRIES, {leases} of LEASES, \
+        "{readings} readings, roll-ups of {hours} hours and {days} days, {routes} routes, {schedule} rows of SCHEDULE, {tries} of TRIES, {leases} of LEASES, \
          {loaded} loaded and {rejected} rejected files"
     );
     if args.dry_run {
@@ -59,12 +64,19 @@ fn prune(config: &Config, now: Timestamp, dry_run: bool) -> Result<Pruned, Failu
     let mut store = crate::store(config);
     let kept = &config.retention;
     let failed = |error| Failure::store("pruning the database", error);
-    let rows = rows::prune(&mut store, now - kept.readings, now - kept.schedule, dry_run);
-    let rows = rows.map_err(failed)?;
+    let specs = rows::specs(&mut store).map_err(failed)?;
+    let before = Before::at(now, kept);
+    let gone = if dry_run {
+        readings::count(&mut store, &specs, before)
+    } else {
+        readings::prune(&mut store, &specs, before, now.seconds())
+    };
+    let gone = gone.map_err(failed)?;
+    let rows = rows::prune(&mut store, &specs, now - kept.schedule, dry_run).map_err(failed)?;
     let routes = rows::prune_routes(&mut store, now - kept.readings, dry_run).map_err(failed)?;
     let leases = rows::prune_leases(&mut store, now - LEASE, dry_run).map_err(failed)?;
     let data = &config.paths.data;
     let loaded = files::prune_days(&data.join("loaded"), now - kept.loaded, dry_run)?;
     let rejected = files::prune_files(&data.join("rejected"), now - kept.rejected, dry_run)?;
-    Ok(Pruned { rows, routes, leases, loaded, rejected })
+    Ok(Pruned { gone, rows, routes, leases, loaded, rejected })
 }
