@@ -12,6 +12,7 @@ mod check;
 mod crontab;
 mod doctor;
 mod grants;
+mod history;
 mod hold;
 mod init;
 mod invariants;
@@ -69,6 +70,8 @@ enum Command {
     Schedule(schedule::Args),
     /// Show the last reading and the health of every specification, and the daemons
     Status(status::Args),
+    /// Show what a specification has measured, by the hour or by the day
+    History(history::Args),
     /// Say what is wrong with the station, the worst first, and what to do about it
     Doctor(doctor::Args),
     /// Do one run now, in the foreground, as the daemons do it
@@ -99,6 +102,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         Command::Check(args) => check::run(args, common),
         Command::Schedule(args) => schedule::run(args, common),
         Command::Status(args) => status::run(args, common),
+        Command::History(args) => history::run(args, common),
         Command::Doctor(args) => doctor::run(args, common),
         Command::Run(args) => run::run(args, common),
         Command::Migrate(args) => migrate::run(args, common),

@@ -17,13 +17,13 @@ struct Cell {
 }
 
 impl Figures {
-    pub(super) fn of(columns: &'static [Column]) -> Self {
+    pub(crate) fn of(columns: &'static [Column]) -> Self {
         Self { columns, cells: vec![None; columns.len()] }
     }
 
     /// Adds a reading, or what another period came to. Of what a sample says only what is not known here
     /// is taken over: two samples cannot be added up.
-    pub(super) fn add(&mut self, row: &[Option<f64>]) {
+    pub(crate) fn add(&mut self, row: &[Option<f64>]) {
         for (place, column) in self.columns.iter().enumerate() {
             let Some(value) = row[place] else { continue };
             let weight = match column.rule {

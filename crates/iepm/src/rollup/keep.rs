@@ -10,11 +10,13 @@ use std::{
 
 use station::world::store::{self, Error, Row, Session, Value};
 
+pub(crate) use super::work::Seen;
+
 use super::{
     figures::Figures,
     kinds::Kind,
     sample::Sample,
-    work::{DAY, HOUR, Job, Rolled, Seen, Whole, begin},
+    work::{DAY, HOUR, Job, Rolled, Whole, begin},
 };
 
 /// Which row of a table: its period, when that began, and its group.

@@ -14,7 +14,6 @@ use super::{
 /// A data table with its roll-ups.
 #[derive(Debug)]
 pub(crate) struct Kind {
-    pub(crate) raw: &'static str,
     pub(crate) columns: &'static [Column],
     pub(super) sql: Statements,
     samples: &'static [&'static str],
@@ -186,5 +185,5 @@ fn kind(
         count: format!("SELECT COUNT(*) {between}"),
         count_rollups: format!("SELECT COUNT(*) FROM {rollup} WHERE {some}"),
     };
-    Kind { raw, columns, sql, samples }
+    Kind { columns, sql, samples }
 }

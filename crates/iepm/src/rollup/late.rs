@@ -5,6 +5,7 @@ use std::ops::Range;
 use station::world::store::{Error, Kind as Fault, Session};
 
 use super::{
+    columns::RUNS,
     keep::{self, Place, Rows},
     kinds::Kind,
     work::{DAY, HOUR, Rolled},
@@ -67,7 +68,7 @@ fn merge(
 ) -> Result<u64, Error> {
     let late = keep::of_readings_between(session, kind, spec, stretch, &|_| true)?;
     let of_hours = late.iter().filter(|(place, _)| place.period == HOUR);
-    let runs: f64 = of_hours.filter_map(|(_, figures)| figures.value(super::RUNS)).sum();
+    let runs: f64 = of_hours.filter_map(|(_, figures)| figures.value(RUNS)).sum();
     for (period, start, gone) in periods {
         let end = start + period;
         let mut rows = keep::stored(session, kind, spec, *period, &(*start..end))?;
@@ -82,7 +83,7 @@ fn merge(
 }
 
 /// Adds the rows of one period to those that are there.
-fn add(rows: &mut Rows, late: &Rows, period: i64) {
+pub(crate) fn add(rows: &mut Rows, late: &Rows, period: i64) {
     for (place, figures) in late.iter().filter(|(place, _)| place.period == period) {
         let place: &Place = place;
         match rows.get_mut(place) {

@@ -1,13 +1,15 @@
 //! `iepm roll-up`: the readings of each hour and day in one row, which stay when the readings go.
 //!
 //! [`columns`] says what the rows are made of, [`figures`] and [`sample`] add readings up, [`kinds`] has
-//! the statements, [`work`] decides what has to be done, [`keep`] reads and writes.
+//! the statements, [`work`] decides what has to be done, [`keep`] reads and writes,
+//! [`desk`] does it in bounded transactions, [`late`] is for what is deleted, and what comes after that.
 //!
 //! While readings are there they are right, and roll-ups only what they come to: a roll-up that is of
 //! fewer runs than there are readings is computed anew. `iepm prune` makes sure of that right before it
 //! deletes them.
 
 mod columns;
+mod desk;
 mod figures;
 pub(crate) mod keep;
 pub(crate) mod kinds;
@@ -15,22 +17,23 @@ pub(crate) mod late;
 mod sample;
 pub(crate) mod work;
 
+#[cfg(test)]
 pub(crate) use columns::RUNS;
-
-use std::{ops::Range, time::Duration};
+pub(crate) use desk::{Desk, gently};
+pub(crate) use figures::Figures;
 
 use station::{
     app::{Common, Exit, Failure},
     words::config::Config,
     world::{
-        clock::{self, Clock, SystemClock},
+        clock::{Clock, SystemClock},
         files, lock,
-        store::{self, Error, Kind as Fault, Session, Store},
+        store::{self, Error, Session, Store},
     },
 };
 
 use self::{
-    keep::Rows,
+    desk::Told,
     kinds::Kind,
     work::{DAY, begin},
 };
@@ -44,10 +47,6 @@ pub(crate) struct Args {
 
 /// A reading that came later than this is counted when it is shown, and when it is pruned.
 const LOOK_BACK: i64 = 8 * DAY;
-/// So many days of a specification are looked at together.
-const STRETCH: i64 = 32 * DAY;
-/// So many rows are written in one transaction: a few milliseconds.
-const ROWS: usize = 200;
 
 pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
     let config = common.load()?;
@@ -102,157 +101,131 @@ fn specs_of(session: &mut dyn Session, station: &str) -> Result<Vec<(i64, String
     store::all(session, sql, &[station.into()], |row| Ok((row.int(0)?, row.text(1))))
 }
 
-/// What was done.
-#[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Told {
-    /// So many roll-ups were written.
-    pub(crate) rows: usize,
-    /// For so long others may have waited at most.
-    pub(crate) longest: Duration,
-}
+#[cfg(test)]
+mod tests {
+    use super::{work::HOUR, *};
+    use crate::testing::Station;
 
-/// Where roll-ups are computed, and wait until there are enough of them to be written.
-pub(crate) struct Desk<'a> {
-    store: &'a mut Store,
-    /// Seconds since the epoch.
-    now: i64,
-    waiting: Vec<(&'static Kind, i64, Rows)>,
-    pub(crate) told: Told,
-}
+    const D: i64 = 20_000 * DAY;
 
-impl<'a> Desk<'a> {
-    pub(crate) fn new(store: &'a mut Store, now: i64) -> Self {
-        Self { store, now, waiting: Vec::new(), told: Told::default() }
+    fn spec(station: &mut Station, tool: &'static str) {
+        station.execute(
+            "INSERT INTO TOOLSPECS (srcNodeID, destNodeID, toolName, toolPath, testtype, time2run, runinterval) \
+             VALUES ('s', 'd', ?, 'x', 'background', 15, 600)",
+            &[tool.into()],
+        );
     }
 
-    /// Reads on one state of the database.
-    pub(crate) fn read<T>(
-        &mut self,
-        work: impl FnMut(&mut dyn Session) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        self.store.read(work)
+    fn rolled(station: &mut Station, now: i64) -> usize {
+        let config = station.config.clone();
+        roll_up(&mut station.store, &config, now, false).expect("rolled up").rows
     }
 
-    /// As [`gently`].
-    pub(crate) fn change<T>(
-        &mut self,
-        work: impl FnMut(&mut dyn Session) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let (done, took) = gently(self.store, work);
-        self.told.longest = self.told.longest.max(took);
-        done
+    #[test]
+    fn each_direction_and_what_was_flagged_has_a_row_of_its_own() {
+        let mut station = Station::new();
+        spec(&mut station, "iperf");
+        for (id, direction, rate, unclean) in [
+            (1_i64, "to", Some(10.0), None),
+            (1, "from", Some(90.0), None),
+            (2, "to", Some(20.0), None),
+            (3, "to", Some(1.0), Some("load")),
+            (4, "to", None, None),
+        ] {
+            station.execute(
+                "INSERT INTO BWDATA (scheduleID, direction, toolspecsID, srcNodeID, destNodeID, toolName, startepoch, \
+                 start_us, end_us, thrumin, thruavg, thrumax, bytes, datagrams, lost, unclean, problem, clock_synchronised) \
+                 VALUES (?, ?, 1, 's', 'd', 'iperf', ?, 0, 0, ?, ?, ?, 500, 10, 1, ?, ?, 1)",
+                &[
+                    id.into(),
+                    direction.into(),
+                    (D + id).into(),
+                    rate.into(),
+                    rate.into(),
+                    rate.into(),
+                    unclean.into(),
+                    rate.map_or(Some("refused"), |_| None).into(),
+                ],
+            );
+        }
+        assert_eq!(rolled(&mut station, D + HOUR), 3, "the day is not over");
+        let sql = "SELECT direction, flagged, runs, problems, measured, thrumin, thruavg, thrumax, bytes, lossratio \
+                   FROM BWROLLUP WHERE period = 3600 ORDER BY direction, flagged";
+        let expected = [
+            ["from", "0", "1", "0", "1", "90", "90", "90", "500", "0.1"],
+            ["to", "0", "3", "1", "2", "10", "15", "20", "1500", "0.1"],
+            ["to", "1", "1", "0", "1", "1", "1", "1", "500", "0.1"],
+        ];
+        assert_eq!(station.rows(sql), expected);
+        assert_eq!(rolled(&mut station, D + DAY), 3, "the rows of the day");
+        assert_eq!(rolled(&mut station, D + DAY), 0);
     }
 
-    /// When the first reading of a specification was started.
-    pub(crate) fn first_reading(&mut self, kind: &Kind, spec: i64) -> Result<Option<i64>, Error> {
-        let read = |session: &mut dyn Session| {
-            store::one(session, &kind.sql.first, &[spec.into()], |row| row.optional_int(0))
+    #[test]
+    fn routes_and_one_way_delays_are_rolled_up() {
+        let mut station = Station::new();
+        spec(&mut station, "traceroute");
+        spec(&mut station, "owping");
+        for (id, route, hops) in
+            [(1_i64, Some(2_i64), 9_i64), (2, Some(1), 7), (3, Some(2), 8), (4, None, 0)]
+        {
+            station.execute(
+                "INSERT INTO ROUTEDATA (scheduleID, toolspecsID, srcNodeID, destNodeID, startepoch, start_us, end_us, \
+                 numhops, reached, routeno, rtt_us, clock_synchronised) VALUES (?, 1, 's', 'd', ?, 0, 0, ?, ?, ?, ?, 1)",
+                &[
+                    id.into(),
+                    (D + id).into(),
+                    hops.into(),
+                    route.is_some().into(),
+                    route.into(),
+                    route.map(|_| 1_000 * hops).into(),
+                ],
+            );
+        }
+        for (id, packets) in
+            [(5_i64, "[[0,1000000,255],[1,3000000,255]]"), (6, "[[0,5000000,255],[1,null,null]]")]
+        {
+            station.execute(
+                "INSERT INTO OWAMPDATA (scheduleID, toolspecsID, srcNodeID, destNodeID, startepoch, start_us, end_us, \
+                 tmin, tmed, tmax, to_sent, to_lost, to_packets, fmin, fmed, fmax, overlapped, clock_synchronised) \
+                 VALUES (?, 2, 's', 'd', ?, 0, 0, 1, 2, 5, 2, 1, ?, -1, 1, 2, 9, 1)",
+                &[id.into(), (D + id).into(), packets.into()],
+            );
+        }
+        assert_eq!(rolled(&mut station, D + DAY), 4);
+        let sql = "SELECT period, runs, reached, numhopsmin, numhopsmax, rttmin_us, routes, routeno, changes, sampled \
+                   FROM ROUTEROLLUP ORDER BY period LIMIT 1";
+        assert_eq!(station.rows(sql), [["3600", "4", "3", "0", "9", "7000", "2", "2", "2", "3"]]);
+        let sql = "SELECT flagged, tmin, tmed, tmedavg, tmax, to_p95_us, to_sampled, to_sent, to_lost, fmin, fmed, \
+                   from_sampled FROM OWAMPROLLUP ORDER BY period LIMIT 1";
+        let row = ["1", "1", "3", "2", "5", "", "4", "4", "2", "-1", "", "0"];
+        assert_eq!(station.rows(sql), [row]);
+    }
+
+    #[test]
+    fn it_goes_on_where_it_was_and_looks_back_a_week() {
+        let mut station = Station::new();
+        spec(&mut station, "traceroute");
+        let route = |station: &mut Station, id: i64, start: i64| {
+            station.execute(
+                "INSERT INTO ROUTEDATA (scheduleID, toolspecsID, srcNodeID, destNodeID, startepoch, start_us, end_us, \
+                 numhops, reached, clock_synchronised) VALUES (?, 1, 's', 'd', ?, 0, 0, 7, 1, 1)",
+                &[id.into(), start.into()],
+            );
         };
-        Ok(self.read(read)?.flatten())
+        route(&mut station, 1, D);
+        assert_eq!(rolled(&mut station, D + 20 * DAY), 2);
+        route(&mut station, 2, D + 1);
+        route(&mut station, 3, D + 13 * DAY);
+        assert_eq!(
+            rolled(&mut station, D + 20 * DAY + HOUR),
+            2,
+            "the one that is three weeks late waits"
+        );
+        let config = station.config.clone();
+        let all = roll_up(&mut station.store, &config, D + 21 * DAY, true).expect("rolled up");
+        assert_eq!(all.rows, 2);
+        let runs = station.rows("SELECT SUM(runs) FROM ROUTEROLLUP WHERE period = 86400");
+        assert_eq!(runs, [["3"]]);
     }
-
-    /// Has the roll-ups of some whole days computed as far as they are not right.
-    pub(crate) fn refresh(
-        &mut self,
-        kind: &'static Kind,
-        spec: i64,
-        days: Range<i64>,
-    ) -> Result<(), Error> {
-        let (now, mut from) = (self.now, days.start);
-        while from < days.end {
-            let stretch = from..days.end.min(from + STRETCH);
-            // What has to be done and what it comes to are of the same state of the database: what is not
-            // gone when it is looked at is there when it is computed.
-            let (rows, done) =
-                self.read(|session| some_days(session, kind, spec, &stretch, now))?;
-            from = done;
-            self.put(kind, spec, rows)?;
-        }
-        Ok(())
-    }
-
-    fn put(&mut self, kind: &'static Kind, spec: i64, rows: Rows) -> Result<(), Error> {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        self.waiting.push((kind, spec, rows));
-        let waiting: usize = self.waiting.iter().map(|(.., rows)| rows.len()).sum();
-        if waiting < ROWS { Ok(()) } else { self.flush() }
-    }
-
-    /// What waits to be written, taken away.
-    #[cfg(test)]
-    pub(crate) fn take_waiting(&mut self) -> Vec<(&'static Kind, i64, Rows)> {
-        std::mem::take(&mut self.waiting)
-    }
-
-    /// Has something wait to be written that was computed before.
-    #[cfg(test)]
-    pub(crate) fn wait_with(&mut self, waiting: Vec<(&'static Kind, i64, Rows)>) {
-        self.waiting = waiting;
-    }
-
-    /// Writes what waits.
-    pub(crate) fn flush(&mut self) -> Result<(), Error> {
-        let waiting = std::mem::take(&mut self.waiting);
-        if waiting.is_empty() {
-            return Ok(());
-        }
-        self.told.rows += waiting.iter().map(|(.., rows)| rows.len()).sum::<usize>();
-        let written = self.change(|session| {
-            waiting
-                .iter()
-                .try_for_each(|(kind, spec, rows)| keep::write(session, kind, *spec, rows))
-        });
-        match written {
-            Err(error) if error.kind() == Fault::Conflict => self.flush_one_by_one(&waiting),
-            other => other,
-        }
-    }
-
-    /// What somebody else has pruned meanwhile is right as it is.
-    fn flush_one_by_one(&mut self, waiting: &[(&'static Kind, i64, Rows)]) -> Result<(), Error> {
-        for (kind, spec, rows) in waiting {
-            match self.change(|session| keep::write(session, kind, *spec, rows)) {
-                Err(error) if error.kind() == Fault::Conflict => {}
-                other => other?,
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Changes something in one transaction, and then leaves the database to others for longer than that took:
-/// whoever waits for the embedded engine's lock looks for it only now and then.
-pub(crate) fn gently<T>(
-    store: &mut Store,
-    work: impl FnMut(&mut dyn Session) -> Result<T, Error>,
-) -> (Result<T, Error>, Duration) {
-    let before = SystemClock.moment().monotonic;
-    let done = store.transaction(work);
-    let took = before.until(SystemClock.moment().monotonic);
-    clock::pause((2 * took).min(LONGEST_REST));
-    (done, took)
-}
-
-/// The longest rest.
-const LONGEST_REST: Duration = Duration::from_millis(200);
-
-/// What the first days of a stretch come to that are not right, as many as make up a transaction; and up to
-/// where that is.
-fn some_days(
-    session: &mut dyn Session,
-    kind: &'static Kind,
-    spec: i64,
-    stretch: &Range<i64>,
-    now: i64,
-) -> Result<(Rows, i64), Error> {
-    let mut rows = Rows::new();
-    for job in keep::seen(session, kind, spec, stretch)?.jobs(now) {
-        rows.extend(keep::compute(session, kind, spec, &job)?);
-        if rows.len() >= ROWS {
-            return Ok((rows, job.day + DAY));
-        }
-    }
-    Ok((rows, stretch.end))
 }

@@ -56,7 +56,7 @@ pub(crate) enum Whole {
 
 impl Seen {
     /// What has to be done, of hours and days that are over at `now`, seconds since the epoch; or, of all.
-    pub(super) fn jobs(&self, now: i64) -> Vec<Job> {
+    pub(crate) fn jobs(&self, now: i64) -> Vec<Job> {
         let times = self.readings.keys().chain(self.hours.keys());
         let days: BTreeSet<i64> = times.map(|hour| begin(*hour, DAY)).collect();
         let jobs = days.into_iter().filter_map(|day| self.job(day, now));
