@@ -51,6 +51,8 @@ pub struct Station {
     user: Option<u32>,
     /// The URL of its database, and how to look into it, if that is on a server.
     server: Option<(String, mysql::Opts)>,
+    /// What its programs find in their environment beside what the story has in its own.
+    variable: Option<(&'static str, PathBuf)>,
     _folder: Option<TempDir>,
 }
 
@@ -73,8 +75,14 @@ impl Station {
     /// A station in a directory that the story made.
     #[track_caller]
     pub fn at(home: &Path, host: Option<Host>) -> Self {
-        let station =
-            Self { home: home.to_path_buf(), host, user: None, server: None, _folder: None };
+        let station = Self {
+            home: home.to_path_buf(),
+            host,
+            user: None,
+            server: None,
+            variable: None,
+            _folder: None,
+        };
         succeed(command(binaries().join("iepm")).arg("init").arg(home));
         station.with_programs()
     }
@@ -87,7 +95,8 @@ impl Station {
         let home = folder.path().join("home");
         succeed(command(binaries().join("iepm")).arg("init").arg(&home).args(["--database", &url]));
         let server = Some((url, server.opts("iepm")));
-        Self { home, host: None, user: None, server, _folder: Some(folder) }.with_programs()
+        Self { home, host: None, user: None, server, variable: None, _folder: Some(folder) }
+            .with_programs()
     }
 
     fn with_programs(self) -> Self {
@@ -114,6 +123,12 @@ impl Station {
         let folder = station.home.parent().expect("a folder");
         succeed(command("chown").args(["-R", &format!("{user}:{user}")]).arg(folder));
         station
+    }
+
+    /// Has its programs, and what they start, find a path in their environment.
+    #[must_use]
+    pub fn with_variable(self, name: &'static str, path: &Path) -> Self {
+        Self { variable: Some((name, path.to_path_buf())), ..self }
     }
 
     /// Its home.
@@ -207,6 +222,7 @@ impl Station {
             (None, Some(user)) => self.as_user(user, &path),
         };
         command.env("IEPM_HOME", &self.home).env_remove("IEPM_CONFIG");
+        command.envs(self.variable.as_ref().map(|(name, path)| (name, path)));
         command
     }
 

@@ -17,6 +17,7 @@ mod error;
 mod leases;
 mod mysql;
 mod notes;
+mod scans;
 mod schedule;
 mod schema;
 mod specs;

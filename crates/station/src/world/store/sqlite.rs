@@ -16,6 +16,7 @@ use super::{
     Session,
     engine::Mode,
     error::{Error, Kind},
+    scans,
     value::{Columns, Row, Value},
 };
 
@@ -118,6 +119,7 @@ impl Session for InTransaction<'_> {
             _ => self.connection.prepare_cached(sql).map_err(explain)?,
         };
         let changed = statement.execute(params_from_iter(values)).map_err(explain)?;
+        scans::note(&statement, sql);
         self.last = Some((sql, statement));
         Ok(changed as u64)
     }
@@ -139,6 +141,8 @@ impl Session for InTransaction<'_> {
         while let Some(row) = rows.next().map_err(explain)? {
             each(&Row(row))?;
         }
+        drop(rows);
+        scans::note(&statement, sql);
         Ok(())
     }
 }
