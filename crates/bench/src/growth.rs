@@ -35,7 +35,7 @@ const BEGIN: i64 = 1_767_225_600;
 /// Rows of SCHEDULE of each specification, beside those that are loaded.
 const PAST: i64 = 100;
 /// So often each figure is measured.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 3;
 /// Filling, and copying, may take long.
 const PATIENCE: Duration = Duration::from_secs(3_600);
 
@@ -46,6 +46,7 @@ const PATIENCE: Duration = Duration::from_secs(3_600);
 pub fn measure(bed: &Bed) -> Result<Vec<Line>> {
     let readings = i64::from(bed.size(10_000_000, 1_000_000));
     let mut lines = on_engine(bed, "SQLite", readings, &|_| String::new())?;
+    // One engine after the other: there may not be room for both.
     let mut server = Server::up();
     // As Debian's, where the tests' own has less.
     server.kill();
@@ -61,7 +62,7 @@ fn on_engine(
     readings: i64,
     settings: &dyn Fn(&str) -> String,
 ) -> Result<Vec<Line>> {
-    let files = bed.size(4_000, 2_000);
+    let files = bed.size(16_000, 8_000);
     let station = bed.station(&settings("full"))?;
     let grown = Field::of(&station, readings)?;
     eprintln!("bench: {engine} is filled with {readings} readings");
@@ -76,6 +77,9 @@ fn on_engine(
         on_full.push(grown.load(bed, files)?);
     }
     let beside = grown.load_beside_prune(bed, files)?;
+    if let Some(file) = station.config.database.file() {
+        std::fs::remove_file(file)?;
+    }
     let per_second = |rate| Quantity::new(rate, "files/s");
     let (full, empty) = (per_second(median(&on_full)), per_second(median(&on_empty)));
     let what = |what: &str| format!("{what}, {readings} PINGDATA rows, {engine}");

@@ -1,8 +1,6 @@
 //! Readings that are older than they are kept: they go day by day, each hour when it and its day are rolled
 //! up; and roll-ups that are older than those are kept.
 
-use std::ops::Range;
-
 use station::{
     text::Timestamp,
     words::config::Retention,
@@ -19,8 +17,8 @@ use crate::rollup::{
 
 /// So many readings go in one transaction, and those of an hour in any case: a few milliseconds.
 const READINGS: i64 = 500;
-/// So many days are looked at together.
-const DAYS: i64 = 8 * DAY;
+/// So many specifications are gone through together.
+const SPECS: usize = 1_000;
 /// So often it is tried to delete what comes while it is being deleted.
 const TRIES: u32 = 4;
 
@@ -61,8 +59,10 @@ pub(super) fn prune(
     let mut desk = Desk::new(store, now);
     let mut gone = Gone::default();
     for kind in kinds() {
+        for some in specs.chunks(SPECS) {
+            gone.readings += readings(&mut desk, kind, some, begin(before.readings, DAY))?;
+        }
         for spec in specs {
-            gone.readings += readings(&mut desk, kind, *spec, begin(before.readings, DAY))?;
             gone.hours += hours(&mut desk, kind, *spec, begin(before.hours, DAY))?;
             gone.days += days(&mut desk, kind, *spec, begin(before.days, DAY))?;
         }
@@ -88,19 +88,21 @@ pub(super) fn count(store: &mut Store, specs: &[i64], before: Before) -> Result<
     Ok(gone)
 }
 
+/// Deletes the readings of some specifications, the oldest day of all of them first: what was measured at the
+/// same time lies together.
 fn readings(
     desk: &mut Desk<'_>,
     kind: &'static Kind,
-    spec: i64,
+    specs: &[i64],
     before: i64,
 ) -> Result<u64, Error> {
     let (mut gone, mut tries) = (0, 0);
-    while let Some(first) = desk.first_reading(kind, spec)?.filter(|first| *first < before) {
-        let day = begin(first, DAY);
-        let some = day..before.min(day + DAYS);
-        desk.refresh(kind, spec, some.clone())?;
+    while let Some((day, specs)) = oldest_day(desk, kind, specs, before)? {
+        for spec in &specs {
+            desk.refresh(kind, *spec, day..day + DAY)?;
+        }
         desk.flush()?;
-        match delete(desk, kind, spec, &some) {
+        match delete(desk, kind, &specs, day) {
             Ok(rows) => gone += rows,
             // It is rolled up with the others now, and then they go.
             Err(error) if error.kind() == Fault::Conflict && tries < TRIES => tries += 1,
@@ -110,23 +112,44 @@ fn readings(
     Ok(gone)
 }
 
-/// Deletes the readings of some days that are rolled up.
-fn delete(
+/// The first day before a time that has readings, and the specifications that have some then.
+fn oldest_day(
     desk: &mut Desk<'_>,
     kind: &'static Kind,
-    spec: i64,
-    days: &Range<i64>,
-) -> Result<u64, Error> {
-    let counts = desk.read(|session| seen(session, kind, spec, days))?.readings;
-    let mut gone = 0;
-    let hours: Vec<(i64, i64)> = counts.into_iter().collect();
-    let mut rest = &hours[..];
+    specs: &[i64],
+    before: i64,
+) -> Result<Option<(i64, Vec<i64>)>, Error> {
+    let first = |session: &mut dyn Session| {
+        let first = |spec: &i64| Ok((kind.first_reading(session, *spec)?, *spec));
+        specs.iter().map(first).collect::<Result<Vec<_>, Error>>()
+    };
+    let first = desk.read(first)?.into_iter();
+    let days: Vec<(i64, i64)> = first
+        .filter_map(|(first, spec)| {
+            Some((begin(first.filter(|first| *first < before)?, DAY), spec))
+        })
+        .collect();
+    let Some(day) = days.iter().map(|(day, _)| *day).min() else { return Ok(None) };
+    let specs = days.into_iter().filter(|(of, _)| *of == day).map(|(_, spec)| spec);
+    Ok(Some((day, specs.collect())))
+}
+
+/// An hour of a specification, and how many readings it has.
+type Hour = (i64, i64, i64);
+
+/// Deletes the readings of a day that are rolled up.
+fn delete(desk: &mut Desk<'_>, kind: &'static Kind, specs: &[i64], day: i64) -> Result<u64, Error> {
+    let mut hours: Vec<Hour> = Vec::new();
+    for spec in specs {
+        let seen = desk.read(|session| seen(session, kind, *spec, &(day..day + DAY)))?;
+        hours.extend(seen.readings.into_iter().map(|(hour, count)| (hour, *spec, count)));
+    }
+    hours.sort_unstable();
+    let (mut gone, mut rest) = (0, &hours[..]);
     while !rest.is_empty() {
         let some = &rest[..together(rest)];
         gone += desk.change(|session| {
-            let each = |(hour, _): &(i64, i64)| {
-                delete_hour(session, kind, spec, (begin(*hour, DAY), *hour))
-            };
+            let each = |(hour, spec, _): &Hour| delete_hour(session, kind, *spec, (day, *hour));
             some.iter().map(each).sum::<Result<u64, Error>>()
         })?;
         rest = &rest[some.len()..];
@@ -134,10 +157,10 @@ fn delete(
     Ok(gone)
 }
 
-/// How many of these hours, each with its readings, go in one transaction.
-fn together(hours: &[(i64, i64)]) -> usize {
+/// How many of these hours go in one transaction.
+fn together(hours: &[Hour]) -> usize {
     let mut readings = 0;
-    let fits = hours.iter().take_while(|(_, count)| {
+    let fits = hours.iter().take_while(|(.., count)| {
         readings += count;
         readings <= READINGS
     });
@@ -334,8 +357,8 @@ mod tests {
 
     #[test]
     fn an_hour_goes_in_one_transaction_however_many_readings_it_has() {
-        assert_eq!(together(&[(0, 6), (1, 6)]), 2);
-        assert_eq!(together(&[(0, 400), (1, 100), (2, 1)]), 2);
-        assert_eq!(together(&[(0, 3_600), (1, 3_600)]), 1);
+        assert_eq!(together(&[(0, 1, 6), (0, 2, 6)]), 2);
+        assert_eq!(together(&[(0, 1, 400), (0, 2, 100), (1, 1, 1)]), 2);
+        assert_eq!(together(&[(0, 1, 3_600), (1, 1, 3_600)]), 1);
     }
 }

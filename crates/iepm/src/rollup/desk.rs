@@ -4,7 +4,7 @@ use std::{ops::Range, time::Duration};
 
 use station::world::{
     clock::{self, Clock, SystemClock},
-    store::{self, Error, Kind as Fault, Session, Store},
+    store::{Error, Kind as Fault, Session, Store},
 };
 
 use super::{
@@ -57,14 +57,6 @@ impl<'a> Desk<'a> {
         let (done, took) = gently(self.store, work);
         self.told.longest = self.told.longest.max(took);
         done
-    }
-
-    /// When the first reading of a specification was started.
-    pub(crate) fn first_reading(&mut self, kind: &Kind, spec: i64) -> Result<Option<i64>, Error> {
-        let read = |session: &mut dyn Session| {
-            store::one(session, &kind.sql.first, &[spec.into()], |row| row.optional_int(0))
-        };
-        Ok(self.read(read)?.flatten())
     }
 
     /// Has the roll-ups of some whole days computed as far as they are not right.
@@ -147,12 +139,12 @@ pub(crate) fn gently<T>(
     let before = SystemClock.moment().monotonic;
     let done = store.transaction(work);
     let took = before.until(SystemClock.moment().monotonic);
-    clock::pause((2 * took).min(LONGEST_REST));
+    clock::pause((3 * took).min(LONGEST_REST));
     (done, took)
 }
 
 /// The longest rest.
-const LONGEST_REST: Duration = Duration::from_millis(200);
+const LONGEST_REST: Duration = Duration::from_millis(300);
 
 /// What the first days of a stretch come to that are not right, as many as make up a transaction; and up to
 /// where that is.

@@ -108,6 +108,17 @@ impl Kind {
         self.samples.len()
     }
 
+    /// When the first reading of a specification was started.
+    pub(crate) fn first_reading(
+        &self,
+        session: &mut dyn Session,
+        spec: i64,
+    ) -> Result<Option<i64>, Error> {
+        let first =
+            store::one(session, &self.sql.first, &[spec.into()], |row| row.optional_int(0))?;
+        Ok(first.flatten())
+    }
+
     /// The statement that finds when the oldest roll-up of a specification and a period begins.
     pub(crate) fn oldest(&self) -> &str {
         &self.sql.oldest

@@ -82,7 +82,7 @@ fn roll_up(store: &mut Store, config: &Config, now: i64, all: bool) -> Result<To
     let mut desk = Desk::new(store, now);
     for (spec, tool) in specs {
         let kind = Kind::of(&tool);
-        if let Some(first) = desk.first_reading(kind, spec)? {
+        if let Some(first) = desk.read(|session| kind.first_reading(session, spec))? {
             let days = begin(first.max(from), DAY)..begin(now, DAY) + DAY;
             desk.refresh(kind, spec, days)?;
         }

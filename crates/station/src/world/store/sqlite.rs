@@ -20,6 +20,11 @@ use super::{
     value::{Columns, Row, Value},
 };
 
+/// Memory for pages of the file, as far as it is needed, KiB.
+const CACHE_KIB: i64 = 16_384;
+/// Pages, of 4 KiB, that the log holds before they go into the file.
+const LOG_PAGES: i64 = 4_000;
+
 /// A file, and the connection to it while there is one.
 #[derive(Debug)]
 pub(super) struct Sqlite {
@@ -98,6 +103,10 @@ impl Sqlite {
         // Readers never wait for writers; what was committed outlives a power loss.
         connection.pragma_update(None, "journal_mode", "WAL").map_err(explain)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(explain)?;
+        // A batch of readings touches a page of an index for each specification: they stay in memory while it
+        // is written, and go into the file once for several batches.
+        connection.pragma_update(None, "cache_size", -CACHE_KIB).map_err(explain)?;
+        connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES).map_err(explain)?;
         let file = self.identity().unwrap_or_default();
         Ok(&mut self.open.insert(Open { connection, file }).connection)
     }
