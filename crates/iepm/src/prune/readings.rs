@@ -223,7 +223,7 @@ mod tests {
     }
 
     /// A ping of three packets, of which one is lost.
-    fn ping(station: &mut Station, (id, start): (i64, i64), trip: i64) {
+    fn ping(station: &mut Station, (id, start): (i64, i64), trip: i32) {
         let packets = format!("[[1,{trip},64],[3,{},64]]", 2 * trip);
         station.execute(
             "INSERT INTO PINGDATA (scheduleID, toolspecsID, srcNodeID, destNodeID, startepoch, start_us, end_us, \
@@ -233,9 +233,9 @@ mod tests {
                 id.into(),
                 start.into(),
                 Timestamp::from_seconds(start).into(),
-                (trip as f64 / 1e3).into(),
-                (trip as f64 * 1.5 / 1e3).into(),
-                (trip as f64 * 2.0 / 1e3).into(),
+                (f64::from(trip) / 1e3).into(),
+                (f64::from(trip) * 1.5 / 1e3).into(),
+                (f64::from(trip) * 2.0 / 1e3).into(),
                 packets.into(),
             ],
         );
@@ -265,7 +265,7 @@ mod tests {
     fn readings_go_when_their_day_is_over_for_long_and_their_figures_stay() {
         let mut station = station();
         for (id, start) in [(1, 10), (2, 20), (3, HOUR + 5), (4, DAY)] {
-            ping(&mut station, (id, D + start), 100 * id);
+            ping(&mut station, (i64::from(id), D + start), 100 * id);
         }
         let gone = go(&mut station, [29, 40, 40]);
         assert_eq!(gone, Gone { readings: 3, ..Gone::default() });

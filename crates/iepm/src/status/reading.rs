@@ -139,8 +139,7 @@ pub(super) fn latest(
 ) -> Result<HashMap<i64, Latest>, Error> {
     let mut all: HashMap<i64, Latest> = HashMap::new();
     let station = [station.into()];
-    let reads: [(&str, fn(&Row<'_>) -> Result<Reading, Error>); 3] =
-        [(PING, ping), (ROUTE, route), (ONE_WAY, one_way)];
+    let reads: [(&str, Read); 3] = [(PING, ping), (ROUTE, route), (ONE_WAY, one_way)];
     for (sql, read) in reads {
         for (spec, reading) in store::all(session, sql, &station, |row| of_spec(row, read))? {
             all.entry(spec).or_default().reading = Some(reading);
@@ -154,6 +153,9 @@ pub(super) fn latest(
     }
     Ok(all)
 }
+
+/// What makes a reading of a row.
+type Read = fn(&Row<'_>) -> Result<Reading, Error>;
 
 /// A row that begins with the key of its specification.
 fn of_spec<T>(
