@@ -93,6 +93,7 @@ fn everything_runs(station: &Station) {
         );
     };
     run("iepm", &["roll-up"]);
+    let before: i64 = station.ask("SELECT MAX(pingdataID) FROM PINGDATA").expect("readings");
     let daemons = station.start_all(&[
         "load-scheduled",
         "pingd",
@@ -105,8 +106,9 @@ fn everything_runs(station: &Station) {
     for (node, tool) in [("n1", "ping"), ("n2", "traceroute")] {
         run("iepm", &["run", node, tool]);
     }
-    let loaded = "SCHEDULE WHERE state = 'loaded' AND srcNodeID = 'station' AND toolName = 'ping' AND claimedby = 'pingd'";
-    until("readings are loaded", || (station.count(loaded) > 0).then_some(()));
+    // One is that of `iepm run`.
+    let loaded = format!("PINGDATA WHERE pingdataID > {}", before + 1);
+    until("readings are loaded", || (station.count(&loaded) > 0).then_some(()));
     for arguments in [
         &["status"][..],
         &["schedule"],

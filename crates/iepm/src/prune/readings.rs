@@ -67,7 +67,9 @@ pub(super) fn prune(
             gone.days += days(&mut desk, kind, *spec, begin(before.days, DAY))?;
         }
     }
-    log::info!("the longest transaction took {:?}", desk.told.longest);
+    if gone != Gone::default() {
+        log::info!("the longest transaction took {:?}", desk.told.longest);
+    }
     Ok(gone)
 }
 
