@@ -80,29 +80,29 @@ fn on_engine(
     if let Some(file) = station.config.database.file() {
         std::fs::remove_file(file)?;
     }
+    let of = format!("{readings} PINGDATA rows, {engine}");
+    Ok(lines(&of, median(&status), [median(&on_full), median(&on_empty)], &beside))
+}
+
+fn lines(of: &str, status: f64, [full, empty]: [f64; 2], beside: &Beside) -> Vec<Line> {
     let per_second = |rate| Quantity::new(rate, "files/s");
-    let (full, empty) = (per_second(median(&on_full)), per_second(median(&on_empty)));
-    let what = |what: &str| format!("{what}, {readings} PINGDATA rows, {engine}");
-    Ok(vec![
-        Line::limited(
-            what("iepm status of 1000 nodes"),
-            Quantity::new(median(&status), "ms"),
-            200.0,
-        ),
+    let what = |what: &str| format!("{what}, {of}");
+    vec![
+        Line::limited(what("iepm status of 1000 nodes"), Quantity::new(status, "ms"), 200.0),
         Line::measured(
             what("load-test-data"),
-            full,
-            (empty, "on an empty table"),
+            per_second(full),
+            (per_second(empty), "on an empty table"),
             Reach::AtLeast(0.8),
         ),
         Line::measured(
             what("load-test-data beside iepm prune"),
             per_second(beside.rate),
-            (full, "alone"),
+            (per_second(full), "alone"),
             Reach::AtLeast(0.5),
         ),
         Line::told(what("pruned meanwhile"), Quantity::new(beside.pruned, "rows/s")),
-    ])
+    ]
 }
 
 /// A station of a thousand nodes, each pinged every ten minutes.

@@ -284,3 +284,24 @@ fn read(file: &Path) -> Result<Vec<u8>, Failure> {
         Failure::new(Exit::NeedsPerson, format!("reading {}", file.display())).because(error)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file::Content;
+
+    #[test]
+    fn no_batch_is_larger_than_others_can_wait_for_and_no_file_is_left_out() {
+        let file = |number: usize| Prepared {
+            name: format!("{number}.ping"),
+            schedule_id: 0,
+            tool: "ping".to_owned(),
+            content: Content::Rejected(None, String::new()),
+        };
+        let batches = by_specification((0..=2 * BATCH).map(file).collect());
+        assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [BATCH, BATCH, 1]);
+        let names = batches.iter().flatten().map(|file| file.name.as_str());
+        assert!(names.eq((0..=2 * BATCH).map(|number| format!("{number}.ping"))), "in their order");
+        assert_eq!(by_specification(Vec::new()).len(), 0);
+    }
+}
