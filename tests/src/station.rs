@@ -60,6 +60,8 @@ pub struct Station {
     user: Option<u32>,
     /// The URL of its database, and how to look into it, if that is on a server.
     server: Option<(String, mysql::Opts)>,
+    /// What its programs find in their environment beside what the story has in its own.
+    variable: Option<(&'static str, PathBuf)>,
     _folder: Option<TempDir>,
     /// A server of its own, which ends with it.
     _own: Option<Server>,
@@ -89,6 +91,7 @@ impl Station {
             host,
             user: None,
             server: None,
+            variable: None,
             _folder: None,
             _own: None,
         };
@@ -114,7 +117,8 @@ impl Station {
         let home = folder.path().join("home");
         succeed(command(binaries().join("iepm")).arg("init").arg(&home).args(["--database", &url]));
         let server = Some((url, opts));
-        Self { home, host: None, user: None, server, _folder: Some(folder), _own: None }
+        let folder = Some(folder);
+        Self { home, host: None, user: None, server, variable: None, _folder: folder, _own: None }
             .with_programs()
     }
 
@@ -161,6 +165,12 @@ impl Station {
         let folder = station.home.parent().expect("a folder");
         succeed(command("chown").args(["-R", &format!("{user}:{user}")]).arg(folder));
         station
+    }
+
+    /// Has its programs, and what they start, find a path in their environment.
+    #[must_use]
+    pub fn with_variable(self, name: &'static str, path: &Path) -> Self {
+        Self { variable: Some((name, path.to_path_buf())), ..self }
     }
 
     /// Its home.
@@ -254,6 +264,7 @@ impl Station {
             (None, Some(user)) => self.as_user(user, &path),
         };
         command.env("IEPM_HOME", &self.home).env_remove("IEPM_CONFIG");
+        command.envs(self.variable.as_ref().map(|(name, path)| (name, path)));
         command
     }
 

@@ -2,7 +2,7 @@
 //! run: what the machine does at that moment falls on both.
 //!
 //! - [`scheduling`], [`runs`], [`lateness`], [`hung`], [`loading`], [`claims`], [`idle`], [`watch`], [`servers`],
-//!   [`channel`], [`cleanup`] and [`readers`] measure one thing each.
+//!   [`channel`], [`cleanup`], [`readers`] and [`growth`] measure one thing each.
 //! - [`bed`] is what they stand on: stations in a temporary directory, and programs that end with it.
 //! - [`driver`] is an engine's own driver: the yardstick for inserts.
 //! - [`crowd`] is thousands of processes that do nothing.
@@ -17,6 +17,7 @@ pub mod claims;
 pub mod cleanup;
 pub mod crowd;
 pub mod driver;
+pub mod growth;
 pub mod hung;
 pub mod idle;
 pub mod lateness;
@@ -82,6 +83,8 @@ pub enum Name {
     Servers,
     /// How fast the outputs of the tools are read
     Readings,
+    /// What ten million readings do to status and loaders, on both engines
+    Growth,
 }
 
 impl Name {
@@ -99,6 +102,7 @@ impl Name {
             Self::Cleanup => cleanup::measure(bed),
             Self::Servers => servers::measure(bed),
             Self::Readings => readers::measure(bed),
+            Self::Growth => growth::measure(bed),
         }
     }
 }

@@ -202,7 +202,8 @@ fn write_files(station: &Station) -> Result<()> {
     Ok(())
 }
 
-fn header(
+/// The header of a run's result file.
+pub(crate) fn header(
     run: RunId,
     (spec_id, due_us): (i64, Timestamp),
     (start_us, end_us): (Timestamp, Timestamp),
@@ -228,7 +229,7 @@ fn header(
 }
 
 /// The result file of a run.
-fn file(header: Header) -> Result<Vec<u8>> {
+pub(crate) fn file(header: Header) -> Result<Vec<u8>> {
     let output = output(header.schedule_id);
     let header = Header { stdout_bytes: output.len() as u64, ..header };
     let mut file = serde_json::to_vec(&header)?;

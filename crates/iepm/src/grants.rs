@@ -3,7 +3,7 @@
 use station::words::config::Database;
 
 /// A table, and what is done to its rows.
-const RIGHTS: [(&str, &str); 15] = [
+const RIGHTS: [(&str, &str); 19] = [
     ("SCHEMAVERSION", "SELECT"),
     ("NODES", "SELECT, INSERT, UPDATE"),
     ("TOOLSPECS", "SELECT, INSERT, UPDATE"),
@@ -19,6 +19,10 @@ const RIGHTS: [(&str, &str); 15] = [
     ("ROUTENO", "SELECT, INSERT, UPDATE, DELETE"),
     ("OWAMPDATA", "SELECT, INSERT, DELETE"),
     ("BWDATA", "SELECT, INSERT, DELETE"),
+    ("PINGROLLUP", "SELECT, INSERT, UPDATE, DELETE"),
+    ("ROUTEROLLUP", "SELECT, INSERT, UPDATE, DELETE"),
+    ("OWAMPROLLUP", "SELECT, INSERT, UPDATE, DELETE"),
+    ("BWROLLUP", "SELECT, INSERT, UPDATE, DELETE"),
 ];
 
 /// The statements that make such an account, for people to carry out; nothing for the embedded engine.

@@ -12,6 +12,7 @@ mod check;
 mod crontab;
 mod doctor;
 mod grants;
+mod history;
 mod hold;
 mod init;
 mod invariants;
@@ -21,6 +22,7 @@ mod migrate;
 mod network;
 mod prune;
 mod retire_station;
+mod rollup;
 mod run;
 mod schedule;
 mod source;
@@ -70,6 +72,8 @@ enum Command {
     Schedule(schedule::Args),
     /// Show the last reading and the health of every specification, and the daemons
     Status(status::Args),
+    /// Show what a specification has measured, by the hour or by the day
+    History(history::Args),
     /// Say what is wrong with the station, the worst first, and what to do about it
     Doctor(doctor::Args),
     /// Do one run now, in the foreground, as the daemons do it
@@ -82,6 +86,8 @@ enum Command {
     Release,
     /// The station's own lines in the crontab of its user
     Crontab(crontab::Args),
+    /// Put the readings of each hour and day into one row, which stays when they go; for cron
+    RollUp(rollup::Args),
     /// Delete what is older than the configuration keeps; for cron
     Prune(prune::Args),
     /// Say that another station of the database is gone for good
@@ -100,12 +106,14 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         Command::Check(args) => check::run(args, common),
         Command::Schedule(args) => schedule::run(args, common),
         Command::Status(args) => status::run(args, common),
+        Command::History(args) => history::run(args, common),
         Command::Doctor(args) => doctor::run(args, common),
         Command::Run(args) => run::run(args, common),
         Command::Migrate(args) => migrate::run(args, common),
         Command::Hold(args) => hold::hold(args, common),
         Command::Release => hold::release(common),
         Command::Crontab(args) => crontab::run(args, common),
+        Command::RollUp(args) => rollup::run(args, common),
         Command::Prune(args) => prune::run(args, common),
         Command::RetireStation(args) => retire_station::run(args, common),
     }

@@ -23,6 +23,18 @@ pub struct Prepared {
     pub content: Content,
 }
 
+impl Prepared {
+    /// The specification that its header names; 0 for what has none.
+    #[must_use]
+    pub fn spec_id(&self) -> i64 {
+        match &self.content {
+            Content::Reading(measured) => measured.header.spec_id,
+            Content::Rejected(Some(header), _) => header.spec_id,
+            Content::Rejected(None, _) | Content::Unreachable(_) => 0,
+        }
+    }
+}
+
 /// What a run measured.
 #[derive(Debug)]
 pub struct Measured {

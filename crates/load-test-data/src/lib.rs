@@ -69,9 +69,12 @@ const EXITS: &str = "Exit status: 0 all loaded; 1 some files were rejected or co
 const BATCH: usize = 500;
 /// So many names are looked up at once, and loaded in the order of their runs.
 const NAMES: usize = 32 * BATCH;
-/// So many batches may wait for the database, and for being moved: memory does not depend on how many
-/// files there are.
+/// So many batches may wait for being moved: memory does not depend on how many files there are.
 const AHEAD: usize = 1;
+/// So many files, or bytes of them, are read before they are loaded, by specification: a batch then has several
+/// readings of each, which stand beside each other in the index, where one of each has a page for itself.
+const TOGETHER: usize = 16 * BATCH;
+const TOGETHER_BYTES: usize = 16 << 20;
 /// How long a transaction waits for other programs.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -185,11 +188,12 @@ fn load_files(
     let inbox = Inbox::open(spool).map_err(failure)?;
     let mover = Inbox::open(spool).map_err(failure)?;
     thread::scope(|scope| {
-        let (read, to_load) = mpsc::sync_channel(AHEAD);
+        let (read, to_load) = mpsc::sync_channel(0);
         let (loaded, to_move) = mpsc::sync_channel(AHEAD);
         let reader = scope.spawn(move || read_all(&inbox, names, &read));
         let mover = scope.spawn(move || move_all(mover, &to_move));
-        let result = to_load.into_iter().try_for_each(|batch: Vec<Prepared>| {
+        let batches = to_load.into_iter().flat_map(by_specification);
+        let result = batches.into_iter().try_for_each(|batch: Vec<Prepared>| {
             let fates = load::load(store, station, &batch).map_err(away)?;
             let done = batch.into_iter().map(|file| file.name).zip(fates).collect();
             // The mover takes until this end is closed.
@@ -204,21 +208,37 @@ fn load_files(
     })
 }
 
-/// Reads files batch by batch, as long as somebody takes them.
+/// Batches of files, those of a specification in the order of their runs.
+fn by_specification(mut files: Vec<Prepared>) -> Vec<Vec<Prepared>> {
+    files.sort_by_key(Prepared::spec_id);
+    let mut batches = Vec::with_capacity(files.len() / BATCH + 1);
+    let mut files = files.into_iter().peekable();
+    while files.peek().is_some() {
+        batches.push(files.by_ref().take(BATCH).collect());
+    }
+    batches
+}
+
+/// Reads files, the first of them a batch and then more and more together, as long as somebody takes them.
 fn read_all(
     inbox: &Inbox,
     names: impl Iterator<Item = io::Result<Vec<String>>>,
     to_load: &SyncSender<Vec<Prepared>>,
 ) -> io::Result<()> {
-    let mut bytes = Vec::new();
+    let (mut bytes, mut most) = (Vec::new(), BATCH);
     for names in names {
         let mut names = names?.into_iter().peekable();
         while names.peek().is_some() {
-            let some = names.by_ref().take(BATCH);
-            let batch = some.map(|name| file::prepare(inbox, name, &mut bytes)).collect();
-            if to_load.send(batch).is_err() {
+            let (mut some, mut size) = (Vec::new(), 0);
+            while some.len() < most && size < TOGETHER_BYTES {
+                let Some(name) = names.next() else { break };
+                some.push(file::prepare(inbox, name, &mut bytes));
+                size += bytes.len();
+            }
+            if to_load.send(some).is_err() {
                 return Ok(());
             }
+            most = TOGETHER.min(4 * most);
         }
     }
     Ok(())
@@ -265,4 +285,25 @@ fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     fs::read(file).map_err(|error| {
         Failure::new(Exit::NeedsPerson, format!("reading {}", file.display())).because(error)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file::Content;
+
+    #[test]
+    fn no_batch_is_larger_than_others_can_wait_for_and_no_file_is_left_out() {
+        let file = |number: usize| Prepared {
+            name: format!("{number}.ping"),
+            schedule_id: 0,
+            tool: "ping".to_owned(),
+            content: Content::Rejected(None, String::new()),
+        };
+        let batches = by_specification((0..=2 * BATCH).map(file).collect());
+        assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [BATCH, BATCH, 1]);
+        let names = batches.iter().flatten().map(|file| file.name.as_str());
+        assert!(names.eq((0..=2 * BATCH).map(|number| format!("{number}.ping"))), "in their order");
+        assert_eq!(by_specification(Vec::new()).len(), 0);
+    }
 }

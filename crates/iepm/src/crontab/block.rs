@@ -28,6 +28,9 @@ const LINES: &str = "\
 17 0 * * * restart-all-servers --once-per-day
 17 1 * * * restart-all-servers --once-per-day
 
+# The readings of each hour and day in one row, which stays when they go.
+37 * * * * iepm roll-up
+
 # What is wrong with the station: a mail when that changes.
 */10 * * * * iepm doctor --alert
 ";

@@ -1,10 +1,11 @@
 //! `iepm prune`: deletes what is older than the configuration keeps.
 //!
-//! Rows go in batches, each a transaction of its own, so that no daemon waits long. A row of SCHEDULE
-//! goes when it is in a final state, whether or not its reading is kept: readings name their
-//! specification themselves.
+//! Rows go in batches, each a transaction of its own, so that no daemon waits long. A reading goes when the
+//! roll-ups of its hour and its day hold it. A row of SCHEDULE goes when it is in a final state, whether or
+//! not its reading is kept: readings name their specification themselves.
 
 mod files;
+mod readings;
 mod rows;
 
 use std::time::Duration;
@@ -19,7 +20,10 @@ use station::{
     },
 };
 
-use self::rows::Rows;
+use self::{
+    readings::{Before, Gone},
+    rows::Rows,
+};
 
 /// An expired lease is kept for so long: another station's clock may be behind this one's.
 const LEASE: Duration = Duration::from_secs(86_400);
@@ -37,6 +41,7 @@ pub(crate) struct Args {
 /// What was deleted, or would be.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Pruned {
+    gone: Gone,
     rows: Rows,
     routes: u64,
     leases: u64,
@@ -51,10 +56,10 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
         None => prune(&config, now, args.dry_run)?,
         Some(station) => prune_retired(&config, station.as_str(), now, args.dry_run)?,
     };
-    let Pruned { rows, routes, leases, loaded, rejected } = pruned;
-    let Rows { readings, schedule, tries } = rows;
+    let Pruned { gone, rows, routes, leases, loaded, rejected } = pruned;
+    let (Gone { readings, hours, days }, Rows { schedule, tries }) = (gone, rows);
     let told = format!(
-        "{readings} readings, {routes} routes, {schedule} rows of SCHEDULE, {tries} of TRIES, {leases} of LEASES, \
+        "{readings} readings, roll-ups of {hours} hours and {days} days, {routes} routes, {schedule} rows of SCHEDULE, {tries} of TRIES, {leases} of LEASES, \
          {loaded} loaded and {rejected} rejected files"
     );
     if args.dry_run {
@@ -89,10 +94,17 @@ fn prune_rows(
     dry_run: bool,
 ) -> Result<Pruned, Failure> {
     let kept = &config.retention;
-    let (readings, schedule) = (now - kept.readings, now - kept.schedule);
-    let rows = rows::prune(store, station, readings, schedule, dry_run).map_err(failed)?;
-    let routes = rows::prune_routes(store, station, readings, dry_run).map_err(failed)?;
-    Ok(Pruned { rows, routes, ..Pruned::default() })
+    let specs = rows::specs(store, station).map_err(failed)?;
+    let before = Before::at(now, kept);
+    let gone = if dry_run {
+        readings::count(store, &specs, before)
+    } else {
+        readings::prune(store, &specs, before, now.seconds())
+    };
+    let gone = gone.map_err(failed)?;
+    let rows = rows::prune(store, &specs, now - kept.schedule, dry_run).map_err(failed)?;
+    let routes = rows::prune_routes(store, station, now - kept.readings, dry_run);
+    Ok(Pruned { gone, rows, routes: routes.map_err(failed)?, ..Pruned::default() })
 }
 
 /// Rows of a station that is gone, and deletes none itself any more. Its files are elsewhere.

@@ -8,33 +8,16 @@ use station::{
     world::store::{self, Error, Session, Store, Value},
 };
 
-/// So many rows go in one transaction.
-const BATCH: u64 = 5_000;
+use crate::rollup::gently;
+
+/// So many rows go in one transaction: some ten milliseconds.
+const BATCH: u64 = 500;
 
 /// A table, the statements that find and delete its old rows.
 struct Table {
     find: &'static str,
     delete: &'static str,
 }
-
-const READINGS: [Table; 4] = [
-    Table {
-        find: "SELECT pingdataID FROM PINGDATA WHERE toolspecsID = ? AND startepoch < ? LIMIT ?",
-        delete: "DELETE FROM PINGDATA WHERE pingdataID = ?",
-    },
-    Table {
-        find: "SELECT routedataID FROM ROUTEDATA WHERE toolspecsID = ? AND startepoch < ? LIMIT ?",
-        delete: "DELETE FROM ROUTEDATA WHERE routedataID = ?",
-    },
-    Table {
-        find: "SELECT bwdataID FROM BWDATA WHERE toolspecsID = ? AND startepoch < ? LIMIT ?",
-        delete: "DELETE FROM BWDATA WHERE bwdataID = ?",
-    },
-    Table {
-        find: "SELECT owampdataID FROM OWAMPDATA WHERE toolspecsID = ? AND startepoch < ? LIMIT ?",
-        delete: "DELETE FROM OWAMPDATA WHERE owampdataID = ?",
-    },
-];
 
 /// As old as rows of SCHEDULE may be, for they tell how runs got the channel.
 const TRIES: Table = Table {
@@ -84,13 +67,14 @@ pub(super) fn prune_routes(
     }
     let mut all = 0;
     loop {
-        let rows = store.transaction(|session| {
+        let rows = gently(store, |session| {
             let found = store::all(session, find, &values(BATCH), |row| row.int(0))?;
             for row in &found {
                 session.execute("DELETE FROM ROUTENO WHERE routenoID = ?", &[(*row).into()])?;
             }
             Ok(found.len() as u64)
-        })?;
+        })
+        .0?;
         all += rows;
         if rows < BATCH {
             return Ok(all);
@@ -101,37 +85,33 @@ pub(super) fn prune_routes(
 /// Rows that were deleted, or would be.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Rows {
-    /// Of the data tables.
-    pub(super) readings: u64,
     /// Of SCHEDULE.
     pub(super) schedule: u64,
     /// Of TRIES.
     pub(super) tries: u64,
 }
 
-/// Deletes a station's readings from before `readings`, and rows of SCHEDULE and TRIES from before `schedule`.
+/// The specifications of a station, also those that are retired: their rows are pruned.
+pub(super) fn specs(store: &mut Store, station: &str) -> Result<Vec<i64>, Error> {
+    let sql = "SELECT toolspecsID FROM TOOLSPECS WHERE srcNodeID = ?";
+    store.read(|session| store::all(session, sql, &[station.into()], |row| row.int(0)))
+}
+
+/// Deletes rows of SCHEDULE and TRIES from before `schedule`.
 pub(super) fn prune(
     store: &mut Store,
-    station: &str,
-    readings: Timestamp,
+    specs: &[i64],
     schedule: Timestamp,
     dry_run: bool,
 ) -> Result<Rows, Error> {
-    let specs = store.read(|session| {
-        let sql = "SELECT toolspecsID FROM TOOLSPECS WHERE srcNodeID = ?";
-        store::all(session, sql, &[station.into()], |row| row.int(0))
-    })?;
-    let mut pruned = Rows::default();
-    for table in &READINGS {
-        pruned.readings += sweep(store, table, &specs, readings.seconds(), dry_run)?;
-    }
-    pruned.schedule = sweep(store, &SCHEDULE, &specs, schedule.0, dry_run)?;
-    pruned.tries = sweep(store, &TRIES, &specs, schedule.0, dry_run)?;
-    Ok(pruned)
+    Ok(Rows {
+        schedule: sweep(store, &SCHEDULE, specs, schedule.0, dry_run)?,
+        tries: sweep(store, &TRIES, specs, schedule.0, dry_run)?,
+    })
 }
 
 /// So many specifications are looked through in one transaction: the daemons wait for no longer.
-const SPECS: usize = 2_000;
+const SPECS: usize = 500;
 
 /// Goes through a table, batch by batch.
 fn sweep(
@@ -146,7 +126,7 @@ fn sweep(
     }
     let (mut rest, mut all) = (specs, 0);
     while !rest.is_empty() {
-        let (rows, done) = store.transaction(|session| batch(session, table, rest, before))?;
+        let (rows, done) = gently(store, |session| batch(session, table, rest, before)).0?;
         all += rows;
         rest = &rest[done..];
     }
@@ -222,14 +202,6 @@ mod tests {
         );
     }
 
-    fn reading(station: &mut Station, schedule_id: i64) {
-        station.execute(
-            "INSERT INTO PINGDATA (scheduleID, toolspecsID, srcNodeID, destNodeID, startepoch, start_us, end_us, \
-             received, duplicates, reordered, clock_synchronised) VALUES (?, 1, 's', 'd', ?, 0, 0, 1, 0, 0, 1)",
-            &[schedule_id.into(), schedule_id.into()],
-        );
-    }
-
     #[test]
     fn old_rows_go_but_none_that_may_still_become_something() {
         let mut station = station();
@@ -238,8 +210,8 @@ mod tests {
             run(&mut station, 100, state);
         }
         let at = Timestamp::from_seconds(100);
-        let counted = prune(&mut station.store, "s", Timestamp(0), at, true).expect("counted");
-        let pruned = prune(&mut station.store, "s", Timestamp(0), at, false).expect("pruned");
+        let counted = prune(&mut station.store, &[1], at, true).expect("counted");
+        let pruned = prune(&mut station.store, &[1], at, false).expect("pruned");
         let three = Rows { schedule: 3, ..Rows::default() };
         assert_eq!((counted, pruned), (three, three));
         let left =
@@ -249,33 +221,22 @@ mod tests {
     }
 
     #[test]
-    fn bandwidth_delays_and_tries_go_in_their_time() {
+    fn tries_go_in_their_time() {
         let mut station = station();
         for (id, start) in [(1_i64, 99_i64), (2, 100)] {
-            let values = [id.into(), start.into(), Timestamp::from_seconds(start).into()];
-            for sql in [
-                "INSERT INTO BWDATA (scheduleID, direction, toolspecsID, srcNodeID, destNodeID, toolName, startepoch, \
-                 start_us, end_us, clock_synchronised) VALUES (?, 'to', 1, 's', 'd', 'iperf', ?, ?, 0, 1)",
-                "INSERT INTO OWAMPDATA (scheduleID, toolspecsID, srcNodeID, destNodeID, startepoch, start_us, end_us, \
-                 clock_synchronised) VALUES (?, 1, 's', 'd', ?, ?, 0, 1)",
+            let values = [id.into(), id.into(), Timestamp::from_seconds(start).into()];
+            station.execute(
                 "INSERT INTO TRIES (scheduleID, attempt, toolspecsID, srcNodeID, destNodeID, start_us) \
                  VALUES (?, ?, 1, 's', 'd', ?)",
-            ] {
-                station.execute(sql, &values);
-            }
+                &values,
+            );
         }
         let at = Timestamp::from_seconds(100);
         for dry_run in [true, false] {
-            let pruned = prune(&mut station.store, "s", at, at, dry_run).expect("pruned");
-            assert_eq!(pruned, Rows { readings: 2, schedule: 0, tries: 1 });
+            let pruned = prune(&mut station.store, &[1], at, dry_run).expect("pruned");
+            assert_eq!(pruned, Rows { schedule: 0, tries: 1 });
         }
-        for table in ["BWDATA", "OWAMPDATA", "TRIES"] {
-            assert_eq!(
-                station.rows(&format!("SELECT scheduleID FROM {table}")),
-                [["2"]],
-                "{table}"
-            );
-        }
+        assert_eq!(station.rows("SELECT scheduleID FROM TRIES"), [["2"]]);
     }
 
     #[test]
@@ -302,14 +263,12 @@ mod tests {
         testing::two_stations(&mut station);
         let at = Timestamp::from_seconds(100);
         for dry_run in [true, false] {
-            let pruned = prune(&mut station.store, "s", at, at, dry_run).expect("pruned");
-            assert_eq!(pruned, Rows { readings: 1, schedule: 1, tries: 0 });
+            let specs = specs(&mut station.store, "s").expect("its own");
+            let pruned = prune(&mut station.store, &specs, at, dry_run).expect("pruned");
+            assert_eq!(pruned, Rows { schedule: 1, tries: 0 });
             assert_eq!(prune_routes(&mut station.store, "s", at, dry_run).expect("pruned"), 1);
         }
-        for table in ["PINGDATA", "ROUTENO"] {
-            let left = station.rows(&format!("SELECT srcNodeID FROM {table}"));
-            assert_eq!(left, [["o"]], "{table}");
-        }
+        assert_eq!(station.rows("SELECT srcNodeID FROM ROUTENO"), [["o"]]);
         let sql = "SELECT srcNodeID, COUNT(*) FROM SCHEDULE GROUP BY srcNodeID ORDER BY srcNodeID";
         assert_eq!(station.rows(sql), [["o", "3"], ["s", "2"]]);
     }
@@ -333,17 +292,16 @@ mod tests {
     fn more_rows_than_one_batch_all_go() {
         let mut station = station();
         station.execute(
-            "INSERT INTO PINGDATA (scheduleID, startepoch, toolspecsID, srcNodeID, destNodeID, start_us, end_us, \
-             received, duplicates, reordered, clock_synchronised) \
+            "INSERT INTO SCHEDULE (toolspecsID, srcNodeID, destNodeID, toolName, testtype, dueepoch, due_us, latest_us, state) \
              WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 120) \
-             SELECT (a.i - 1) * 100 + b.i, (a.i - 1) * 100 + b.i, 1, 's', 'd', 0, 0, 1, 0, 0, 1 \
+             SELECT 1, 's', 'd', 'ping', 'background', (a.i - 1) * 100 + b.i, ((a.i - 1) * 100 + b.i) * 1000000, 0, 'loaded' \
              FROM n a, n b WHERE b.i <= 100",
             &[],
         );
-        reading(&mut station, 20_000);
+        run(&mut station, 20_000, "loaded");
         let at = Timestamp::from_seconds(12_000);
-        let pruned = prune(&mut station.store, "s", at, Timestamp(0), false).expect("pruned");
-        assert_eq!(pruned, Rows { readings: 11_999, ..Rows::default() });
-        assert_eq!(station.rows("SELECT startepoch FROM PINGDATA"), [["12000"], ["20000"]]);
+        let pruned = prune(&mut station.store, &[1], at, false).expect("pruned");
+        assert_eq!(pruned, Rows { schedule: 11_999, tries: 0 });
+        assert_eq!(station.rows("SELECT dueepoch FROM SCHEDULE"), [["12000"], ["20000"]]);
     }
 }

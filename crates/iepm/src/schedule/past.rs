@@ -1,7 +1,5 @@
 //! The last runs, one by one.
 
-use std::cmp::Reverse;
-
 use serde::Serialize;
 use station::{
     filter::Filter,
@@ -55,33 +53,50 @@ fn millis(micros: i64) -> f64 {
     micros as f64 / 1e3
 }
 
-/// The last `number` rows, the newest first.
+/// The last `number` rows, the newest first. They are looked for specification by specification, each from its
+/// newest on and no further back than the last that would be shown: the table has rows of other stations, and
+/// of years.
 pub(super) fn rows(
     session: &mut dyn Session,
     config: &Config,
     number: usize,
     filter: &Filter,
 ) -> Result<Vec<Past>, Error> {
-    let sql = "SELECT scheduleID, due_us, destNodeID, toolName, state, slots, start_us, end_us, reason FROM SCHEDULE \
-               WHERE srcNodeID = ? AND state <> 'pending' AND (? = '' OR destNodeID = ?) AND (? = '' OR toolName = ?) \
-               ORDER BY scheduleID DESC LIMIT ?";
-    let (node, tool) = filter.texts();
-    let values = [
-        config.node.as_str().into(),
-        node.into(),
-        node.into(),
-        tool.into(),
-        tool.into(),
-        (number as u64).into(),
-    ];
-    let mut rows = store::all(session, sql, &values, past)?;
-    // The nodes of a cluster give keys in turn, so these are only nearly in the order of time.
-    rows.sort_by_key(|row| Reverse((row.due_us, row.schedule_id)));
+    let (mut rows, mut since): (Vec<Past>, i64) = (Vec::new(), i64::MIN);
+    for spec in specs(session, config.node.as_str(), filter)? {
+        let values = [spec.into(), since.into(), (number as u64).into()];
+        rows.extend(store::all(session, NEWEST, &values, past)?);
+        if rows.len() >= 2 * number + KEPT {
+            since = newest(&mut rows, number).unwrap_or(since);
+        }
+    }
+    newest(&mut rows, number);
     for row in &mut rows {
         row.tries = store::all(session, TRIES, &[row.schedule_id.into()], one_try)?;
     }
     Ok(rows)
 }
+
+/// So many rows may wait beside twice those that are shown before they are sorted out.
+const KEPT: usize = 64;
+
+/// Keeps the newest rows, in their order; says when the last of them was due, if there are so many.
+fn newest(rows: &mut Vec<Past>, number: usize) -> Option<i64> {
+    rows.sort_by_key(|row| std::cmp::Reverse((row.due_us, row.schedule_id)));
+    rows.truncate(number);
+    rows.last().filter(|_| rows.len() == number).map(|row| row.due_us.0)
+}
+
+fn specs(session: &mut dyn Session, station: &str, filter: &Filter) -> Result<Vec<i64>, Error> {
+    let sql = "SELECT toolspecsID, destNodeID, toolName FROM TOOLSPECS WHERE srcNodeID = ?";
+    let row = |row: &Row<'_>| Ok((row.int(0)?, row.text(1), row.text(2)));
+    let specs = store::all(session, sql, &[station.into()], row)?;
+    let taken = specs.into_iter().filter(|(_, node, tool)| filter.takes(node, tool));
+    Ok(taken.map(|(id, ..)| id).collect())
+}
+
+const NEWEST: &str = "SELECT scheduleID, due_us, destNodeID, toolName, state, slots, start_us, end_us, reason FROM SCHEDULE \
+     WHERE toolspecsID = ? AND state <> 'pending' AND due_us >= ? ORDER BY due_us DESC, scheduleID DESC LIMIT ?";
 
 /// By the index that keeps them unique: a few at most for each run that is shown.
 const TRIES: &str = "SELECT attempt, start_us, end_us, bytes, outcome, unclean FROM TRIES WHERE scheduleID = ? \
@@ -166,9 +181,43 @@ mod tests {
 
     use super::*;
 
+    fn spec(station: &mut Station, tool: &'static str) {
+        station.execute(
+            "INSERT INTO TOOLSPECS (srcNodeID, destNodeID, toolName, toolPath, testtype, time2run, runinterval) \
+             VALUES ('s', 'd', ?, 'x', 'background', 15, 600)",
+            &[tool.into()],
+        );
+    }
+
+    #[test]
+    fn the_newest_are_found_among_those_of_many_specifications() {
+        let mut station = Station::new();
+        let config = station.config.clone();
+        for number in 1..=200_i64 {
+            station.execute(
+                "INSERT INTO TOOLSPECS (srcNodeID, destNodeID, toolName, variant, toolPath, testtype, time2run, \
+                 runinterval) VALUES ('s', 'd', 'ping', ?, 'x', 'background', 15, 600)",
+                &[format!("v{number}").into()],
+            );
+            for round in 0..3_i64 {
+                let due = round * 1_000 + number * 7 % 200;
+                station.execute(
+                    "INSERT INTO SCHEDULE (toolspecsID, srcNodeID, destNodeID, toolName, testtype, dueepoch, due_us, \
+                     latest_us, state) VALUES (?, 's', 'd', 'ping', 'background', 0, ?, 0, 'loaded')",
+                    &[number.into(), due.into()],
+                );
+            }
+        }
+        let read = |session: &mut dyn Session| rows(session, &config, 5, &Filter::default());
+        let found: Vec<i64> =
+            station.store.read(read).expect("read").iter().map(|row| row.due_us.0).collect();
+        assert_eq!(found, [2_199, 2_198, 2_197, 2_196, 2_195]);
+    }
+
     #[test]
     fn the_last_runs_tell_how_late_and_how_long_they_were() {
         let mut station = Station::new();
+        spec(&mut station, "ping");
         for (due, state, slots, start, end, reason) in [
             (1_000_000, "loaded", 1, Some(1_012_000), Some(10_112_000), None),
             (2_000_000, "missed", 7, None, None, Some("pingd was not running")),
@@ -197,6 +246,7 @@ mod tests {
     #[test]
     fn tries_are_told_with_what_came_of_them() {
         let mut station = Station::new();
+        spec(&mut station, "iperf");
         station.execute(
             "INSERT INTO SCHEDULE (toolspecsID, srcNodeID, destNodeID, toolName, testtype, dueepoch, due_us, \
              latest_us, state, reason) VALUES (1, 's', 'd', 'iperf', 'background-syn', 0, 1000000, 0, 'failed', 'busy')",

@@ -151,6 +151,7 @@ pub(crate) fn lines(
     now: Timestamp,
 ) -> Result<(Vec<Line>, Vec<String>), Error> {
     let (mut lines, mut wrong) = (Vec::new(), Vec::new());
+    let mut latest = reading::latest(session, config.node.as_str())?;
     for stored in specs(session, config)? {
         let spec = match stored.spec {
             Ok(spec) => spec,
@@ -161,7 +162,7 @@ pub(crate) fn lines(
         };
         let key = &spec.key;
         if key.src == config.node && filter.takes(key.dest.as_str(), key.tool.as_str()) {
-            let seen = reading::latest(session, stored.id, key.tool.as_str())?;
+            let seen = latest.remove(&stored.id).unwrap_or_default();
             lines.push(health::judge(&spec, seen, now));
         }
     }

@@ -1,4 +1,6 @@
-//! The latest rows of a specification. Each is one look into an index, however many rows there are.
+//! The latest rows of each specification. Each is one look into an index, however many rows there are.
+
+use std::collections::HashMap;
 
 use serde::Serialize;
 use station::{
@@ -130,52 +132,104 @@ impl End {
     }
 }
 
-/// The latest rows of the specification `id`. Tools without a table of their own are of bandwidth.
-pub(super) fn latest(session: &mut dyn Session, id: i64, tool: &str) -> Result<Latest, Error> {
-    let reading = match tool {
-        "ping" => store::one(session, PING, &[id.into()], ping)?,
-        "traceroute" => store::one(session, ROUTE, &[id.into()], route)?,
-        "owping" => store::one(session, ONE_WAY, &[id.into()], one_way)?,
-        _ => bandwidth(store::all(session, BANDWIDTH, &[id.into()], rate)?),
-    };
-    Ok(Latest { reading, end: store::one(session, END, &[id.into()], end)? })
+/// The latest rows of all specifications of a station, by their keys.
+pub(super) fn latest(
+    session: &mut dyn Session,
+    station: &str,
+) -> Result<HashMap<i64, Latest>, Error> {
+    let mut all: HashMap<i64, Latest> = HashMap::new();
+    let station = [station.into()];
+    let reads: [(&str, Read); 3] = [(PING, ping), (ROUTE, route), (ONE_WAY, one_way)];
+    for (sql, read) in reads {
+        for (spec, reading) in store::all(session, sql, &station, |row| of_spec(row, read))? {
+            all.entry(spec).or_default().reading = Some(reading);
+        }
+    }
+    for (spec, reading) in store::all(session, BANDWIDTH, &station, |row| of_spec(row, rate))? {
+        add_direction(&mut all.entry(spec).or_default().reading, reading);
+    }
+    for (spec, end) in store::all(session, END, &station, |row| of_spec(row, end))? {
+        all.entry(spec).or_default().end = Some(end);
+    }
+    Ok(all)
 }
 
-const PING: &str = "SELECT start_us, problem, overlapped, received, lossratio, min, avg, max FROM PINGDATA \
-     WHERE toolspecsID = ? ORDER BY startepoch DESC LIMIT 1";
+/// What makes a reading of a row.
+type Read = fn(&Row<'_>) -> Result<Reading, Error>;
+
+/// A row that begins with the key of its specification.
+fn of_spec<T>(
+    row: &Row<'_>,
+    read: impl Fn(&Row<'_>) -> Result<T, Error>,
+) -> Result<(i64, T), Error> {
+    Ok((row.int(0)?, read(row)?))
+}
+
+/// The newest row of each specification that is of a tool. Each is found by one look into an index, and all of them
+/// are one question to a server. What was retired has no line.
+macro_rules! newest {
+    ($columns:literal, $table:literal, $key:literal, $of:literal) => {
+        concat!(
+            "SELECT t.toolspecsID, d.start_us, d.problem, d.overlapped, ",
+            $columns,
+            " FROM TOOLSPECS t JOIN ",
+            $table,
+            " d ON d.",
+            $key,
+            " = (SELECT e.",
+            $key,
+            " FROM ",
+            $table,
+            " e WHERE e.toolspecsID = t.toolspecsID ORDER BY e.startepoch DESC LIMIT 1) \
+             WHERE t.srcNodeID = ? AND t.retiredepoch IS NULL AND t.toolName ",
+            $of
+        )
+    };
+}
+
+const PING: &str =
+    newest!("d.received, d.lossratio, d.min, d.avg, d.max", "PINGDATA", "pingdataID", "= 'ping'");
 
 fn ping(row: &Row<'_>) -> Result<Reading, Error> {
     let found = Found::Ping {
-        received: row.int(3)?,
-        lossratio: row.optional_real(4)?,
-        min: row.optional_real(5)?,
-        avg: row.optional_real(6)?,
-        max: row.optional_real(7)?,
+        received: row.int(4)?,
+        lossratio: row.optional_real(5)?,
+        min: row.optional_real(6)?,
+        avg: row.optional_real(7)?,
+        max: row.optional_real(8)?,
     };
     reading(row, found)
 }
 
-/// Of a row that begins with `start_us`, problem, overlapped.
+/// Of a row that begins with toolspecsID, `start_us`, problem, overlapped.
 fn reading(row: &Row<'_>, found: Found) -> Result<Reading, Error> {
-    let (start, overlapped) = (row.timestamp(0)?, row.optional_int(2)?);
-    Ok(Reading { start, found, problem: row.text(1), unclean: None, overlapped })
+    let (start, overlapped) = (row.timestamp(1)?, row.optional_int(3)?);
+    Ok(Reading { start, found, problem: row.text(2), unclean: None, overlapped })
 }
 
-const ROUTE: &str = "SELECT start_us, problem, overlapped, numhops, reached, routeno, rtt_us FROM ROUTEDATA \
-     WHERE toolspecsID = ? ORDER BY startepoch DESC LIMIT 1";
+const ROUTE: &str = newest!(
+    "d.numhops, d.reached, d.routeno, d.rtt_us",
+    "ROUTEDATA",
+    "routedataID",
+    "= 'traceroute'"
+);
 
 fn route(row: &Row<'_>) -> Result<Reading, Error> {
     let found = Found::Route {
-        hops: row.int(3)?,
-        reached: row.int(4)? != 0,
-        route: row.optional_int(5)?,
-        rtt_us: row.optional_real(6)?,
+        hops: row.int(4)?,
+        reached: row.int(5)? != 0,
+        route: row.optional_int(6)?,
+        rtt_us: row.optional_real(7)?,
     };
     reading(row, found)
 }
 
-const ONE_WAY: &str = "SELECT start_us, problem, overlapped, tmin, tmed, tmax, to_sent, to_lost, fmin, fmed, fmax, \
-     from_sent, from_lost FROM OWAMPDATA WHERE toolspecsID = ? ORDER BY startepoch DESC LIMIT 1";
+const ONE_WAY: &str = newest!(
+    "d.tmin, d.tmed, d.tmax, d.to_sent, d.to_lost, d.fmin, d.fmed, d.fmax, d.from_sent, d.from_lost",
+    "OWAMPDATA",
+    "owampdataID",
+    "= 'owping'"
+);
 
 fn one_way(row: &Row<'_>) -> Result<Reading, Error> {
     let way = |direction, first: usize| {
@@ -188,16 +242,20 @@ fn one_way(row: &Row<'_>) -> Result<Reading, Error> {
             lost: row.optional_int(first + 4)?,
         })
     };
-    reading(row, Found::OneWay([way("to", 3)?, way("from", 8)?]))
+    reading(row, Found::OneWay([way("to", 4)?, way("from", 9)?]))
 }
 
-/// A run has at most two rows, and they have the same start.
-const BANDWIDTH: &str = "SELECT start_us, problem, overlapped, unclean, scheduleID, direction, thrumin, thruavg, \
-     thrumax, lossratio, rttmin, rttavg, rttmax, idle_rtt_p50_us, loaded_rtt_p50_us FROM BWDATA \
-     WHERE toolspecsID = ? ORDER BY startepoch DESC LIMIT 2";
+/// Of the newest run, which has a row for each direction; tools without a table of their own are of bandwidth.
+const BANDWIDTH: &str = newest!(
+    "d.unclean, d.direction, d.thrumin, d.thruavg, d.thrumax, d.lossratio, d.rttmin, d.rttavg, d.rttmax, \
+     d.idle_rtt_p50_us, d.loaded_rtt_p50_us",
+    "BWDATA",
+    "scheduleID",
+    "NOT IN ('ping', 'traceroute', 'owping')"
+);
 
-/// A row: the run, and a reading of one direction.
-fn rate(row: &Row<'_>) -> Result<(i64, Reading), Error> {
+/// A reading of one direction.
+fn rate(row: &Row<'_>) -> Result<Reading, Error> {
     let millis = |column| Ok::<_, Error>(row.optional_real(column)?.map(|micros| micros / 1e3));
     let rate = Rate {
         direction: row.text(5),
@@ -211,28 +269,26 @@ fn rate(row: &Row<'_>) -> Result<(i64, Reading), Error> {
         idle_rtt_ms: millis(13)?,
         loaded_rtt_ms: millis(14)?,
     };
-    let unclean = Some(row.text(3)).filter(|unclean| !unclean.is_empty());
-    let found = Found::Bandwidth(vec![rate]);
-    Ok((row.int(4)?, Reading { unclean, ..reading(row, found)? }))
+    let unclean = Some(row.text(4)).filter(|unclean| !unclean.is_empty());
+    Ok(Reading { unclean, ..reading(row, Found::Bandwidth(vec![rate]))? })
 }
 
-/// The directions of the newest run together; its row comes first.
-fn bandwidth(rows: Vec<(i64, Reading)>) -> Option<Reading> {
-    let mut rows = rows.into_iter();
-    let (run, mut newest) = rows.next()?;
-    if let Found::Bandwidth(rates) = &mut newest.found {
-        for (_, other) in rows.filter(|(of, _)| *of == run) {
+/// Adds a direction to what is known of the same run.
+fn add_direction(known: &mut Option<Reading>, other: Reading) {
+    match known {
+        Some(Reading { found: Found::Bandwidth(rates), .. }) => {
             rates.extend(other.found.into_rates());
+            rates.sort_by_key(|rate| rate.direction != "to");
         }
-        rates.sort_by_key(|rate| rate.direction != "to");
+        _ => *known = Some(other),
     }
-    Some(newest)
 }
 
-const END: &str = "SELECT COALESCE(lastdue_us, due_us), state, COALESCE(reason, '') FROM SCHEDULE \
-     WHERE toolspecsID = ? AND state NOT IN ('pending', 'running', 'finished', 'cancelled') \
-     ORDER BY due_us DESC LIMIT 1";
+const END: &str = "SELECT t.toolspecsID, COALESCE(s.lastdue_us, s.due_us), s.state, COALESCE(s.reason, '') \
+     FROM TOOLSPECS t JOIN SCHEDULE s ON s.scheduleID = (SELECT e.scheduleID FROM SCHEDULE e \
+     WHERE e.toolspecsID = t.toolspecsID AND e.state NOT IN ('pending', 'running', 'finished', 'cancelled') \
+     ORDER BY e.due_us DESC LIMIT 1) WHERE t.srcNodeID = ? AND t.retiredepoch IS NULL";
 
 fn end(row: &Row<'_>) -> Result<End, Error> {
-    Ok(End { due: row.timestamp(0)?, state: row.text(1), reason: row.text(2) })
+    Ok(End { due: row.timestamp(1)?, state: row.text(2), reason: row.text(3) })
 }

@@ -88,7 +88,7 @@ fn the_file_of_another_station_of_the_database_is_left_to_that_one() {
     let mut desk = Desk::new();
     desk.row(1, "ping", "finished", 1).file(1, "ping", 1, PING);
     desk.row(2, "ping", "finished", 1).raw("2.ping", "rubbish");
-    desk.look.execute("UPDATE SCHEDULE SET srcNodeID = 'other'", []).expect("another's");
+    desk.change("UPDATE SCHEDULE SET srcNodeID = 'other'", &[]);
     assert_eq!(desk.load(), Tally { loaded: 0, rejected: 2, kept: 0 });
     assert_eq!([desk.state(1), desk.state(2)], ["finished", "finished"]);
     assert_eq!(desk.readings(), 0);

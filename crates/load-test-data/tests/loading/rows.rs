@@ -249,7 +249,8 @@ fn every_column_is_in_the_page_of_the_tables() {
     let page = std::fs::read_to_string(page).expect("the page");
     let word = |c: char| !c.is_ascii_alphanumeric() && c != '_';
     let words: HashSet<&str> = page.split(word).collect();
-    let tables = "'PINGDATA','ROUTEDATA','ROUTENO','BWDATA','OWAMPDATA','SCHEDULE','TRIES','LEASES','MONHOSTS','NODELISTS'";
+    let tables = "'PINGDATA','ROUTEDATA','ROUTENO','BWDATA','OWAMPDATA','SCHEDULE','TRIES','LEASES','MONHOSTS','NODELISTS',\
+         'PINGROLLUP','ROUTEROLLUP','BWROLLUP','OWAMPROLLUP'";
     let sql = format!(
         "SELECT t.name, c.name FROM sqlite_schema t, pragma_table_info(t.name) c WHERE t.name IN ({tables})"
     );

@@ -26,9 +26,11 @@ impl Columns {
     }
 
     /// Adds a row: a text for each head. What does not print is shown as `?`.
-    pub fn push<const N: usize>(&mut self, row: [String; N]) {
-        debug_assert_eq!(N, self.heads.len(), "a text for each head");
-        self.rows.push(row.map(|text| text.replace(char::is_control, "?")).into());
+    pub fn push(&mut self, row: impl IntoIterator<Item = String>) {
+        let row: Vec<String> =
+            row.into_iter().map(|text| text.replace(char::is_control, "?")).collect();
+        debug_assert_eq!(row.len(), self.heads.len(), "a text for each head");
+        self.rows.push(row);
     }
 
     /// All lines, each with its newline.

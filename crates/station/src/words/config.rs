@@ -129,6 +129,10 @@ pub struct Paths {
 pub struct Retention {
     /// Rows of the data tables.
     pub readings: Duration,
+    /// Roll-ups of hours; no shorter than the readings that they are of.
+    pub hours: Duration,
+    /// Roll-ups of days; no shorter than the hours.
+    pub days: Duration,
     /// Rows of SCHEDULE that are final.
     pub schedule: Duration,
     /// Result files that were loaded.
@@ -215,6 +219,8 @@ fn retention(settings: &mut Settings<'_>) -> Retention {
         |key, days: u32| length(settings, ("retention", key), days * DAY, (DAY, 36_600 * DAY));
     Retention {
         readings: kept("readings", 3_660),
+        hours: kept("hours", 3_660),
+        days: kept("days", 36_600),
         schedule: kept("schedule", 90),
         loaded: kept("loaded", 7),
         rejected: kept("rejected", 90),

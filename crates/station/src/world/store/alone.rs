@@ -68,8 +68,9 @@ pub fn waiting_alone(
     until: Timestamp,
     most: usize,
 ) -> Result<Vec<Waiting>, Error> {
+    // From what waits to its specification, whatever a planner thinks of it: that is always there.
     let sql = format!(
-        "SELECT {COLUMNS} FROM SCHEDULE s JOIN TOOLSPECS t ON t.toolspecsID = s.toolspecsID \
+        "SELECT {COLUMNS} FROM SCHEDULE s LEFT JOIN TOOLSPECS t ON t.toolspecsID = s.toolspecsID \
          LEFT JOIN NODES n ON n.nodeID = s.destNodeID WHERE s.state = 'pending' AND s.srcNodeID = ? \
          AND s.testtype = 'background-syn' AND s.due_us <= ? ORDER BY s.due_us LIMIT ?"
     );

@@ -164,7 +164,7 @@ pub fn expire(
 /// # Errors
 /// What the engine says.
 pub fn cancel_switched_off(session: &mut dyn Session, station: &str) -> Result<u64, Error> {
-    let sql = "SELECT s.scheduleID, s.attempt FROM SCHEDULE s JOIN TOOLSPECS t ON t.toolspecsID = s.toolspecsID \
+    let sql = "SELECT s.scheduleID, s.attempt FROM SCHEDULE s JOIN TOOLSPECS t ON t.toolspecsID = s.opentoolspecsID \
          WHERE s.state = 'pending' AND s.srcNodeID = ? AND t.toolDo = 0";
     cancel(session, sql, &[station.into()], "its specification was switched off")
 }

@@ -18,6 +18,7 @@ mod leases;
 mod monhosts;
 mod mysql;
 mod notes;
+mod scans;
 mod schedule;
 mod schema;
 mod specs;

@@ -18,9 +18,14 @@ use super::{
     Session,
     engine::Mode,
     error::{Error, Kind},
-    one,
+    one, scans,
     value::{Columns, Row, Value},
 };
+
+/// Memory for pages of the file, as far as it is needed, KiB.
+const CACHE_KIB: i64 = 16_384;
+/// Pages, of 4 KiB, that the log holds before they go into the file.
+const LOG_PAGES: i64 = 4_000;
 
 /// A file, and the connection to it while there is one.
 #[derive(Debug)]
@@ -100,6 +105,10 @@ impl Sqlite {
         // Readers never wait for writers; what was committed outlives a power loss.
         connection.pragma_update(None, "journal_mode", "WAL").map_err(explain)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(explain)?;
+        // A batch of readings touches a page of an index for each specification: they stay in memory while it
+        // is written, and go into the file once for several batches.
+        connection.pragma_update(None, "cache_size", -CACHE_KIB).map_err(explain)?;
+        connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES).map_err(explain)?;
         let file = self.identity().unwrap_or_default();
         Ok(&mut self.open.insert(Open { connection, file }).connection)
     }
@@ -121,6 +130,7 @@ impl Session for InTransaction<'_> {
             _ => self.connection.prepare_cached(sql).map_err(explain)?,
         };
         let changed = statement.execute(params_from_iter(values)).map_err(explain)?;
+        scans::note(&statement, sql);
         self.last = Some((sql, statement));
         Ok(changed as u64)
     }
@@ -149,6 +159,8 @@ impl Session for InTransaction<'_> {
         while let Some(row) = rows.next().map_err(explain)? {
             each(&Row(row))?;
         }
+        drop(rows);
+        scans::note(&statement, sql);
         Ok(())
     }
 }

@@ -6,6 +6,7 @@
 mod alone;
 mod first;
 mod progress;
+mod rollups;
 mod stations;
 
 use crate::text::Timestamp;
@@ -21,7 +22,7 @@ use super::{
 pub const LATEST: i64 = STEPS.len() as i64;
 
 /// What each version adds to the one before it. A step that was released is never changed.
-const STEPS: [&[&str]; 3] = [first::STEP, alone::STEP, stations::STEP];
+const STEPS: [&[&str]; 4] = [first::STEP, alone::STEP, stations::STEP, rollups::STEP];
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS SCHEMAVERSION (
         version INTEGER NOT NULL PRIMARY KEY,
@@ -164,7 +165,7 @@ mod tests {
         let empty = "SELECT dailybytes || dailyseconds || hours || pingbeside FROM TOOLSPECS";
         assert_eq!(ask(&mut store, empty).expect("read"), [""]);
         let steps = ask(&mut store, "SELECT appliedepoch FROM SCHEMAVERSION ORDER BY version");
-        assert_eq!(steps.expect("read"), ["0", "77", "77"]);
+        assert_eq!(steps.expect("read"), ["0", "77", "77", "77"]);
     }
 
     #[test]

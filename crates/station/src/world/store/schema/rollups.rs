@@ -1,0 +1,121 @@
+//! Roll-ups: the readings of an hour, and of a day, in one row.
+
+/// What the rows of all roll-ups begin with. A period is 3600 or 86400 seconds, UTC; `flagged` readings,
+/// which may have measured the station itself, have a row of their own. `rawgone` is 1 when the readings were
+/// deleted (of an hour), or when the hours were (of a day): then nothing can be computed anew.
+macro_rules! rollup {
+    ($name:literal, $direction:literal, $key:literal, $figures:literal) => {
+        concat!(
+            "CREATE TABLE ",
+            $name,
+            " (
+        toolspecsID BIGINT NOT NULL,
+        period INTEGER NOT NULL,
+        startepoch BIGINT NOT NULL,
+        ",
+            $direction,
+            "flagged INTEGER NOT NULL,
+        rawgone INTEGER NOT NULL,
+        runs BIGINT NOT NULL,
+        problems BIGINT NOT NULL,
+        ",
+            $figures,
+            ",
+        PRIMARY KEY (toolspecsID, period, startepoch, flagged",
+            $key,
+            ")) WITHOUT ROWID"
+        )
+    };
+}
+
+pub(super) const STEP: &[&str] = &[
+    rollup!(
+        "PINGROLLUP",
+        "",
+        "",
+        "transmitted BIGINT,
+        received BIGINT,
+        lost BIGINT,
+        lossratio DOUBLE,
+        min DOUBLE,
+        avg DOUBLE,
+        max DOUBLE,
+        rtt_p50_us BIGINT,
+        rtt_p95_us BIGINT,
+        rtt_p99_us BIGINT,
+        pdv_p95_us BIGINT,
+        sampled BIGINT,
+        ipdv_abs_mean_us DOUBLE,
+        loss_period_max BIGINT,
+        duplicates BIGINT,
+        reordered BIGINT"
+    ),
+    rollup!(
+        "ROUTEROLLUP",
+        "",
+        "",
+        "reached BIGINT,
+        numhopsmin BIGINT,
+        numhopsmax BIGINT,
+        rttmin_us BIGINT,
+        routes BIGINT,
+        routeno BIGINT,
+        changes BIGINT,
+        sampled BIGINT"
+    ),
+    rollup!(
+        "BWROLLUP",
+        "direction VARCHAR(4) NOT NULL,
+        ",
+        ", direction",
+        "measured BIGINT,
+        bytes BIGINT,
+        duration_s DOUBLE,
+        thrumin DOUBLE,
+        thruavg DOUBLE,
+        thrumax DOUBLE,
+        rttmin DOUBLE,
+        rttavg DOUBLE,
+        rttmax DOUBLE,
+        retransmits BIGINT,
+        jitter_us DOUBLE,
+        datagrams BIGINT,
+        lost BIGINT,
+        lossratio DOUBLE,
+        reordered BIGINT,
+        duplicates BIGINT,
+        idle_rtt_p50_us DOUBLE,
+        loaded_rtt_p50_us DOUBLE,
+        loaded_rtt_p95_us DOUBLE,
+        loaded_rtt_max_us BIGINT,
+        loaded_sent BIGINT,
+        loaded_lost BIGINT"
+    ),
+    rollup!(
+        "OWAMPROLLUP",
+        "",
+        "",
+        "tmin DOUBLE,
+        tmed DOUBLE,
+        tmedavg DOUBLE,
+        tmax DOUBLE,
+        to_p95_us DOUBLE,
+        to_sampled BIGINT,
+        to_sent BIGINT,
+        to_lost BIGINT,
+        to_duplicates BIGINT,
+        to_reordered BIGINT,
+        to_error_us DOUBLE,
+        fmin DOUBLE,
+        fmed DOUBLE,
+        fmedavg DOUBLE,
+        fmax DOUBLE,
+        from_p95_us DOUBLE,
+        from_sampled BIGINT,
+        from_sent BIGINT,
+        from_lost BIGINT,
+        from_duplicates BIGINT,
+        from_reordered BIGINT,
+        from_error_us DOUBLE"
+    ),
+];
