@@ -52,12 +52,21 @@ impl Mysql {
         Self { address: address.clone(), shown, limits, open: None }
     }
 
+    /// Whether the server has the database.
+    pub(super) fn exists(&self) -> Result<bool, Error> {
+        match Conn::new(access::opts(&self.address, self.limits)?) {
+            Ok(_) => Ok(true),
+            Err(Failure::MySqlError(said)) if said.code == 1049 => Ok(false),
+            Err(failure) => Err(errors::explain(&failure, &self.shown)),
+        }
+    }
+
     /// Makes the database if it is not there.
     pub(super) fn create(&mut self) -> Result<(), Error> {
-        let opts = access::opts(&self.address, self.limits)?;
-        if !matches!(Conn::new(opts.clone()), Err(Failure::MySqlError(said)) if said.code == 1049) {
+        if self.exists()? {
             return Ok(());
         }
+        let opts = access::opts(&self.address, self.limits)?;
         let sql =
             format!("CREATE DATABASE IF NOT EXISTS `{}` {}", self.address.name, dialect::DATABASE);
         let made = Conn::new(opts.db_name(None::<String>)).and_then(|mut it| it.query_drop(sql));
