@@ -234,7 +234,7 @@ fn make(to: &mut End, now: Timestamp) -> Result<(), Failure> {
 }
 
 /// An empty file is an empty database; made here, others cannot read it.
-pub(crate) fn new_file(path: &Path) -> Result<(), Failure> {
+fn new_file(path: &Path) -> Result<(), Failure> {
     files::create(path).map(|_| ()).map_err(|error| {
         Failure::new(Exit::NeedsPerson, format!("making {}", path.display())).because(error)
     })
@@ -255,9 +255,34 @@ impl Claim {
 }
 
 /// Has nothing write to the source any more, whoever tries.
+///
+/// # Errors
+/// It is moved elsewhere meanwhile; what the engine says.
 pub(super) fn close(from: &mut End, to: &str, now: Timestamp) -> Result<(), Failure> {
-    let closed = from.store.transaction(|session| put_mark(session, Mark::Moved, to, now));
+    let closed = from.store.transaction(|session| match mark(session)? {
+        Some((_, other)) if other != to => Err(elsewhere(&other)),
+        _ => put_mark(session, Mark::Moved, to, now),
+    });
     closed.map_err(|error| from.failed("closing", error))
+}
+
+/// Makes sure that the source is still closed, before the target is opened.
+///
+/// # Errors
+/// It was opened again, or moved elsewhere; what the engine says.
+pub(super) fn is_closed(from: &mut End, to: &str) -> Result<(), Error> {
+    from.store.read(|session| match mark(session)? {
+        Some((Mark::Moved, other)) if other == to => Ok(()),
+        Some((_, other)) => Err(elsewhere(&other)),
+        None => {
+            let what = "the source was opened again meanwhile, and may have been written to";
+            Err(Error::new(Kind::Other, what))
+        }
+    })
+}
+
+fn elsewhere(other: &str) -> Error {
+    Error::new(Kind::Closed, format!("its rows are being moved to {other} by somebody else"))
 }
 
 /// Gives the source back to its programs; says where it had been moved, if it had.

@@ -183,7 +183,10 @@ fn copy(
     }
     if last.is_some() {
         let mut patience = Patience::default();
-        let opened = patience.keep_trying(|_| ends::open(to, &claim));
+        let opened = patience.keep_trying(|_| {
+            ends::is_closed(from, &to.url())?;
+            ends::open(to, &claim)
+        });
         opened.map_err(|error| failed(from, to, &error))?;
     }
     Ok(Report {

@@ -207,6 +207,23 @@ fn a_last_copy_that_was_cut_short_goes_on_and_the_source_stays_closed() {
 }
 
 #[test]
+fn a_source_is_moved_to_one_target_and_counts_as_moved_only_while_it_is_closed() {
+    for (one, other) in BOTH_WAYS {
+        let (mut from, mut to) = (made(one), nowhere(other));
+        let url = to.end.url();
+        ends::close(&mut from.end, &url, Timestamp(0)).expect("closed");
+        ends::is_closed(&mut from.end, &url).expect("closed");
+        let fault = ends::close(&mut from.end, "mysql:///b", Timestamp(0)).expect_err("closed");
+        assert!(fault.to_string().contains(&format!("moved to {url} by somebody")), "{fault}");
+        assert!(ends::is_closed(&mut from.end, "mysql:///b").is_err());
+        ends::reopen(&mut from.end).expect("opened");
+        let fault = ends::is_closed(&mut from.end, &url).expect_err("open");
+        assert!(fault.to_string().contains("opened again"), "{fault}");
+        copied(&mut from, &mut to, true).expect("moved");
+    }
+}
+
+#[test]
 fn a_target_that_has_rows_or_other_tables_is_refused_and_left() {
     for (one, other) in BOTH_WAYS {
         let (mut from, mut to) = (made(one), made(other));
