@@ -247,6 +247,12 @@ impl Station {
         self.configure("");
     }
 
+    /// Has it keep its tables on a server from now on, or in its own file; these lines are its `iepm.toml`.
+    pub fn moves_to(&mut self, server: Option<&Server>, lines: &str) {
+        self.server = server.map(|server| (server.url("iepm"), server.opts("iepm")));
+        self.configure(lines);
+    }
+
     /// Puts a script of the story's own into the station's `bin`.
     pub fn tool(&self, name: &str, script: &str) -> &Self {
         let path = self.path("bin").join(name);

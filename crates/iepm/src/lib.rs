@@ -9,6 +9,7 @@
 mod apply;
 mod capacity;
 mod check;
+mod copy;
 mod crontab;
 mod doctor;
 mod grants;
@@ -80,6 +81,8 @@ enum Command {
     Run(run::Args),
     /// Bring the database's schema to this version
     Migrate(migrate::Args),
+    /// Copy the station's tables into another database, of whatever engine
+    Copy(Box<copy::Args>),
     /// Keep the watchdogs off while you work on the station
     Hold(hold::Args),
     /// End a hold
@@ -110,6 +113,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         Command::Doctor(args) => doctor::run(args, common),
         Command::Run(args) => run::run(args, common),
         Command::Migrate(args) => migrate::run(args, common),
+        Command::Copy(args) => copy::run(args, common),
         Command::Hold(args) => hold::hold(args, common),
         Command::Release => hold::release(common),
         Command::Crontab(args) => crontab::run(args, common),

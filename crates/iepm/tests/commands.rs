@@ -199,3 +199,42 @@ fn a_set_of_runs_that_does_not_fit_fits_after_the_advice() {
     let said = told(&iepm(&home, &["schedule", "--capacity", "--past"]), 2);
     assert!(said.contains("cannot be used with"), "{said}");
 }
+
+#[test]
+fn a_copy_is_told_before_it_is_made_and_made_only_into_a_database_without_rows() {
+    let (_folder, home) = station();
+    told(&iepm(&home, &["apply"]), 0);
+    let file = home.join("db/other.db");
+    let to = format!("sqlite://{}", file.display());
+    let said = told(&iepm(&home, &["copy", "--to", &to, "--dry-run"]), 0);
+    assert!(said.contains(" 3  NODES\n") && said.contains("other.db would be made"), "{said}");
+    assert!(!file.exists());
+    let said = told(&iepm(&home, &["copy", "--to", &to]), 0);
+    assert!(said.contains("verified row by row") && said.contains("--final"), "{said}");
+    assert_eq!(fs::metadata(&file).expect("made").permissions().mode() & 0o777, 0o640);
+    let said = told(&iepm(&home, &["copy", "--to", &to, "--dry-run"]), 0);
+    assert!(said.contains("has what was copied before"), "{said}");
+    let said = told(&iepm(&home, &["copy", "--to", &to, "--final"]), 0);
+    assert!(said.contains(&format!("make `database = \"{to}\"`")), "{said}");
+    told(&iepm(&home, &["status"]), 78);
+    let said = told(&iepm(&home, &["doctor"]), 1);
+    assert!(said.contains("its rows are moved to"), "{said}");
+    let said = told(&iepm(&home, &["copy", "--reopen"]), 0);
+    assert!(said.contains("is open again"), "{said}");
+    let said = told(&iepm(&home, &["copy", "--to", &to]), 1);
+    assert!(said.contains("rows that are not of this copy; nothing was changed"), "{said}");
+    told(&iepm(&home, &["status"]), 0);
+}
+
+#[test]
+fn a_copy_needs_two_databases() {
+    let (_folder, home) = station();
+    let own = format!("sqlite://{}", home.join("db/iepm.db").display());
+    assert!(told(&iepm(&home, &["copy", "--to", &own]), 2).contains("the same database"));
+    told(&iepm(&home, &["copy"]), 2);
+    let missing = format!("sqlite://{}", home.join("none.db").display());
+    let said = told(&iepm(&home, &["copy", "--from", &missing, "--to", &own]), 75);
+    assert!(said.contains("there is no database"), "{said}");
+    let said = told(&iepm(&home, &["copy", "--to", "mysql://a:b@h/x"]), 2);
+    assert!(said.contains("option-file"), "{said}");
+}

@@ -146,7 +146,7 @@ fn configuration(config: &Config) -> String {
         Err(error) => error.kind().to_string(),
     };
     let schema = match Store::of(&config.database, PATIENCE).read(|_| Ok(())) {
-        Err(error) if matches!(error.kind(), Kind::Newer | Kind::Older) => "another",
+        Err(error) if matches!(error.kind(), Kind::Newer | Kind::Older | Kind::Closed) => "another",
         _ => "right",
     };
     format!("{} {} {schema}", stamp(&config.paths.file), stamp(&config.paths.bin.join("iepm")))

@@ -121,7 +121,7 @@ fn sort(what: &[String], config: &Config) -> (Vec<String>, Vec<PathBuf>) {
 /// A database that cannot be used, for whatever reason, is told apart from files that were rejected.
 fn away(error: store::Error) -> Failure {
     match error.kind() {
-        Kind::Newer | Kind::Older => Failure::store("loading results", error),
+        Kind::Newer | Kind::Older | Kind::Closed => Failure::store("loading results", error),
         _ => Failure::new(Exit::TryLater, "loading results").because(error),
     }
 }

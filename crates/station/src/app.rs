@@ -73,7 +73,7 @@ impl Failure {
     pub fn store(doing: impl Into<String>, error: store::Error) -> Self {
         let exit = match error.kind() {
             Kind::Busy | Kind::Away | Kind::Full | Kind::ReadOnly => Exit::TryLater,
-            Kind::Newer | Kind::Older => Exit::Config,
+            Kind::Newer | Kind::Older | Kind::Closed => Exit::Config,
             Kind::Corrupt | Kind::Conflict | Kind::Other => Exit::NeedsPerson,
         };
         Self::new(exit, doing).because(error)

@@ -102,6 +102,9 @@ pub(super) fn judge_database(error: &Error) -> Finding {
         }
         Kind::Newer => Finding::critical(key, what, "install the suite of that version"),
         Kind::Older => Finding::critical(key, what, "`iepm migrate` brings it to this version"),
+        Kind::Closed => {
+            Finding::critical(key, what, "see the moving of a station in docs/database.md")
+        }
         Kind::Corrupt | Kind::Conflict | Kind::Other => Finding::critical(key, what, copy),
     }
 }

@@ -29,6 +29,13 @@ impl Engine {
         }
     }
 
+    pub(super) fn exists(&self) -> Result<bool, Error> {
+        match self {
+            Self::Sqlite(engine) => Ok(engine.exists()),
+            Self::Mysql(engine) => engine.exists(),
+        }
+    }
+
     pub(super) fn create(&mut self) -> Result<(), Error> {
         match self {
             Self::Sqlite(engine) => engine.create(),

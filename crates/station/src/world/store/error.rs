@@ -17,6 +17,8 @@ pub enum Kind {
     Newer,
     /// It has to be migrated first.
     Older,
+    /// It is not to be used: a copy into it is not complete, or its rows were moved elsewhere.
+    Closed,
     /// It is damaged, or no database at all.
     Corrupt,
     /// A key is there already.

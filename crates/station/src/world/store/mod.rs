@@ -10,11 +10,13 @@
 
 mod agenda;
 mod alone;
+pub mod bulk;
 mod claim;
 mod close;
 mod engine;
 mod error;
 mod leases;
+mod marks;
 mod monhosts;
 mod mysql;
 mod notes;
@@ -30,6 +32,7 @@ use std::time::Duration;
 
 use crate::{text::Timestamp, words::config::Database};
 
+use bulk::Table;
 use engine::{Engine, Mode};
 
 pub use agenda::{
@@ -48,6 +51,7 @@ pub use close::{
 pub use engine::of_test;
 pub use error::{Error, Kind};
 pub use leases::{clear_leases, held_elsewhere, release, take_lease};
+pub use marks::{Mark, clear_mark, mark, put_mark};
 pub use monhosts::{monhost_of, monhosts, note_rival, put_findings, put_monhost, retire_monhost};
 pub use notes::{get_note, put_note};
 pub use schedule::{Gap, NewRows, NewRun, OpenRun, insert_running};
@@ -112,12 +116,44 @@ pub trait Session {
         values: &[Value<'_>],
         each: &mut dyn FnMut(&Row<'_>) -> Result<(), Error>,
     ) -> Result<(), Error>;
+
+    /// As [`Self::execute`], for what [`bulk`] makes of the names of a [`Table`].
+    ///
+    /// # Errors
+    /// What the engine says.
+    fn write(&mut self, sql: &str, values: &[Value<'_>]) -> Result<u64, Error>;
+
+    /// How many rows one INSERT is to have where many are written.
+    fn rows_at_once(&self) -> usize {
+        1
+    }
+
+    /// All tables that the database has, its own and those of others.
+    ///
+    /// # Errors
+    /// What the engine says; a table that [`bulk`] cannot read.
+    fn tables(&mut self) -> Result<Vec<Table>, Error>;
+
+    /// The key that the next row gets in a table that counts its rows.
+    ///
+    /// # Errors
+    /// What the engine says.
+    fn next_key(&mut self, table: &Table) -> Result<i64, Error>;
+
+    /// Has a table that counts its rows go on at `next`, which is no less than where it stands. A server
+    /// commits what went before.
+    ///
+    /// # Errors
+    /// What the engine says.
+    fn raise_next_key(&mut self, table: &Table, next: i64) -> Result<(), Error>;
 }
 
 /// The database, opened when it is needed.
 #[derive(Debug)]
 pub struct Store {
     engine: Engine,
+    /// Whether it is used also while it is marked as not to be used.
+    beyond_marks: bool,
 }
 
 impl Store {
@@ -126,7 +162,21 @@ impl Store {
     /// `patience` is how long one transaction may wait for others.
     #[must_use]
     pub fn of(database: &Database, patience: Duration) -> Self {
-        Self { engine: Engine::of(database, patience) }
+        Self { engine: Engine::of(database, patience), beyond_marks: false }
+    }
+
+    /// As [`Self::of`], for who copies databases: one that has a [`Mark`] is used, too.
+    #[must_use]
+    pub fn of_copy(database: &Database, patience: Duration) -> Self {
+        Self { beyond_marks: true, ..Self::of(database, patience) }
+    }
+
+    /// Whether there is a database, of whatever schema.
+    ///
+    /// # Errors
+    /// Whether there is one cannot be seen.
+    pub fn exists(&self) -> Result<bool, Error> {
+        self.engine.exists()
     }
 
     /// Makes an empty database where there is none.
@@ -148,8 +198,9 @@ impl Store {
         &mut self,
         mut work: impl FnMut(&mut dyn Session) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        let beyond_marks = self.beyond_marks;
         let mut checked = |session: &mut dyn Session| {
-            schema::check(session)?;
+            schema::check(session, beyond_marks)?;
             work(session)
         };
         let mut tries = 1;
@@ -171,8 +222,9 @@ impl Store {
         &mut self,
         mut work: impl FnMut(&mut dyn Session) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        let beyond_marks = self.beyond_marks;
         let mut checked = |session: &mut dyn Session| {
-            schema::check(session)?;
+            schema::check(session, beyond_marks)?;
             work(session)
         };
         self.engine.transaction(Mode::Read, &mut checked)

@@ -16,6 +16,7 @@ use crate::text::Timestamp;
 
 use super::{
     Session,
+    bulk::{Found, Table},
     engine::Mode,
     error::{Error, Kind},
     one, scans,
@@ -45,6 +46,10 @@ struct Open {
 impl Sqlite {
     pub(super) fn new(path: &Path, busy_timeout: Duration) -> Self {
         Self { path: path.to_path_buf(), busy_timeout, open: None }
+    }
+
+    pub(super) fn exists(&self) -> bool {
+        self.path.exists()
     }
 
     pub(super) fn create(&mut self) -> Result<(), Error> {
@@ -163,6 +168,39 @@ impl Session for InTransaction<'_> {
         scans::note(&statement, sql);
         Ok(())
     }
+
+    fn write(&mut self, sql: &str, values: &[Value<'_>]) -> Result<u64, Error> {
+        let explain = |error| explain(&error, self.path);
+        let mut statement = self.connection.prepare_cached(sql).map_err(explain)?;
+        let changed = statement.execute(params_from_iter(values)).map_err(explain)?;
+        Ok(changed as u64)
+    }
+
+    fn tables(&mut self) -> Result<Vec<Table>, Error> {
+        // What a number at the end of its key says is its place in the key, and not whether there is one.
+        let sql = "SELECT m.name, c.name, c.type, c.pk, m.sql LIKE '%AUTOINCREMENT%' \
+                   FROM sqlite_master m JOIN pragma_table_info(m.name) c \
+                   WHERE m.type = 'table' AND substr(m.name, 1, 7) <> 'sqlite_' ORDER BY m.name, c.cid";
+        let mut found = Found::default();
+        self.query(sql, &[], &mut |row| {
+            found.column(&row.str(0), &row.str(1), &row.str(2), row.int(3)?, row.int(4)? == 1)
+        })?;
+        found.tables()
+    }
+
+    fn next_key(&mut self, table: &Table) -> Result<i64, Error> {
+        let sql = "SELECT seq FROM sqlite_sequence WHERE name = ?";
+        let last = one(self, sql, &[table.name().into()], |row| row.int(0))?;
+        Ok(last.unwrap_or(0).saturating_add(1))
+    }
+
+    fn raise_next_key(&mut self, table: &Table, next: i64) -> Result<(), Error> {
+        let values = [(next - 1).into(), table.name().into()];
+        if self.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = ?", &values)? == 0 {
+            self.execute("INSERT INTO sqlite_sequence (seq, name) VALUES (?, ?)", &values)?;
+        }
+        Ok(())
+    }
 }
 
 impl Columns for rusqlite::Row<'_> {
@@ -176,9 +214,8 @@ fn value(value: ValueRef<'_>) -> Value<'_> {
         ValueRef::Null => Value::Null,
         ValueRef::Integer(int) => Value::Int(int),
         ValueRef::Real(real) => Value::Real(real),
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
-            Value::Text(String::from_utf8_lossy(bytes))
-        }
+        ValueRef::Text(bytes) => Value::of_bytes(bytes),
+        ValueRef::Blob(bytes) => Value::Bytes(bytes.into()),
     }
 }
 
@@ -189,6 +226,7 @@ impl ToSql for Value<'_> {
             Value::Int(int) => ValueRef::Integer(*int),
             Value::Real(real) => ValueRef::Real(*real),
             Value::Text(text) => ValueRef::Text(text.as_bytes()),
+            Value::Bytes(bytes) => ValueRef::Blob(bytes),
         }))
     }
 }

@@ -17,6 +17,28 @@ pub enum Value<'a> {
     Real(f64),
     /// A text.
     Text(Cow<'a, str>),
+    /// What is no text: bytes that are not UTF-8, which somebody else wrote into a file of the embedded engine.
+    Bytes(Cow<'a, [u8]>),
+}
+
+impl<'a> Value<'a> {
+    /// A text, if the bytes are one.
+    pub(super) fn of_bytes(bytes: &'a [u8]) -> Self {
+        str::from_utf8(bytes)
+            .map_or(Self::Bytes(Cow::Borrowed(bytes)), |text| Self::Text(Cow::Borrowed(text)))
+    }
+
+    /// The same, of no row any more.
+    #[must_use]
+    pub fn into_owned(self) -> Value<'static> {
+        match self {
+            Self::Null => Value::Null,
+            Self::Int(int) => Value::Int(int),
+            Self::Real(real) => Value::Real(real),
+            Self::Text(text) => Value::Text(Cow::Owned(text.into_owned())),
+            Self::Bytes(bytes) => Value::Bytes(Cow::Owned(bytes.into_owned())),
+        }
+    }
 }
 
 impl From<i64> for Value<'_> {
@@ -84,7 +106,9 @@ pub(super) trait Columns {
 }
 
 impl<'a> Row<'a> {
-    fn at(&self, column: usize) -> Value<'a> {
+    /// Whatever stands in a column, from 0 on; NULL beyond the last.
+    #[must_use]
+    pub fn at(&self, column: usize) -> Value<'a> {
         self.0.at(column)
     }
 
@@ -123,7 +147,7 @@ impl<'a> Row<'a> {
             Value::Null => Ok(None),
             Value::Int(value) => Ok(Some(value as f64)),
             Value::Real(value) => Ok(Some(value)),
-            Value::Text(_) => Err(self.wrong(column, "a number")),
+            Value::Text(_) | Value::Bytes(_) => Err(self.wrong(column, "a number")),
         }
     }
 
@@ -149,6 +173,7 @@ impl<'a> Row<'a> {
             Value::Int(value) => Cow::Owned(value.to_string()),
             Value::Real(value) => Cow::Owned(value.to_string()),
             Value::Text(text) => text,
+            Value::Bytes(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
         }
     }
 }

@@ -50,6 +50,7 @@ fn agrees<'v>(value: &Value<'v>, seen: &mut Option<Discriminant<Value<'v>>>) -> 
 fn size(value: &Value<'_>) -> usize {
     match value {
         Value::Text(text) => 10 + text.len(),
+        Value::Bytes(bytes) => 10 + bytes.len(),
         Value::Null | Value::Int(_) | Value::Real(_) => 9,
     }
 }

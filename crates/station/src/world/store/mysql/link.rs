@@ -69,6 +69,22 @@ impl Servers {
         Err(all(&told))
     }
 
+    /// Whether the first server that answers has the database.
+    ///
+    /// # Errors
+    /// What each of them says.
+    pub(super) fn exists(&self) -> Result<bool, Error> {
+        let mut told = Vec::new();
+        for way in access::ways(&self.address, self.limits)? {
+            match Conn::new(way.opts) {
+                Ok(_) => return Ok(true),
+                Err(Failure::MySqlError(said)) if said.code == 1049 => return Ok(false),
+                Err(failure) => told.push(errors::explain(&failure, &way.node)),
+            }
+        }
+        Err(all(&told))
+    }
+
     fn create_by(&self, opts: OptsBuilder) -> Result<(), Failure> {
         match Conn::new(opts.clone()) {
             Err(Failure::MySqlError(said)) if said.code == 1049 => {}

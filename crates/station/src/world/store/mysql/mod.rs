@@ -54,6 +54,11 @@ impl Mysql {
         Self { servers: Servers::of(address, patience), open: None }
     }
 
+    /// Whether the server has the database.
+    pub(super) fn exists(&self) -> Result<bool, Error> {
+        self.servers.exists()
+    }
+
     /// Makes the database if it is not there.
     pub(super) fn create(&mut self) -> Result<(), Error> {
         self.servers.create()

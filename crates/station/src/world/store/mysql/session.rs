@@ -1,6 +1,6 @@
 //! Statements in a transaction, and what comes back.
 
-use std::{borrow::Cow, str};
+use std::str;
 
 use ::mysql::{
     Conn, Error as Failure, Params, Row as ServerRow, Value as ServerValue, consts::ColumnType,
@@ -12,6 +12,7 @@ use crate::text::Timestamp;
 use super::{
     super::{
         Session,
+        bulk::{Found, Table},
         error::{Error, Kind},
         one,
         value::{Columns, Row, Value},
@@ -112,6 +113,50 @@ impl Session for InTransaction<'_> {
             Err(failure) => Err(self.failed(&failure)),
         }
     }
+
+    fn write(&mut self, sql: &str, values: &[Value<'_>]) -> Result<u64, Error> {
+        self.whole()?;
+        let done = self.connection.exec_drop(sql, params(values));
+        done.map_err(|failure| self.failed(&failure))?;
+        Ok(self.connection.affected_rows())
+    }
+
+    fn rows_at_once(&self) -> usize {
+        // Each statement is a way to the server and back; more than these make nothing faster.
+        256
+    }
+
+    fn tables(&mut self) -> Result<Vec<Table>, Error> {
+        let sql = "SELECT c.table_name, c.column_name, c.data_type, COALESCE(k.ordinal_position, 0), \
+                   c.extra LIKE '%auto_increment%' \
+                   FROM information_schema.tables t \
+                   JOIN information_schema.columns c ON c.table_schema = t.table_schema AND c.table_name = t.table_name \
+                   LEFT JOIN information_schema.key_column_usage k ON k.table_schema = c.table_schema \
+                   AND k.table_name = c.table_name AND k.column_name = c.column_name AND k.constraint_name = 'PRIMARY' \
+                   WHERE t.table_schema = DATABASE() AND t.table_type = 'BASE TABLE' \
+                   ORDER BY c.table_name, c.ordinal_position";
+        let mut found = Found::default();
+        self.query(sql, &[], &mut |row| {
+            found.column(&row.str(0), &row.str(1), &row.str(2), row.int(3)?, row.int(4)? == 1)
+        })?;
+        found.tables()
+    }
+
+    fn next_key(&mut self, table: &Table) -> Result<i64, Error> {
+        // What information_schema says of it may be a day old (MySQL 8, information_schema_stats_expiry).
+        let sql = format!("SHOW CREATE TABLE {}", table.quoted());
+        let made = one(self, &sql, &[], |row| Ok(row.text(1)))?.unwrap_or_default();
+        let (_, after) = made.rsplit_once(" AUTO_INCREMENT=").unwrap_or_default();
+        let digits = after.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+        Ok(digits.parse().unwrap_or(1))
+    }
+
+    fn raise_next_key(&mut self, table: &Table, next: i64) -> Result<(), Error> {
+        self.whole()?;
+        let sql = format!("ALTER TABLE {} AUTO_INCREMENT = {next}", table.quoted());
+        let done = self.connection.query_drop(sql);
+        done.map_err(|failure| self.failed(&failure))
+    }
 }
 
 /// Hands over the rows of a query. The failure is the server's, the error within that of `each`.
@@ -138,6 +183,7 @@ fn params(values: &[Value<'_>]) -> Params {
         Value::Int(int) => ServerValue::Int(*int),
         Value::Real(real) => ServerValue::Double(*real),
         Value::Text(text) => ServerValue::Bytes(text.as_bytes().to_vec()),
+        Value::Bytes(bytes) => ServerValue::Bytes(bytes.to_vec()),
     };
     Params::Positional(values.iter().map(value).collect())
 }
@@ -165,11 +211,7 @@ fn text(bytes: &[u8], of: Option<ColumnType>) -> Value<'_> {
     let digits = str::from_utf8(bytes).ok().filter(|_| is_decimal);
     let int = digits.and_then(|digits| digits.parse().ok()).map(Value::Int);
     let real = || digits.and_then(|digits| digits.parse().ok()).map(Value::Real);
-    int.or_else(real).unwrap_or_else(|| Value::Text(lossy(bytes)))
-}
-
-fn lossy(bytes: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(bytes)
+    int.or_else(real).unwrap_or_else(|| Value::of_bytes(bytes))
 }
 
 #[cfg(test)]
@@ -182,6 +224,6 @@ mod tests {
         assert_eq!(text(b"12", decimal), Value::Int(12));
         assert_eq!(text(b"12.50", decimal), Value::Real(12.5));
         assert_eq!(text(b"12", Some(ColumnType::MYSQL_TYPE_VAR_STRING)), Value::Text("12".into()));
-        assert_eq!(text(b"\xff", None), Value::Text("\u{fffd}".into()));
+        assert_eq!(text(b"\xff", None), Value::Bytes(b"\xff"[..].into()));
     }
 }

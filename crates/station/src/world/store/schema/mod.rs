@@ -14,7 +14,7 @@ use crate::text::Timestamp;
 use super::{
     Session,
     error::{Error, Kind},
-    one,
+    marks, one,
 };
 
 /// The version of the schema that this program writes and reads.
@@ -68,22 +68,32 @@ fn take(
     Ok(found)
 }
 
-/// The version of the schema that is there; 0 for an empty database.
+/// The version of the schema that is there; 0 for an empty database. A mark is none.
 ///
 /// # Errors
 /// What the engine says.
 pub fn version(session: &mut dyn Session) -> Result<i64, Error> {
-    let sql = "SELECT COALESCE(MAX(version), 0) FROM SCHEMAVERSION";
-    Ok(one(session, sql, &[], |row| row.int(0))?.unwrap_or(0))
+    let sql = "SELECT COALESCE(MAX(version), 0) FROM SCHEMAVERSION WHERE version < ?";
+    Ok(one(session, sql, &[marks::FIRST.into()], |row| row.int(0))?.unwrap_or(0))
 }
 
-/// Refuses every schema but the latest.
-pub(super) fn check(session: &mut dyn Session) -> Result<(), Error> {
-    let found = match version(session) {
-        Ok(found) => found,
+/// Refuses every schema but the latest, and a database that has a mark, unless that is to be used too.
+pub(super) fn check(session: &mut dyn Session, beyond_marks: bool) -> Result<(), Error> {
+    let sql = "SELECT COALESCE(MAX(version), 0) FROM SCHEMAVERSION";
+    let found = match one(session, sql, &[], |row| row.int(0)) {
+        Ok(found) => found.unwrap_or(0),
         Err(error) if error.kind() == Kind::Other => 0,
         Err(error) => return Err(error),
     };
+    match found {
+        LATEST => Ok(()),
+        marked if marked >= marks::FIRST && beyond_marks => of_version(version(session)?),
+        marked if marked >= marks::FIRST => Err(marks::closed(session, marked)),
+        found => of_version(found),
+    }
+}
+
+fn of_version(found: i64) -> Result<(), Error> {
     match found {
         LATEST => Ok(()),
         0 => Err(Error::new(Kind::Older, "the database has no schema yet; `iepm init` makes one")),
