@@ -97,7 +97,10 @@ fn stations(cluster: &Cluster, witness: &Witness) -> Vec<Station> {
     let specs: Vec<&str> = specs.iter().map(String::as_str).collect();
     let mut nodes = vec!["s1,localhost", "s2,localhost", "s3,localhost", "shared,127.0.0.9,4"];
     nodes.extend(["p1,127.0.0.1,4", "p2,127.0.0.2,4", "p3,127.0.0.3,4"]);
-    stations[0].measures_with(&nodes, COLUMNS, &specs);
+    // The same files for all: each carries out its own rows.
+    for station in &stations {
+        station.measures_with(&nodes, COLUMNS, &specs);
+    }
     stations
 }
 
