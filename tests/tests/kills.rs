@@ -75,13 +75,14 @@ fn two_hundred_kills_lose_nothing_and_load_nothing_twice(
     println!("after {KILLS} kills: {:?}", station.states());
 }
 
-/// Runs a program again and again and kills it somewhere in the middle, until `done`.
+/// Runs a program again and again and kills it somewhere in the middle, a little later as time goes on,
+/// until `done`.
 fn kill_until_done(
     station: &Station,
     words: &[&str],
     most_ms: u64,
     mut done: impl FnMut() -> bool,
-) -> usize {
+) -> u64 {
     let mut pauses = Pauses(11);
     let mut kills = 0;
     while !done() {
@@ -89,7 +90,7 @@ fn kill_until_done(
         let mut command = station.command(words[0]);
         command.args(&words[1..]);
         let mut program = Program::start(command, &station.path("log/killed.log"));
-        pause(pauses.next(most_ms));
+        pause(pauses.next(most_ms + most_ms * kills / 20));
         program.kill();
         kills += 1;
     }
