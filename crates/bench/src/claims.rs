@@ -8,7 +8,7 @@ use std::{collections::HashSet, sync::Barrier, thread, time::Duration};
 use anyhow::{Result, anyhow, ensure};
 use station::{
     text::Timestamp,
-    words::{database::Database, toolspec::TestType},
+    words::database::Database,
     world::{
         clock::{Clock, SystemClock},
         store::{self, Claimant, Error, Kind, Store},
@@ -93,16 +93,7 @@ fn on(bed: &Bed, station: &Station, place: &str, databases: &[Database]) -> Resu
 }
 
 fn put_runs(station: &Station, count: u32) -> Result<()> {
-    let runs = Runs {
-        count,
-        words: &COMMAND,
-        testtype: TestType::Background,
-        first: SystemClock.now(),
-        step: Duration::ZERO,
-        window: Duration::from_secs(3_600),
-        limit: Duration::from_secs(60),
-    };
-    runs.put_into(station)
+    Runs::due_now(count, &COMMAND).put_into(station)
 }
 
 /// Has everything claimed; the claimers are shared out over the databases, which are the same one.

@@ -6,7 +6,10 @@ use anyhow::{Result, ensure};
 use station::{
     text::Timestamp,
     words::toolspec::{SpecKey, TestType},
-    world::store::{NewRows, NewRun, Store},
+    world::{
+        clock::{Clock, SystemClock},
+        store::{NewRows, NewRun, Store},
+    },
 };
 
 use crate::{bed::Station, driver::Driver};
@@ -38,7 +41,21 @@ pub struct Runs<'a> {
 const SPEC: &str = "INSERT INTO TOOLSPECS (toolspecsID, srcNodeID, destNodeID, toolName, variant, toolPath, testtype, \
      time2run, runinterval) VALUES (?, 'station', 'target', 'ping', ?, 'ping', 'background', 10, 3600)";
 
-impl Runs<'_> {
+impl<'w> Runs<'w> {
+    /// Background runs that are all due now, and may start within the hour.
+    #[must_use]
+    pub fn due_now(count: u32, words: &'w [&'w str]) -> Self {
+        Self {
+            count,
+            words,
+            testtype: TestType::Background,
+            first: SystemClock.now(),
+            step: Duration::ZERO,
+            window: Duration::from_secs(3_600),
+            limit: Duration::from_secs(60),
+        }
+    }
+
     /// Writes them, pending.
     ///
     /// # Errors

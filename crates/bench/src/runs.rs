@@ -4,11 +4,7 @@ use std::{process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{WaitOptions, wait};
-use station::words::toolspec::TestType;
-use station::world::{
-    clock::{Clock, SystemClock},
-    process,
-};
+use station::world::process;
 
 use crate::{
     bed::{Bed, Engine, nowhere},
@@ -57,16 +53,7 @@ fn rate(count: u32, took: Duration) -> f64 {
 fn daemon(bed: &Bed, engine: Engine, count: u32) -> Result<Duration> {
     let settings = format!("[probes]\nside-by-side = {AT_ONCE}\ndrain = \"1s\"\n");
     let station = bed.station_on(engine, &settings)?;
-    let runs = Runs {
-        count,
-        words: &COMMAND,
-        testtype: TestType::Background,
-        first: SystemClock.now(),
-        step: Duration::ZERO,
-        window: Duration::from_secs(3_600),
-        limit: Duration::from_secs(60),
-    };
-    runs.put_into(&station)?;
+    Runs::due_now(count, &COMMAND).put_into(&station)?;
     let mut look = station.look()?;
     settle();
     let (took, _pingd) = timed(|| {

@@ -31,6 +31,7 @@ mod status;
 mod tables;
 #[cfg(test)]
 mod testing;
+mod which;
 
 use std::time::Duration;
 

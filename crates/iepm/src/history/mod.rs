@@ -15,22 +15,20 @@ use station::{
     },
 };
 
-use crate::rollup::{
-    keep::{self, Rows, Seen},
-    kinds::Kind,
-    late,
-    work::{DAY, HOUR, begin},
+use crate::{
+    rollup::{
+        keep::{self, Rows, Seen},
+        kinds::Kind,
+        late,
+        work::{DAY, HOUR, begin},
+    },
+    which::Which,
 };
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The node that is measured to
-    node: String,
-    /// The tool
-    tool: String,
-    /// Which of several specifications of this tool and node
-    #[arg(long, default_value = "")]
-    variant: String,
+    #[command(flatten)]
+    which: Which,
     /// The last N hours, an hour a row; 24 if nothing else is asked for
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000), conflicts_with = "days")]
     hours: Option<u32>,
@@ -54,13 +52,15 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
     let failed = |error| Failure::store("reading the history", error);
     let specs =
         store.read(|session| store::specs(session, config.node.as_str())).map_err(failed)?;
-    let Some(spec) = specs.iter().find(|stored| is_meant(stored, args, config.node.as_str()))
-    else {
-        let asked = format!("reading the history of {} to {}", args.tool, args.node);
+    let which = &args.which;
+    let is_meant =
+        |stored: &&StoredSpec| stored.spec.as_ref().is_ok_and(|spec| which.is(&spec.key));
+    let Some(spec) = specs.iter().find(is_meant) else {
+        let asked = format!("reading the history of {} to {}", which.tool, which.node);
         let why = "TOOLSPECS has no such specification; `iepm status` shows all".to_owned();
         return Err(Failure::new(Exit::NeedsPerson, asked).why(why));
     };
-    let kind = Kind::of(&args.tool);
+    let kind = Kind::of(&which.tool);
     let (period, stretch) = args.stretch(SystemClock.now().seconds());
     let mut rows = Rows::new();
     let mut from = stretch.start;
@@ -74,21 +74,13 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
     let text = match (args.json, args.csv) {
         (true, _) => show::json(kind, &rows),
         (_, true) => show::csv(kind, &rows),
-        _ => show::text(&args.tool, kind, &rows),
+        _ => show::text(&which.tool, kind, &rows),
     };
     app::print(&text)?;
     Ok(Exit::Well)
 }
 
 /// One that was taken out of the file still has what it measured.
-fn is_meant(stored: &StoredSpec, args: &Args, station: &str) -> bool {
-    stored.spec.as_ref().is_ok_and(|spec| {
-        let key = &spec.key;
-        (key.src.as_str(), key.dest.as_str(), key.tool.as_str(), key.variant.as_str())
-            == (station, args.node.as_str(), args.tool.as_str(), args.variant.as_str())
-    })
-}
-
 impl Args {
     /// The period, and from when to when; the period that is not over is the last.
     fn stretch(&self, now: i64) -> (i64, Range<i64>) {

@@ -26,18 +26,15 @@ use station::{
     },
 };
 
+use crate::which::Which;
+
 /// The name by which its rows are known.
 const PROGRAM: &str = "iepm";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The node to measure to
-    node: String,
-    /// The tool
-    tool: String,
-    /// Which of several specifications of this tool and node
-    #[arg(long, default_value = "")]
-    variant: String,
+    #[command(flatten)]
+    which: Which,
 }
 
 pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
@@ -53,7 +50,11 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
         log::warn!("what the run leaves outside of its group cannot be ended: {error}");
     }
     let failure = |why| {
-        Failure::new(Exit::NeedsPerson, format!("running {} to {}", args.tool, args.node)).why(why)
+        Failure::new(
+            Exit::NeedsPerson,
+            format!("running {} to {}", args.which.tool, args.which.node),
+        )
+        .why(why)
     };
     let wanted = store
         .read(|session| look(session, &config, args))
@@ -87,7 +88,7 @@ fn look(
     args: &Args,
 ) -> Result<Result<Wanted, String>, store::Error> {
     let nodes = store::nodes(session)?;
-    let (id, spec) = match find(store::specs(session, config.node.as_str())?, config, args) {
+    let (id, spec) = match find(store::specs(session, config.node.as_str())?, args) {
         Ok(found) => found,
         Err(why) => return Ok(Err(why)),
     };
@@ -143,14 +144,11 @@ fn side_by_side(
     Ok(ended.map_err(|why| (order.run, why)))
 }
 
-fn find(specs: Vec<StoredSpec>, config: &Config, args: &Args) -> Result<(i64, ToolSpec), String> {
-    let node: NodeId = args.node.parse()?;
+fn find(specs: Vec<StoredSpec>, args: &Args) -> Result<(i64, ToolSpec), String> {
+    args.which.node.parse::<NodeId>()?;
     let ours = specs.into_iter().filter(|stored| !stored.retired);
-    let ours = ours.filter_map(|stored| Some((stored.id, stored.spec.ok()?)));
-    let mut ours = ours.filter(|(_, spec)| spec.key.src == config.node && spec.key.dest == node);
-    let wanted =
-        |spec: &ToolSpec| spec.key.tool.as_str() == args.tool && spec.key.variant == args.variant;
-    ours.find(|(_, spec)| wanted(spec)).ok_or_else(|| {
+    let mut ours = ours.filter_map(|stored| Some((stored.id, stored.spec.ok()?)));
+    ours.find(|(_, spec)| args.which.is(&spec.key)).ok_or_else(|| {
         "TOOLSPECS has no such specification of this station; `fetch-toolspecs` lists all"
             .to_owned()
     })

@@ -142,7 +142,7 @@ pub(crate) fn active(
 ) -> Result<Vec<(i64, ToolSpec)>, Error> {
     let right = |stored: store::StoredSpec| {
         let spec = stored.spec.ok().filter(|_| !stored.retired)?;
-        (spec.on && spec.key.src == config.node).then_some((stored.id, spec))
+        spec.on.then_some((stored.id, spec))
     };
     Ok(store::specs(session, config.node.as_str())?.into_iter().filter_map(right).collect())
 }

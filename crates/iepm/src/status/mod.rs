@@ -161,7 +161,7 @@ pub(crate) fn lines(
             }
         };
         let key = &spec.key;
-        if key.src == config.node && filter.takes(key.dest.as_str(), key.tool.as_str()) {
+        if filter.takes(key.dest.as_str(), key.tool.as_str()) {
             let seen = latest.remove(&stored.id).unwrap_or_default();
             lines.push(health::judge(&spec, seen, now));
         }
