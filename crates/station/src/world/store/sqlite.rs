@@ -12,7 +12,10 @@ use rusqlite::{
     types::{ToSql, ToSqlOutput, ValueRef},
 };
 
-use crate::text::Timestamp;
+use crate::{
+    text::Timestamp,
+    world::clock::{self, Clock, SystemClock},
+};
 
 use super::{
     Session,
@@ -27,6 +30,8 @@ use super::{
 const CACHE_KIB: i64 = 16_384;
 /// Pages, of 4 KiB, that the log holds before they go into the file.
 const LOG_PAGES: i64 = 4_000;
+/// Between two tries of what another connection does just now.
+const TURN: Duration = Duration::from_millis(5);
 
 /// A file, and the connection to it while there is one.
 #[derive(Debug)]
@@ -108,7 +113,9 @@ impl Sqlite {
         connection.busy_timeout(self.busy_timeout).map_err(explain)?;
         connection.set_prepared_statement_cache_capacity(64);
         // Readers never wait for writers; what was committed outlives a power loss.
-        connection.pragma_update(None, "journal_mode", "WAL").map_err(explain)?;
+        in_its_turn(self.busy_timeout, || {
+            connection.pragma_update(None, "journal_mode", "WAL").map_err(explain)
+        })?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(explain)?;
         // A batch of readings touches a page of an index for each specification: they stay in memory while it
         // is written, and go into the file once for several batches.
@@ -116,6 +123,24 @@ impl Sqlite {
         connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES).map_err(explain)?;
         let file = self.identity().unwrap_or_default();
         Ok(&mut self.open.insert(Open { connection, file }).connection)
+    }
+}
+
+/// Does what the engine refuses at once, and does not wait for, while another connection does the same:
+/// changing a new file to the log.
+fn in_its_turn(
+    busy_timeout: Duration,
+    mut work: impl FnMut() -> Result<(), Error>,
+) -> Result<(), Error> {
+    let now = || SystemClock.moment().boot;
+    let begun = now();
+    loop {
+        match work() {
+            Err(error) if error.kind() == Kind::Busy && now() - begun < busy_timeout => {
+                clock::pause(TURN);
+            }
+            result => return result,
+        }
     }
 }
 
