@@ -1,0 +1,12 @@
+//! One-way delay, loss and reordering between two hosts (OWAMP, RFC 4656), and the same with one clock (STAMP, RFC
+//! 8762).
+//!
+//! The rooms, from the lowest up; a room imports only rooms below it:
+//!
+//! - [`protocol`]: messages, keys and schedules: bytes into values and back. Pure.
+//! - `statistics`: what the records of a session say. Pure.
+//! - `report`: how it is printed. Pure.
+//! - `session`: sends a schedule's packets, receives another's, makes the records of both.
+//! - `server`, `client`, `stamp`: the programs.
+
+pub mod protocol;
