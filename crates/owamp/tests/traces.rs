@@ -252,6 +252,20 @@ fn an_open_conversation_both_ways_is_read_and_written_again() {
 }
 
 #[test]
+fn what_fuzzing_begins_with_is_of_the_traces() {
+    let open = trace("open-both.pcap", 8861);
+    assert_eq!(capture("open-both.client"), open.client);
+    assert_eq!(capture("open-both.server"), open.server);
+    assert_eq!(capture("open-both.packet"), open.packets[0].1);
+    // These were decrypted.
+    let requests = capture("auth-both.requests");
+    let mut from = Inbound::open(&requests[..]);
+    while Request::read(&mut from, &LIMITS).expect("sound").is_some() {}
+    let fetched = capture("auth-both.fetched");
+    assert_eq!(FetchAck::read(&mut Inbound::open(&fetched[..])).expect("sound").records, 5);
+}
+
+#[test]
 fn sealed_conversations_are_opened_and_sealed_again() {
     for (name, mode) in
         [("auth-both.pcap", Mode::Authenticated), ("enc-both.pcap", Mode::Encrypted)]
