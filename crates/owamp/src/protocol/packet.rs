@@ -17,7 +17,7 @@ use hmac::Mac;
 use timed_udp::ntp::{ErrorEstimate, NtpTime};
 
 use super::{
-    Mode,
+    Mode, SessionKeys, Sid,
     keys::{BLOCK, HmacSha1, truncated},
 };
 
@@ -103,6 +103,18 @@ impl std::error::Error for Fault {}
 const SEALED: usize = 3 * BLOCK;
 
 impl PacketKey {
+    /// For the packets of the session `sid` of a control connection in `mode`. None if the mode wants keys and there
+    /// are none.
+    #[must_use]
+    pub fn of_session(mode: Mode, keys: Option<&SessionKeys>, sid: &Sid) -> Option<Self> {
+        let keys = || keys.map(|keys| Box::new(keys.of_session(sid)));
+        match mode {
+            Mode::Open => Some(Self::Open),
+            Mode::Authenticated => keys().map(Self::Authenticated),
+            Mode::Encrypted => keys().map(Self::Encrypted),
+        }
+    }
+
     /// The mode that it belongs to.
     #[must_use]
     pub fn mode(&self) -> Mode {
