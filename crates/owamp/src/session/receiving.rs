@@ -236,9 +236,9 @@ mod tests {
     const START: NtpTime = NtpTime(0xe000_0000_0000_0000);
     const TIMEOUT: Duration = Duration::from_secs(2);
 
-    fn session(count: usize) -> Receiving {
+    fn session(count: u64) -> Receiving {
         let gap = units_of(Duration::from_millis(100));
-        let timetable = Timetable::new(Box::new(std::iter::repeat_n(gap, count)));
+        let timetable = Timetable::new((1..=count).map(move |number| number * gap));
         Receiving::new(timetable, START, TIMEOUT)
     }
 
@@ -366,7 +366,7 @@ mod tests {
     #[test]
     fn a_session_without_end_needs_no_more_memory_than_a_time_out_of_it() {
         let gap = units_of(Duration::from_millis(1));
-        let timetable = Timetable::new(Box::new(std::iter::repeat(gap)));
+        let timetable = Timetable::new((1..).map(move |number: u64| number * gap));
         let mut session = Receiving::new(timetable, START, TIMEOUT);
         let mut lost = 0_u64;
         for second in 1..3_600 {

@@ -137,13 +137,13 @@ fn due_of(start: Mono, units: Option<u64>) -> Option<Mono> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::{skips::Skipped, timetable::units_of};
+    use crate::{protocol::SkipRange, session::timetable::units_of};
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn every_100_ms(count: usize) -> Sending {
         let gap = units_of(Duration::from_millis(100));
-        let timetable = Timetable::new(Box::new(std::iter::repeat_n(gap, count)));
+        let timetable = Timetable::new((1..=count as u64).map(move |number| number * gap));
         Sending::new(timetable, Mono(0), SECOND)
     }
 
@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(session.step(at(2_550)), Step::Send(15));
         session.sent(at(2_550));
         let report = session.report(Spread::default());
-        assert_eq!(report.skips.ranges(), [Skipped { first: 1, last: 14 }].as_slice());
+        assert_eq!(report.skips.ranges(), [SkipRange { first: 1, last: 14 }].as_slice());
         assert_eq!((report.next_seq, report.sent), (16, 2));
     }
 
@@ -195,7 +195,7 @@ mod tests {
         }
         let report = session.report(Spread::default());
         assert_eq!(report.errors, BTreeMap::from([(1, 1)]));
-        assert_eq!(report.skips.ranges(), [Skipped { first: 1, last: 1 }].as_slice());
+        assert_eq!(report.skips.ranges(), [SkipRange { first: 1, last: 1 }].as_slice());
     }
 
     #[test]

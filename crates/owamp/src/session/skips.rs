@@ -1,15 +1,6 @@
 //! Packets that were not sent, as they would have been too late (RFC 4656 section 4.1.1), in ranges.
 
-use crate::protocol::Record;
-
-/// Packets that were not sent, from the first to the last, both included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Skipped {
-    /// The first number.
-    pub first: u32,
-    /// The last number.
-    pub last: u32,
-}
+use crate::protocol::{Record, SkipRange};
 
 /// The most ranges that a session keeps: each is eight octets of Stop-Sessions and of memory.
 pub const MOST_RANGES: usize = 4_096;
@@ -17,7 +8,7 @@ pub const MOST_RANGES: usize = 4_096;
 /// The ranges of a session, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Skips {
-    ranges: Vec<Skipped>,
+    ranges: Vec<SkipRange>,
 }
 
 impl Skips {
@@ -27,14 +18,14 @@ impl Skips {
         match self.ranges.last_mut() {
             Some(range) if range.last.checked_add(1) == Some(number) => range.last = number,
             _ if is_full => return false,
-            _ => self.ranges.push(Skipped { first: number, last: number }),
+            _ => self.ranges.push(SkipRange { first: number, last: number }),
         }
         true
     }
 
     /// The ranges, in order.
     #[must_use]
-    pub fn ranges(&self) -> &[Skipped] {
+    pub fn ranges(&self) -> &[SkipRange] {
         &self.ranges
     }
 
@@ -57,7 +48,7 @@ impl Skips {
 /// Only records of lost packets are taken out. One that came was sent, whatever the sender says.
 pub fn apply_skips(
     records: impl Iterator<Item = Record>,
-    skipped: &[Skipped],
+    skipped: &[SkipRange],
     next: u32,
 ) -> impl Iterator<Item = Record> {
     records.filter(move |record| {
@@ -65,7 +56,7 @@ pub fn apply_skips(
     })
 }
 
-fn is_in(skipped: &[Skipped], number: u32) -> bool {
+fn is_in(skipped: &[SkipRange], number: u32) -> bool {
     let after = skipped.partition_point(|range| range.first <= number);
     after > 0 && number <= skipped[after - 1].last
 }
@@ -93,7 +84,7 @@ mod tests {
         for number in [3, 4, 5, 9] {
             assert!(skips.add(number));
         }
-        let expected = [Skipped { first: 3, last: 5 }, Skipped { first: 9, last: 9 }];
+        let expected = [SkipRange { first: 3, last: 5 }, SkipRange { first: 9, last: 9 }];
         assert_eq!((skips.ranges(), skips.count()), (&expected[..], 4));
         let mut number = 11;
         while skips.add(number) {
@@ -105,7 +96,7 @@ mod tests {
 
     #[test]
     fn what_was_never_sent_is_not_lost() {
-        let skipped = [Skipped { first: 2, last: 3 }, Skipped { first: 6, last: 6 }];
+        let skipped = [SkipRange { first: 2, last: 3 }, SkipRange { first: 6, last: 6 }];
         let records = (0..10).map(|seq| record(seq, seq == 3));
         let left: Vec<_> = apply_skips(records, &skipped, 8).map(|record| record.seq).collect();
         assert_eq!(left, [0, 1, 3, 4, 5, 7], "3 came although it is said to have been skipped");

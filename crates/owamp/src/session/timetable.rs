@@ -1,10 +1,8 @@
-//! When each packet of a session is due: the schedule's gaps summed up from its start.
+//! When each packet of a session is due.
 
 use std::{fmt, time::Duration};
 
-/// The gaps before the packets of a session, units of 2^-32 s: the first from the start to the first packet. One for
-/// each packet; it ends after the last one, and goes on for ever if the session does.
-pub type Gaps = Box<dyn Iterator<Item = u64> + Send>;
+use crate::protocol::{Schedule, Sid, Slot};
 
 /// Units of 2^-32 s as nanoseconds, rounded to the nearest; 292 years at most.
 #[must_use]
@@ -19,29 +17,41 @@ pub fn units_of(length: Duration) -> u64 {
     u64::try_from((length.as_nanos() << 32) / 1_000_000_000).unwrap_or(u64::MAX)
 }
 
-/// Goes through the packets in their order.
+/// Goes through the packets of a session in their order.
 pub struct Timetable {
-    gaps: Gaps,
-    passed: u64,
+    dues: Box<dyn Iterator<Item = u64> + Send>,
+    last: u64,
 }
 
 impl Timetable {
-    /// From the first packet.
+    /// Packets that are due so many units of 2^-32 s after the start, one after the other; it ends after the last
+    /// one, and goes on for ever if the session does.
     #[must_use]
-    pub fn new(gaps: Gaps) -> Self {
-        Self { gaps, passed: 0 }
+    pub fn new(dues: impl Iterator<Item = u64> + Send + 'static) -> Self {
+        Self { dues: Box::new(dues), last: 0 }
     }
 
-    /// When the next packet is due, units of 2^-32 s after the start; none after the last one.
+    /// That of a session with `count` packets; of one that goes on until it is stopped, `u32::MAX`.
+    #[must_use]
+    pub fn of(sid: &Sid, slots: &[Slot], count: u32) -> Self {
+        let schedule = Schedule::new(sid, slots);
+        if count == u32::MAX {
+            return Self::new(schedule);
+        }
+        Self::new(schedule.take(usize::try_from(count).unwrap_or(usize::MAX)))
+    }
+
+    /// When the next packet is due, units of 2^-32 s after the start; none after the last one. No packet is due
+    /// before the one before it.
     pub fn next_due(&mut self) -> Option<u64> {
-        self.passed = self.passed.saturating_add(self.gaps.next()?);
-        Some(self.passed)
+        self.last = self.last.max(self.dues.next()?);
+        Some(self.last)
     }
 }
 
 impl fmt::Debug for Timetable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Timetable").field("passed", &self.passed).finish_non_exhaustive()
+        f.debug_struct("Timetable").field("last", &self.last).finish_non_exhaustive()
     }
 }
 
@@ -50,11 +60,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_packet_is_due_when_all_gaps_before_it_have_passed() {
-        let mut table = Timetable::new(Box::new([1 << 32, 0, 1 << 31].into_iter()));
+    fn it_ends_after_the_last_packet_and_never_goes_back() {
+        let mut table = Timetable::new([1 << 32, 5, 1 << 33].into_iter());
         let due: Vec<_> = std::iter::from_fn(|| table.next_due()).map(nanos_of_units).collect();
-        assert_eq!(due, [1_000_000_000, 1_000_000_000, 1_500_000_000]);
-        assert_eq!(table.next_due(), None);
+        assert_eq!(due, [1_000_000_000, 1_000_000_000, 2_000_000_000]);
+        let slots = [Slot::Fixed { offset: 10 }];
+        let mut table = Timetable::of(&Sid::default(), &slots, 2);
+        assert_eq!(
+            [table.next_due(), table.next_due(), table.next_due()],
+            [Some(10), Some(20), None]
+        );
     }
 
     #[test]

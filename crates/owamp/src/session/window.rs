@@ -7,11 +7,11 @@ use super::timetable::Timetable;
 
 /// The most packets that are undecided at one time: 36 MB. A schedule that has more within two time-outs is one
 /// that no receiver was meant to keep up with; packets beyond are refused until there is room.
-pub const MOST_OPEN: usize = 4_000_000;
+pub(super) const MOST_OPEN: usize = 4_000_000;
 
 /// The undecided packets, in order of their numbers.
 #[derive(Debug)]
-pub struct Window {
+pub(super) struct Window {
     timetable: Timetable,
     /// The number of the first undecided packet; beyond the last number of all when all are decided.
     first: u64,
@@ -23,7 +23,7 @@ pub struct Window {
 
 /// A packet whose time has passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Decided {
+pub(super) struct Decided {
     /// Its number.
     pub number: u32,
     /// When it was due, units of 2^-32 s after the start.
@@ -34,7 +34,7 @@ pub struct Decided {
 
 /// How a number stands to the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub(super) enum Place {
     /// Its time has passed.
     Passed,
     /// It is undecided, due so many units after the start, and came so many times before.
@@ -53,7 +53,7 @@ pub enum Place {
 impl Window {
     /// Of all packets of a timetable.
     #[must_use]
-    pub fn new(timetable: Timetable) -> Self {
+    pub(super) fn new(timetable: Timetable) -> Self {
         Self {
             timetable,
             first: 0,
@@ -65,7 +65,7 @@ impl Window {
     }
 
     /// Takes in the packets that are due until `horizon`, and the first one after it.
-    pub fn extend(&mut self, horizon: u64) {
+    pub(super) fn extend(&mut self, horizon: u64) {
         while !self.is_complete
             && self.due.len() < self.most
             && self.due.back().is_none_or(|last| *last <= horizon)
@@ -84,7 +84,7 @@ impl Window {
 
     /// Where a number lies.
     #[must_use]
-    pub fn place(&self, number: u32) -> Place {
+    pub(super) fn place(&self, number: u32) -> Place {
         let Some(index) = self.index(number) else { return Place::Passed };
         match (self.due.get(index), self.copies.get(index)) {
             (Some(due), Some(copies)) => Place::Open { due: *due, copies: *copies },
@@ -94,7 +94,7 @@ impl Window {
     }
 
     /// An open packet came.
-    pub fn mark(&mut self, number: u32) {
+    pub(super) fn mark(&mut self, number: u32) {
         let index = self.index(number);
         if let Some(copies) = index.and_then(|index| self.copies.get_mut(index)) {
             *copies = copies.saturating_add(1);
@@ -102,7 +102,7 @@ impl Window {
     }
 
     /// The next packet that is decided because it was due before `limit`.
-    pub fn pass(&mut self, limit: u64) -> Option<Decided> {
+    pub(super) fn pass(&mut self, limit: u64) -> Option<Decided> {
         if *self.due.front()? >= limit {
             return None;
         }
@@ -114,13 +114,13 @@ impl Window {
 
     /// When the last packet of all is due; none as long as that is far ahead.
     #[must_use]
-    pub fn last_due(&self) -> Option<u64> {
+    pub(super) fn last_due(&self) -> Option<u64> {
         self.due.back().copied().filter(|_| self.is_complete)
     }
 
     /// Whether all packets are decided.
     #[must_use]
-    pub fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.is_complete && self.due.is_empty()
     }
 
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     fn of_ten_every_100() -> Window {
-        Window::new(Timetable::new(Box::new(std::iter::repeat_n(100, 10))))
+        Window::new(Timetable::new((1..=10).map(|number| number * 100)))
     }
 
     #[test]
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_schedule_without_gaps_does_not_fill_the_memory() {
-        let mut window = Window::new(Timetable::new(Box::new(std::iter::repeat(0))));
+        let mut window = Window::new(Timetable::new(std::iter::repeat(0)));
         window.most = 1_000;
         window.extend(5);
         assert_eq!((window.due.len(), window.place(1_000)), (1_000, Place::Ahead));
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn numbers_end_where_they_no_longer_fit_a_packet() {
-        let mut window = Window::new(Timetable::new(Box::new(std::iter::repeat(1))));
+        let mut window = Window::new(Timetable::new(1..));
         window.first = u64::from(u32::MAX);
         window.extend(10);
         assert!(matches!(window.place(u32::MAX), Place::Open { .. }));
