@@ -2,7 +2,7 @@
 //! run: what the machine does at that moment falls on both.
 //!
 //! - [`scheduling`], [`runs`], [`lateness`], [`hung`], [`loading`], [`claims`], [`idle`], [`watch`], [`servers`],
-//!   [`channel`], [`cleanup`], [`readers`] and [`growth`] measure one thing each.
+//!   [`channel`], [`cleanup`], [`readers`], [`growth`] and [`udp`] measure one thing each.
 //! - [`bed`] is what they stand on: stations in a temporary directory, and programs that end with it.
 //! - [`driver`] is an engine's own driver: the yardstick for inserts.
 //! - [`crowd`] is thousands of processes that do nothing.
@@ -29,6 +29,7 @@ pub mod runs;
 pub mod scheduling;
 pub mod servers;
 pub mod table;
+pub mod udp;
 pub mod watch;
 
 use std::path::PathBuf;
@@ -85,6 +86,8 @@ pub enum Name {
     Readings,
     /// What ten million readings do to status and loaders, on both engines
     Growth,
+    /// How exactly packets leave
+    Udp,
 }
 
 impl Name {
@@ -103,6 +106,7 @@ impl Name {
             Self::Servers => servers::measure(bed),
             Self::Readings => readers::measure(bed),
             Self::Growth => growth::measure(bed),
+            Self::Udp => udp::measure(bed),
         }
     }
 }
