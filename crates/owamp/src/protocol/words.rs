@@ -179,6 +179,14 @@ impl Modes {
     }
 }
 
+impl fmt::Display for Modes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> =
+            Mode::ALL.iter().filter(|mode| self.has(**mode)).map(Mode::to_string).collect();
+        if names.is_empty() { f.write_str("none") } else { f.write_str(&names.join(", ")) }
+    }
+}
+
 impl FromIterator<Mode> for Modes {
     fn from_iter<I: IntoIterator<Item = Mode>>(modes: I) -> Self {
         modes.into_iter().fold(Self::default(), Self::with)

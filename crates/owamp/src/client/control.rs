@@ -1,0 +1,262 @@
+//! The control connection, as its client has it (RFC 4656 section 3).
+
+use std::{
+    fmt,
+    fs::File,
+    io::{self, Read, Write},
+    net::{IpAddr, SocketAddr, TcpStream},
+    time::Duration,
+};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use socket2::{Domain, Socket, Type};
+
+use crate::protocol::{
+    Accept, AcceptSession, BLOCK, Failed, FetchAck, FetchSession, Fetched, Inbound, KeyId, Limits,
+    Mode, Modes, Outbound, PassPhrase, Record, Request, RequestSession, ServerGreeting,
+    ServerStart, SessionEnd, SessionKeys, SetUpResponse, Sid, StartAck, StopSessions, Wrong,
+};
+
+/// How long any answer of a server is waited for.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// What is taken of a server's messages.
+const LIMITS: Limits = Limits { slots: 1_024, sessions: 16, skips: 1 << 16 };
+
+/// Why a control connection is of no more use.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// The server does not answer in time, or ended the connection.
+    Lost(Failed),
+    /// What it says makes no sense.
+    Wrong(Wrong),
+    /// It does not want us, at this step.
+    Refused(&'static str, Accept),
+    /// It offers no mode that we may use.
+    NoMode(Modes, Modes),
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lost(Failed::Read(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                write!(f, "no answer within {} s", PATIENCE.as_secs())
+            }
+            Self::Lost(Failed::Read(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                f.write_str("the server ended the connection")
+            }
+            Self::Lost(failed) => failed.fmt(f),
+            Self::Wrong(wrong) => write!(f, "the server speaks another language: {wrong}"),
+            Self::Refused(step, accept) => write!(f, "the server refused {step}: {accept}"),
+            Self::NoMode(offered, wanted) if offered.0 == 0 => {
+                write!(f, "the server does not want us (it offers no mode; wanted: {wanted})")
+            }
+            Self::NoMode(offered, wanted) => {
+                write!(f, "no common mode: the server offers {offered}, wanted is {wanted}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Broken {}
+
+impl From<Failed> for Broken {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Wrong(wrong) => Self::Wrong(wrong),
+            read @ Failed::Read(_) => Self::Lost(read),
+        }
+    }
+}
+
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Self {
+        Self::Lost(error.into())
+    }
+}
+
+/// Who we are, and what protection we want.
+#[derive(Debug)]
+pub(super) struct Identity {
+    /// The modes that we agree to.
+    pub modes: Modes,
+    /// A name and what proves it; needed for all modes but the open one.
+    pub secret: Option<(KeyId, PassPhrase)>,
+}
+
+/// A connection that a server accepted.
+#[derive(Debug)]
+pub(super) struct Control {
+    stream: TcpStream,
+    from: Inbound<TcpStream>,
+    to: Outbound,
+    keys: Option<SessionKeys>,
+    mode: Mode,
+}
+
+/// Random octets of the kernel.
+pub(super) fn random<const N: usize>() -> io::Result<[u8; N]> {
+    let mut octets = [0; N];
+    File::open("/dev/urandom")?.read_exact(&mut octets)?;
+    Ok(octets)
+}
+
+impl Control {
+    /// Agrees with the server about a mode and keys, over a new connection.
+    pub(super) fn begin(mut stream: TcpStream, identity: &Identity) -> Result<Self, Broken> {
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        let mut greeting = [0; ServerGreeting::LENGTH];
+        stream.read_exact(&mut greeting)?;
+        let greeting = ServerGreeting::from_bytes(&greeting);
+        let mut ours = identity.modes;
+        if identity.secret.is_none() {
+            ours = ours.and(Modes::default().with(Mode::Open));
+        }
+        let mode = greeting.modes.and(ours).strongest();
+        let mode = mode.ok_or(Broken::NoMode(greeting.modes, ours))?;
+        let (set_up, keys) = answer(&greeting, mode, identity)?;
+        stream.write_all(&set_up.to_bytes())?;
+        Self::started(stream, &set_up, keys, mode)
+    }
+
+    fn started(
+        mut stream: TcpStream,
+        set_up: &SetUpResponse,
+        keys: Option<SessionKeys>,
+        mode: Mode,
+    ) -> Result<Self, Broken> {
+        let mut start = [0; ServerStart::LENGTH];
+        stream.read_exact(&mut start)?;
+        let start = ServerStart::from_bytes(&start);
+        granted("the connection", start.accept)?;
+        let reading = stream.try_clone()?;
+        let (mut from, to) = match &keys {
+            Some(keys) => (
+                Inbound::sealed(reading, keys, &start.server_iv),
+                Outbound::sealed(keys, &set_up.client_iv),
+            ),
+            None => (Inbound::open(reading), Outbound::open()),
+        };
+        ServerStart::read_start_time(&mut from)?;
+        Ok(Self { stream, from, to, keys, mode })
+    }
+
+    /// How it is protected.
+    pub(super) const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The keys of its sessions; none in open mode.
+    pub(super) const fn keys(&self) -> Option<&SessionKeys> {
+        self.keys.as_ref()
+    }
+
+    /// Our address and the server's.
+    pub(super) fn ends(&self) -> io::Result<(SocketAddr, SocketAddr)> {
+        Ok((self.stream.local_addr()?, self.stream.peer_addr()?))
+    }
+
+    fn say(&mut self, request: &Request) -> Result<(), Broken> {
+        request.put(&mut self.to);
+        let octets = self.to.take();
+        Ok(self.stream.write_all(&octets)?)
+    }
+
+    /// Asks for a session: the server's port of it, and its identifier if the server made it.
+    pub(super) fn session(&mut self, request: RequestSession) -> Result<(u16, Sid), Broken> {
+        self.say(&Request::Session(Box::new(request)))?;
+        let answer = AcceptSession::read(&mut self.from)?;
+        granted("a session", answer.accept)?;
+        Ok((answer.port, answer.sid))
+    }
+
+    /// Starts the sessions.
+    pub(super) fn start(&mut self) -> Result<(), Broken> {
+        self.say(&Request::Start)?;
+        granted("to start", StartAck::read(&mut self.from)?.accept)
+    }
+
+    /// Says that all is over, with what was sent from here; what the server says of its own.
+    pub(super) fn stop(&mut self, accept: Accept, ends: Vec<SessionEnd>) -> Result<Vec<SessionEnd>, Broken> {
+        self.say(&Request::Stop(StopSessions { accept, ends }))?;
+        let theirs = StopSessions::read(&mut self.from, &LIMITS)?;
+        granted("its end", theirs.accept)?;
+        Ok(theirs.ends)
+    }
+
+    /// Fetches the records of a session that the server received: those of all packets that were sent.
+    pub(super) fn fetch(&mut self, sid: Sid) -> Result<(FetchAck, Fetched, Vec<Record>), Broken> {
+        self.say(&Request::Fetch(FetchSession::whole(sid)))?;
+        let ack = FetchAck::read(&mut self.from)?;
+        granted("the session's records", ack.accept)?;
+        let fetched = Fetched::read(&ack, &mut self.from, &LIMITS)?;
+        let mut records = Vec::new();
+        Fetched::read_records(&ack, &mut self.from, |record| records.push(record))?;
+        Ok((ack, fetched, records))
+    }
+
+    /// Whether the server ended the connection, or said something: waits for it for so long.
+    pub(super) fn is_quiet(&self, length: Duration) -> bool {
+        let time = Timespec {
+            tv_sec: i64::try_from(length.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: length.subsec_nanos().into(),
+        };
+        let found = poll(&mut [PollFd::new(&self.stream, PollFlags::IN)], Some(&time));
+        // Interrupted by a signal it has heard nothing.
+        !found.is_ok_and(|count| count > 0)
+    }
+
+    /// Whether the server ended the connection, rather than having said something.
+    pub(super) fn is_ended(&self) -> bool {
+        matches!(self.stream.peek(&mut [0]), Ok(0)) || self.stream.take_error().is_ok_and(|it| it.is_some())
+    }
+}
+
+/// The answer to a greeting, and the keys of the connection.
+fn answer(
+    greeting: &ServerGreeting,
+    mode: Mode,
+    identity: &Identity,
+) -> Result<(SetUpResponse, Option<SessionKeys>), Broken> {
+    let Some((key_id, secret)) = identity.secret.as_ref().filter(|_| mode != Mode::Open) else {
+        return Ok((SetUpResponse::open(), None));
+    };
+    let how = greeting.derivation().map_err(Broken::Wrong)?;
+    let keys = SessionKeys::new(random()?);
+    let token = keys.to_token(&greeting.challenge, secret, &how);
+    let client_iv = random::<BLOCK>()?;
+    Ok((SetUpResponse { mode, key_id: key_id.clone(), token, client_iv }, Some(keys)))
+}
+
+fn granted(step: &'static str, accept: Accept) -> Result<(), Broken> {
+    if accept == Accept::Yes { Ok(()) } else { Err(Broken::Refused(step, accept)) }
+}
+
+/// Connects from `local`, where it is named, to the first of `servers` that answers.
+pub(super) fn connect(
+    servers: &[SocketAddr],
+    local: Option<IpAddr>,
+    device: Option<&str>,
+) -> Result<TcpStream, (SocketAddr, io::Error)> {
+    let mut failed = None;
+    for server in servers {
+        match dial(*server, local, device) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failed = failed.or(Some((*server, error))),
+        }
+    }
+    // There is one at least: a name without an address is a mistake of its own.
+    let nothing = || (SocketAddr::from(([0; 4], 0)), io::ErrorKind::AddrNotAvailable.into());
+    Err(failed.unwrap_or_else(nothing))
+}
+
+fn dial(server: SocketAddr, local: Option<IpAddr>, device: Option<&str>) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(server), Type::STREAM, None)?;
+    socket.bind_device(device.map(str::as_bytes))?;
+    if let Some(local) = local {
+        socket.bind(&SocketAddr::new(local, 0).into())?;
+    }
+    socket.connect_timeout(&server.into(), PATIENCE)?;
+    Ok(socket.into())
+}

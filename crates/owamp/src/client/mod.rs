@@ -1,0 +1,83 @@
+//! `owping`: a client of OWAMP (RFC 4656), and what it prints.
+
+mod control;
+mod measure;
+mod tell;
+mod trouble;
+mod wanted;
+
+use std::fs;
+
+use station::{
+    app::{Exit, Failure},
+    text::cite_all,
+    world::signals::Stop,
+};
+
+use crate::{
+    protocol::{KeyId, Mode},
+    server::secrets,
+};
+
+use control::Identity;
+use measure::{Measured, measure};
+use tell::Teller;
+use trouble::Trouble;
+
+pub use wanted::{Args, Family, Interval, Place};
+
+/// Carries out the test and prints its figures. The exit status is 0 if all of it went well; 1 if figures are missing,
+/// or are not of the whole test.
+///
+/// # Errors
+/// Why there are no figures at all.
+pub fn run(args: &Args) -> Result<Exit, Failure> {
+    let stop = Stop::on_signals()
+        .map_err(|error| Failure::new(Exit::NeedsPerson, "listening for signals").because(error))?;
+    let teller = Teller::new(args);
+    let measured = identity(args).and_then(|identity| {
+        measure(args, &identity, &stop, |seconds| teller.announce(seconds))
+    });
+    let measured = measured.unwrap_or_else(|trouble| Measured {
+        trouble: Some(trouble),
+        ..Measured::default()
+    });
+    teller.tell(&measured).map_err(|error| {
+        Failure::new(Exit::NeedsPerson, "writing the standard output").because(error)
+    })?;
+    for warning in &measured.warnings {
+        log::warn!("{warning}");
+    }
+    match measured.trouble {
+        None => Ok(Exit::Well),
+        Some(trouble) if measured.ways.is_empty() => {
+            Err(Failure::new(Exit::NeedsPerson, trouble.to_string()))
+        }
+        Some(trouble) => {
+            log::warn!("{trouble}");
+            Ok(Exit::NeedsPerson)
+        }
+    }
+}
+
+/// Our name and what proves it, if any mode but the open one may be used and there is a file.
+fn identity(args: &Args) -> Result<Identity, Trouble> {
+    let modes = args.modes;
+    let (Some(path), Some(user)) = (&args.passphrases, &args.user) else {
+        if !modes.has(Mode::Open) {
+            let why = "the modes A and E need a user (-u) and a file of passphrases (-k)";
+            return Err(Trouble::Secrets(why.to_owned()));
+        }
+        return Ok(Identity { modes, secret: None });
+    };
+    let file = path.display();
+    let text = fs::read_to_string(path)
+        .map_err(|error| Trouble::Secrets(format!("reading the passphrases of {file}: {error}")))?;
+    let (known, mistakes) = secrets::parse(&text);
+    if !mistakes.is_empty() {
+        return Err(Trouble::Secrets(cite_all(&text, &file.to_string(), &mistakes)));
+    }
+    let nobody = || Trouble::Secrets(format!("{file} has no passphrase of \"{user}\""));
+    let secret = known.of(user).cloned().ok_or_else(nobody)?;
+    Ok(Identity { modes, secret: Some((KeyId::new(user).ok_or_else(nobody)?, secret)) })
+}

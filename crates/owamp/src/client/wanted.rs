@@ -1,0 +1,310 @@
+//! The command line, and what is wanted by it.
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
+    path::PathBuf,
+    time::Duration,
+};
+
+use clap::Parser;
+use timed_udp::socket::PortRange;
+
+use crate::{
+    protocol::{Mode, Modes, Slot},
+    report::Unit,
+    session::units_of,
+    statistics::Percent,
+};
+
+/// Measures one-way delay, loss and reordering to a host with an owampd, and back (OWAMP, RFC 4656).
+#[derive(Debug, Clone, Parser)]
+#[command(name = "owping", version, disable_version_flag = true)]
+#[expect(clippy::struct_excessive_bools, reason = "they are the reference tool's letters")]
+#[expect(clippy::doc_markdown, reason = "these comments are the help texts, which know no backticks")]
+pub struct Args {
+    /// Where test packets go to and come from: HOST, HOST:PORT or [HOST]:PORT
+    pub target: String,
+    /// Where the OWAMP server is, if it is another address
+    pub server: Option<String>,
+    /// Packets in each direction; 0 goes on until it is interrupted
+    #[arg(short, long, value_name = "N", default_value_t = 100)]
+    pub count: u32,
+    /// Time between packets, s: the mean of an exponential distribution; with an f behind it always the same; several
+    /// with commas between take turns
+    #[arg(short = 'i', long, value_name = "SECONDS", default_value = "0.1", value_parser = interval)]
+    pub interval: Interval,
+    /// A packet that has not come after so long is lost, s
+    #[arg(short = 'L', long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
+    pub timeout: Duration,
+    /// Octets of padding behind the fields of each packet
+    #[arg(short, long, value_name = "OCTETS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=65_000))]
+    pub size: u32,
+    /// Only towards the target
+    #[arg(short = 't', long, conflicts_with = "from")]
+    pub to: bool,
+    /// Only from the target
+    #[arg(short = 'f', long)]
+    pub from: bool,
+    /// UDP ports on our side
+    #[arg(short = 'P', long, value_name = "FIRST-LAST", value_parser = ports)]
+    pub ports: Option<(u16, u16)>,
+    /// Our address for all of it
+    #[arg(short = 'S', long, value_name = "ADDRESS")]
+    pub source: Option<IpAddr>,
+    /// The network interface for all of it
+    #[arg(short = 'B', long, value_name = "INTERFACE")]
+    pub device: Option<String>,
+    /// How packets are marked, 0 to 63
+    #[arg(short = 'D', long, value_name = "DSCP", default_value = "0", value_parser = dscp)]
+    pub dscp: u8,
+    /// Wait so long before the first packet, s
+    #[arg(short = 'z', long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
+    pub delay: Duration,
+    /// What protection is agreed to: letters of A (authenticated), E (encrypted), O (open); the strongest that the
+    /// server offers is taken
+    #[arg(short = 'A', long, value_name = "MODES", default_value = "AEO", value_parser = modes)]
+    pub modes: Modes,
+    /// A file of names and passphrases: NAME and HEXADECIMAL DIGITS in each line
+    #[arg(short = 'k', long, value_name = "FILE")]
+    pub passphrases: Option<PathBuf>,
+    /// Our name on the server, for the modes A and E
+    #[arg(short, long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// IPv4 only
+    #[arg(short = '4', conflicts_with = "ipv6")]
+    pub ipv4: bool,
+    /// IPv6 only
+    #[arg(short = '6')]
+    pub ipv6: bool,
+    /// One more percentile of the delay; may be given several times
+    #[arg(short = 'a', long = "percentile", value_name = "PERCENT")]
+    pub percentiles: Vec<Percent>,
+    /// Width of a class of the histogram, s
+    #[arg(short, long, value_name = "SECONDS", default_value = "0.0001", value_parser = seconds)]
+    pub bucket: Duration,
+    /// Print for machines: the reference tool's lines
+    #[arg(short = 'M', long, group = "form")]
+    pub machine: bool,
+    /// Unit of delays: n, u, m or s
+    #[arg(short = 'n', long, value_name = "UNIT", default_value = "m", value_parser = unit)]
+    pub unit: Unit,
+    /// A summary of every so many packets
+    #[arg(short = 'N', long, value_name = "N", default_value_t = 0)]
+    pub part: u32,
+    /// Run the test and print nothing
+    #[arg(short = 'Q', long, group = "form")]
+    pub quiet: bool,
+    /// Print every record: number, sent, synchronised, error, received, synchronised, error, TTL
+    #[arg(short = 'R', long, group = "form")]
+    pub raw: bool,
+    /// Print one JSON object with all figures
+    #[arg(long, group = "form")]
+    pub json: bool,
+    /// With --json: every packet, too
+    #[arg(long, requires = "json")]
+    pub packets: bool,
+    /// Print single delays: all, or of the first N packets
+    #[arg(short, long, value_name = "N", num_args = 0..=1, require_equals = false, default_missing_value = "4294967295")]
+    pub verbose: Option<u32>,
+    /// With -v: the times of sending and arrival, too
+    #[arg(short = 'U', long)]
+    pub unix: bool,
+}
+
+/// The time between packets: what takes turns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interval(pub Vec<Slot>);
+
+impl Interval {
+    /// The mean time from one packet to the next, seconds.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    pub fn mean(&self) -> f64 {
+        let sum: f64 = self.0.iter().map(|slot| slot.mean() as f64).sum();
+        sum / self.0.len() as f64 / 2f64.powi(32)
+    }
+}
+
+fn interval(text: &str) -> Result<Interval, String> {
+    let slot = |part: &str| {
+        let (number, is_fixed) = match part.strip_suffix('f') {
+            Some(number) => (number, true),
+            None => (part.strip_suffix('e').unwrap_or(part), false),
+        };
+        let length = units_of(seconds(number)?);
+        Ok(if is_fixed { Slot::Fixed { offset: length } } else { Slot::Exponential { mean: length } })
+    };
+    text.split(',').map(slot).collect::<Result<_, String>>().map(Interval)
+}
+
+/// At most a day: what takes longer is not one test.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number: f64 = text.parse().map_err(|_| format!("\"{text}\" is no number of seconds"))?;
+    if (0.0..=86_400.0).contains(&number) {
+        Ok(Duration::from_secs_f64(number))
+    } else {
+        Err(format!("{text} s is not between 0 and 86400"))
+    }
+}
+
+fn ports(text: &str) -> Result<(u16, u16), String> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let port = |text: &str| text.parse::<u16>().ok();
+    let range = port(first).zip(port(last));
+    range
+        .filter(|(first, last)| PortRange::new(*first, *last).is_some())
+        .ok_or_else(|| format!("\"{text}\" is no range of ports, as 9000-9100"))
+}
+
+fn dscp(text: &str) -> Result<u8, String> {
+    let number = match text.strip_prefix("0x") {
+        Some(digits) => u8::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    number.ok().filter(|it| *it < 64).ok_or_else(|| format!("\"{text}\" is no DSCP, which is 0 to 63"))
+}
+
+fn modes(text: &str) -> Result<Modes, String> {
+    let mode = |letter: char| {
+        let known = Mode::ALL.into_iter().find(|mode| mode.letter() == letter.to_ascii_uppercase());
+        known.ok_or_else(|| format!("'{letter}' is none of A, E and O"))
+    };
+    text.chars().map(mode).collect()
+}
+
+fn unit(text: &str) -> Result<Unit, String> {
+    let mut letters = text.chars();
+    let unit = letters.next().and_then(Unit::of_letter).filter(|_| letters.next().is_none());
+    unit.ok_or_else(|| format!("\"{text}\" is none of n, u, m and s"))
+}
+
+/// A host and, if it was named, a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// A name or an address.
+    pub host: String,
+    /// A port.
+    pub port: Option<u16>,
+}
+
+impl Place {
+    /// Out of `HOST`, `HOST:PORT`, `[HOST]:PORT` or an address of IPv6.
+    ///
+    /// # Errors
+    /// What is behind the colon is no port, or there is no host.
+    pub fn of(text: &str) -> Result<Self, String> {
+        let (host, port) = if text.parse::<IpAddr>().is_ok() {
+            (text, None)
+        } else if let Some((host, rest)) = text.strip_prefix('[').and_then(|it| it.split_once(']')) {
+            (host, rest.strip_prefix(':').or((!rest.is_empty()).then_some(rest)))
+        } else {
+            text.rsplit_once(':').map_or((text, None), |(host, port)| (host, Some(port)))
+        };
+        if host.is_empty() {
+            return Err(format!("\"{text}\" names no host"));
+        }
+        let number = |port: &str| port.parse().map_err(|_| format!("\"{port}\" of \"{text}\" is no port"));
+        Ok(Self { host: host.to_owned(), port: port.map(number).transpose()? })
+    }
+
+    /// Its addresses, of the wanted family.
+    ///
+    /// # Errors
+    /// The name has none, or none of this family, or cannot be looked up.
+    pub fn addresses(&self, default: u16, family: Family) -> Result<Vec<SocketAddr>, String> {
+        let port = self.port.unwrap_or(default);
+        let found = (self.host.as_str(), port).to_socket_addrs().map_err(|error| error.to_string())?;
+        let found: Vec<_> = found.filter(|address| family.has(address.ip())).collect();
+        if found.is_empty() { Err(format!("it has no {family} address")) } else { Ok(found) }
+    }
+}
+
+/// Which version of IP is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// Whichever there is.
+    Any,
+    /// `-4`
+    V4,
+    /// `-6`
+    V6,
+}
+
+impl Family {
+    const fn has(self, address: IpAddr) -> bool {
+        match self {
+            Self::Any => true,
+            Self::V4 => address.is_ipv4(),
+            Self::V6 => address.is_ipv6(),
+        }
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Any => "IP",
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        })
+    }
+}
+
+impl Args {
+    /// Which version of IP is wanted: also by the address that we are to have.
+    #[must_use]
+    pub fn family(&self) -> Family {
+        match (self.ipv4, self.ipv6, self.source) {
+            (true, ..) | (_, _, Some(IpAddr::V4(_))) => Family::V4,
+            (_, true, _) | (_, _, Some(IpAddr::V6(_))) => Family::V6,
+            _ => Family::Any,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_named_with_and_without_ports_over_both_families() {
+        let place = |host: &str, port| Ok(Place { host: host.to_owned(), port });
+        assert_eq!(Place::of("srv.example"), place("srv.example", None));
+        assert_eq!(Place::of("srv.example:8861"), place("srv.example", Some(8861)));
+        assert_eq!(Place::of("192.0.2.2:862"), place("192.0.2.2", Some(862)));
+        assert_eq!(Place::of("2001:db8::2"), place("2001:db8::2", None));
+        assert_eq!(Place::of("[2001:db8::2]:861"), place("2001:db8::2", Some(861)));
+        assert_eq!(Place::of("[2001:db8::2]"), place("2001:db8::2", None));
+        for wrong in ["", ":861", "srv.example:port", "[::1]861:"] {
+            assert!(Place::of(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn intervals_are_exponential_unless_said_otherwise_and_take_turns() {
+        let second = 1 << 32;
+        assert_eq!(interval("1"), Ok(Interval(vec![Slot::Exponential { mean: second }])));
+        let both = vec![Slot::Fixed { offset: second / 2 }, Slot::Exponential { mean: second }];
+        assert_eq!(interval("0.5f,1e"), Ok(Interval(both)));
+        for wrong in ["", "-1", "x", "1,", "1g", "1e9"] {
+            assert!(interval(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_reference_tools_command_lines_are_understood() {
+        let args = |line: &str| Args::try_parse_from(line.split(' '));
+        let it = args("owping -M -c 20 -i 0.05 192.0.2.2").expect("understood");
+        assert!(it.machine && it.count == 20);
+        let it = args("owping -a 99 -a 50 -b 0.0002 -v3 -U -n u -N 20 -t -L 1 -A AE -u iepm -k keys 192.0.2.2:8861 192.0.2.3");
+        let it = it.expect("understood");
+        assert_eq!((it.verbose, it.percentiles.len(), it.part), (Some(3), 2, 20));
+        assert!(!it.modes.has(Mode::Open));
+        let it = args("owping -v -t -c 10 -i 0.02 192.0.2.2").expect("understood");
+        assert_eq!((it.verbose, it.target.as_str()), (Some(u32::MAX), "192.0.2.2"));
+        for wrong in ["owping", "owping -t -f h", "owping -M -R h", "owping -A X h", "owping -D 64 h", "owping -P 9-1 h"] {
+            assert!(args(wrong).is_err(), "{wrong}");
+        }
+    }
+}
