@@ -10,4 +10,5 @@
 //! - `server`, `client`, `stamp`: the programs.
 
 pub mod protocol;
+pub mod server;
 pub mod session;

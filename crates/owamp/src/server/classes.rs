@@ -8,7 +8,7 @@ use std::{collections::HashMap, net::IpAddr};
 use station::text::Mistake;
 
 use super::{
-    lines::{Word, amount, lines, switch},
+    lines::{Parts, Word, amount, lines, switch},
     secrets::Secrets,
 };
 
@@ -58,12 +58,7 @@ impl Default for Classes {
             allow_open_mode: true,
             ..Class::named("everybody", None)
         };
-        Self {
-            list: vec![everybody],
-            nets: Vec::new(),
-            users: HashMap::new(),
-            default: Some(0),
-        }
+        Self { list: vec![everybody], nets: Vec::new(), users: HashMap::new(), default: Some(0) }
     }
 }
 
@@ -161,7 +156,7 @@ impl std::str::FromStr for Net {
 pub(super) fn parse(text: &str, secrets: &Secrets) -> (Classes, Vec<Mistake>) {
     let empty = Classes { list: Vec::new(), default: None, ..Classes::default() };
     let mut reader = Reader { classes: empty, mistakes: Vec::new(), secrets };
-    for line in lines(text, |c| c.is_whitespace() || c == ',' || c == '=') {
+    for line in lines(text, Parts::Options) {
         let read = match line[0].text {
             "limit" => reader.limit(&line),
             "assign" => reader.assign(&line),
@@ -193,7 +188,9 @@ impl Reader<'_> {
         let mut class = Class::named(name.text, None);
         for option in options.chunks(3) {
             let read = match option {
-                [option, equals, value] if equals.text == "=" => self.option(&mut class, option, value),
+                [option, equals, value] if equals.text == "=" => {
+                    self.option(&mut class, option, value)
+                }
                 _ => Err(option[0].mistake("expected OPTION=VALUE")),
             };
             if let Err(mistake) = read {
@@ -211,8 +208,9 @@ impl Reader<'_> {
 
     fn option(&self, class: &mut Class, name: &Word<'_>, value: &Word<'_>) -> Result<(), Mistake> {
         let switched = || {
-            switch(value.text)
-                .ok_or_else(|| value.mistake(format!("expected on or off, found \"{}\"", value.text)))
+            switch(value.text).ok_or_else(|| {
+                value.mistake(format!("expected on or off, found \"{}\"", value.text))
+            })
         };
         match name.text {
             "parent" => self.parent(class, value)?,
@@ -306,8 +304,11 @@ mod tests {
             place.and_then(|it| classes.class(it)).map(|it| it.name.as_str())
         };
         for (client, class) in [
-            ("10.2.0.1", "jail"), ("10.1.255.255", "peers"), ("11.0.0.1", "root"),
-            ("2001:db8::1", "peers"), ("::1", "root"),
+            ("10.2.0.1", "jail"),
+            ("10.1.255.255", "peers"),
+            ("11.0.0.1", "root"),
+            ("2001:db8::1", "peers"),
+            ("::1", "root"),
         ] {
             assert_eq!(name(classes.of_address(address(client))), Some(class), "{client}");
         }
