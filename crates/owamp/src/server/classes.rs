@@ -186,7 +186,10 @@ impl Reader<'_> {
             return Err(name.mistake(format!("there is a class \"{}\" already", name.text)));
         }
         let mut class = Class::named(name.text, None);
-        for option in options.chunks(3) {
+        // A parent's switches hold first, wherever it is named.
+        let mut options: Vec<&[Word<'_>]> = options.chunks(3).collect();
+        options.sort_by_key(|option| option[0].text != "parent");
+        for option in options {
             let read = match option {
                 [option, equals, value] if equals.text == "=" => {
                     self.option(&mut class, option, value)
@@ -291,7 +294,7 @@ mod tests {
     }
 
     const FILE: &str = "limit root with bandwidth=900m, disk=2g, delete_on_fetch=on, allow_open_mode=on\n\
-        limit jail with parent=root, bandwidth=1m, \\\n  disk = 1, allow_open_mode=off\n\
+        limit jail with allow_open_mode=off, parent=root, bandwidth=1m, \\\n  disk = 1\n\
         limit peers with parent=root, allow-third-party=on\n\
         assign net 10.0.0.0/8 jail\nassign net 10.1.0.0/16 peers\nassign net 2001:db8::/32 peers\n\
         assign user joe peers\nassign default root\n";

@@ -125,7 +125,25 @@ impl Reader<'_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_has_mistakes_that_stand_in_it(
+            words in prop::collection::vec("limit|assign|with|net|user|default|parent|disk|=|,|\\\\\n|\n|#|1k|a|b|10.0.0.0/8|port|authmode|\\PC{0,9}", 0..40),
+        ) {
+            let text = words.join(" ");
+            let (secrets, of_secrets) = secrets::parse(&text);
+            let (_, of_classes) = classes::parse(&text, &secrets);
+            let (_, of_settings, _) = settings::parse(&text);
+            for mistake in [of_secrets, of_classes, of_settings].concat() {
+                prop_assert!(mistake.span.line <= text.lines().count(), "{mistake:?}");
+                prop_assert!(!mistake.cite("file", &text).is_empty());
+            }
+        }
+    }
 
     #[test]
     fn a_directory_that_is_not_there_is_as_built_in() {

@@ -70,21 +70,21 @@ pub(super) struct Mailbox<'a> {
     events: Receiver<Event>,
     sender: Sender<Event>,
     wakes: UnixStream,
-    waker: UnixStream,
+    bell: UnixStream,
     open: Vec<u64>,
 }
 
 impl<'a> Mailbox<'a> {
     pub(super) fn new(hub: &'a Hub) -> io::Result<Self> {
-        let ((sender, events), (wakes, waker)) = (channel(), UnixStream::pair()?);
+        let ((sender, events), (wakes, bell)) = (channel(), UnixStream::pair()?);
         wakes.set_nonblocking(true)?;
-        waker.set_nonblocking(true)?;
-        Ok(Self { hub, events, sender, wakes, waker, open: Vec::new() })
+        bell.set_nonblocking(true)?;
+        Ok(Self { hub, events, sender, wakes, bell, open: Vec::new() })
     }
 
     /// Wants to know of this session, which begins after this.
     pub(super) fn expect(&mut self, id: u64) -> io::Result<()> {
-        let address = Address { events: self.sender.clone(), wake: self.waker.try_clone()? };
+        let address = Address { events: self.sender.clone(), wake: self.bell.try_clone()? };
         lock(&self.hub.addresses).insert(id, address);
         self.open.push(id);
         Ok(())

@@ -29,8 +29,15 @@ pub(super) struct Plan {
     pub(super) timeout: Duration,
     /// What goes on as long as the session.
     pub(super) going: Amount,
+    /// The most records that it may have.
+    pub(super) records: u64,
+}
+
+impl Plan {
     /// What its records take.
-    pub(super) disk: u64,
+    pub(super) fn room(&self) -> Amount {
+        Amount { disk: self.records * Record::LENGTH as u64, ..Amount::default() }
+    }
 }
 
 /// Why not.
@@ -47,6 +54,8 @@ impl Refused {
 }
 
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(86_400);
+/// Packets may come more than once, and have a record each time: there is room for so many of each.
+const COPIES: u64 = 2;
 /// Headers of IP and UDP.
 const HEADERS: [u64; 2] = [28, 48];
 
@@ -63,14 +72,14 @@ pub(super) fn judge(request: &RequestSession, asker: &Asker<'_>) -> Result<Plan,
         let why = format!("a time-out of {} s, where a day is the longest", timeout.as_secs());
         return Err(Refused::new(Accept::PermanentLimit, why));
     }
-    let record = u64::from(request.server_receives) * Record::LENGTH as u64;
+    let records = if request.server_receives { COPIES * u64::from(request.packets) } else { 0 };
     Ok(Plan {
         ours,
         theirs,
         dscp: dscp(request.type_p)?,
         timeout,
         going: Amount { bandwidth, disk: 0, sessions: 1 },
-        disk: u64::from(request.packets) * record,
+        records,
     })
 }
 
@@ -113,14 +122,11 @@ fn bandwidth(request: &RequestSession, mode: Mode) -> Result<u64, Refused> {
 
 /// RFC 4656 section 3.5: two bits of zero, and a DSCP in the next six.
 fn dscp(type_p: u32) -> Result<u8, Refused> {
-    let first = type_p >> 24;
-    match u8::try_from(first) {
-        Ok(dscp) if dscp < 64 && type_p & 0x00ff_ffff == 0 => Ok(dscp),
-        _ => {
-            let why = format!("packets of type {type_p:#010x}: only a DSCP can be asked for");
-            Err(Refused::new(Accept::NotSupported, why))
-        }
+    if let [dscp @ 0..64, 0, 0, 0] = type_p.to_be_bytes() {
+        return Ok(dscp);
     }
+    let why = format!("packets of type {type_p:#010x}: only a DSCP can be asked for");
+    Err(Refused::new(Accept::NotSupported, why))
 }
 
 #[cfg(test)]
@@ -165,12 +171,12 @@ mod tests {
             (plan.ours.to_string(), plan.theirs.to_string()),
             ("192.0.2.1".into(), "192.0.2.7".into())
         );
-        assert_eq!((plan.dscp, plan.timeout.as_secs(), plan.disk), (46, 2, 0));
+        assert_eq!((plan.dscp, plan.timeout.as_secs(), plan.records), (46, 2, 0));
         assert!((7_990..=8_000).contains(&plan.going.bandwidth), "{:?}", plan.going);
         let mut receives = request();
         (receives.server_sends, receives.server_receives) = (false, true);
         std::mem::swap(&mut receives.sender, &mut receives.receiver);
-        assert_eq!(judged(&receives).expect("granted").disk, 250);
+        assert_eq!(judged(&receives).expect("granted").room().disk, 500);
     }
 
     #[test]

@@ -63,11 +63,7 @@ pub(super) fn bind(source: &Source) -> Result<TcpListener, Failure> {
 }
 
 /// Serves until it is told to stop.
-pub(super) fn serve(
-    server: &Arc<Server>,
-    listener: &TcpListener,
-    stop: &Stop,
-) -> Result<Exit, Failure> {
+pub(super) fn serve(server: &Arc<Server>, listener: &TcpListener, stop: &Stop) -> Exit {
     let place = listener.local_addr().map_or_else(|error| error.to_string(), |it| it.to_string());
     log::info!("serves {place}");
     let mut swept = now();
@@ -85,7 +81,7 @@ pub(super) fn serve(
         clock::pause(Duration::from_millis(10));
     }
     log::info!("ends, as it was told to");
-    Ok(Exit::Well)
+    Exit::Well
 }
 
 pub(super) fn take_all(server: &Arc<Server>, listener: &TcpListener) {

@@ -174,7 +174,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     drop_rights(identity)?;
     let stop = Stop::on_signals()
         .map_err(|error| Failure::new(Exit::NeedsPerson, "listening to signals").because(error))?;
-    listen::serve(&Arc::new(Server::start(files)?), &listener, &stop)
+    Ok(listen::serve(&Arc::new(Server::start(files)?), &listener, &stop))
 }
 
 impl Args {

@@ -11,7 +11,7 @@ use super::{
     news::Cause,
     patience::now,
     shelf::Kept,
-    talk::{A_MESSAGE, Opened, Talk},
+    talk::{Opened, Talk},
 };
 use crate::{
     protocol::{Accept, Finished, PacketKey, Request, SessionEnd, StopSessions},
@@ -38,7 +38,7 @@ impl Talk<'_> {
         let (id, start, plan) = (*id, request.start, *plan);
         let (sender, receiver) = (request.sender, request.receiver);
         let (sends, padding) = (request.server_sends, request.padding as usize);
-        let most_records = u64::from(request.packets);
+        let most_records = plan.records;
         let socket =
             opened.socket.take().ok_or_else(|| failed("it was started already".to_owned()))?;
         mailbox.expect(id).map_err(|error| failed(error.to_string()))?;
@@ -86,9 +86,11 @@ impl Done {
     fn note(&mut self, events: Vec<Event>) {
         for event in events {
             match event {
-                Event::Sent { id, report, .. } => drop(self.sent.insert(id, report)),
+                Event::Sent { id, report, .. } => {
+                    self.sent.insert(id, report);
+                }
                 Event::Received { id, report, .. } => {
-                    drop(self.received.insert(id, report.records))
+                    self.received.insert(id, report.records);
                 }
             }
         }
@@ -245,6 +247,3 @@ fn keep(talk: &mut Talk<'_>, done: &mut Done, theirs: Option<&StopSessions>) {
         });
     }
 }
-
-/// Of a message that is late.
-const _: () = assert!(A_MESSAGE.as_secs() > LINGER.as_secs());

@@ -15,7 +15,7 @@ use super::{
     greet::{Client, Ended},
     judge::{Asker, Plan, Refused, judge},
     news::Cause,
-    usage::{Amount, Taken},
+    usage::Taken,
 };
 use crate::{
     protocol::{Accept, AcceptSession, Limits, Request, RequestSession, Sid, StartAck},
@@ -141,7 +141,7 @@ impl Talk<'_> {
             taken.map_err(|it| Refused { accept: it.accept, why: it.why })
         };
         let going = take(plan.going)?;
-        let room = take(Amount { disk: plan.disk, ..Amount::default() })?;
+        let room = take(plan.room())?;
         let socket = self.socket(&plan)?;
         self.name(&mut request, &plan, &socket)?;
         let id = server.hub.number();

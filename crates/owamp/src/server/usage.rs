@@ -112,12 +112,13 @@ impl Drop for Taken {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::secrets::Secrets;
 
     #[test]
     fn what_is_taken_is_taken_of_parents_too_and_given_back() {
         let text = "limit root with bandwidth=100, sessions=3\nlimit a with parent=root, bandwidth=80\n\
                     limit b with parent=root, bandwidth=80\n";
-        let (classes, mistakes) = super::super::classes::parse(text, &Default::default());
+        let (classes, mistakes) = super::super::classes::parse(text, &Secrets::default());
         assert_eq!(mistakes, []);
         let usage = Usage::new(Arc::new(classes));
         let bits = |bandwidth| Amount { bandwidth, ..Amount::default() };
