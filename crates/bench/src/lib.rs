@@ -2,7 +2,7 @@
 //! run: what the machine does at that moment falls on both.
 //!
 //! - [`scheduling`], [`runs`], [`lateness`], [`hung`], [`loading`], [`claims`], [`idle`], [`watch`], [`servers`],
-//!   [`channel`], [`cleanup`], [`readers`], [`growth`] and [`udp`] measure one thing each.
+//!   [`channel`], [`cleanup`], [`readers`], [`growth`], [`udp`] and [`owamp`] measure one thing each.
 //! - [`bed`] is what they stand on: stations in a temporary directory, and programs that end with it.
 //! - [`driver`] is an engine's own driver: the yardstick for inserts.
 //! - [`crowd`] is thousands of processes that do nothing.
@@ -23,6 +23,7 @@ pub mod idle;
 pub mod lateness;
 pub mod loading;
 pub mod machine;
+pub mod owamp;
 pub mod readers;
 pub mod rows;
 pub mod runs;
@@ -88,6 +89,8 @@ pub enum Name {
     Growth,
     /// How exactly packets leave
     Udp,
+    /// How many test packets and sessions one thread carries
+    Owamp,
 }
 
 impl Name {
@@ -107,6 +110,7 @@ impl Name {
             Self::Readings => readers::measure(bed),
             Self::Growth => growth::measure(bed),
             Self::Udp => udp::measure(bed),
+            Self::Owamp => owamp::measure(bed),
         }
     }
 }

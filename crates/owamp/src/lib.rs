@@ -12,5 +12,6 @@
 pub mod client;
 pub mod protocol;
 pub mod report;
+pub mod server;
 pub mod session;
 pub mod statistics;

@@ -121,6 +121,11 @@ fn enter<A: Parser>(style: Style, body: impl FnOnce(&A) -> Result<Exit, Failure>
     }
 }
 
+/// Lets the log say more, for programs that have no [`Common`] arguments.
+pub fn say_more(verbose: u8) {
+    log::more(verbose);
+}
+
 /// Prints to the standard output. That nobody reads it any more (`| head`) is not a failure.
 ///
 /// # Errors

@@ -11,5 +11,8 @@
 pub mod clock;
 pub mod inbox;
 pub mod ntp;
+mod opening;
 pub mod pace;
+mod ports;
 pub mod socket;
+mod stamping;

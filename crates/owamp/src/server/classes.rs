@@ -8,7 +8,7 @@ use std::{collections::HashMap, net::IpAddr};
 use station::text::Mistake;
 
 use super::{
-    lines::{Word, amount, lines, switch},
+    lines::{Parts, Word, amount, lines, switch},
     secrets::Secrets,
 };
 
@@ -58,12 +58,7 @@ impl Default for Classes {
             allow_open_mode: true,
             ..Class::named("everybody", None)
         };
-        Self {
-            list: vec![everybody],
-            nets: Vec::new(),
-            users: HashMap::new(),
-            default: Some(0),
-        }
+        Self { list: vec![everybody], nets: Vec::new(), users: HashMap::new(), default: Some(0) }
     }
 }
 
@@ -161,7 +156,7 @@ impl std::str::FromStr for Net {
 pub(super) fn parse(text: &str, secrets: &Secrets) -> (Classes, Vec<Mistake>) {
     let empty = Classes { list: Vec::new(), default: None, ..Classes::default() };
     let mut reader = Reader { classes: empty, mistakes: Vec::new(), secrets };
-    for line in lines(text, |c| c.is_whitespace() || c == ',' || c == '=') {
+    for line in lines(text, Parts::Options) {
         let read = match line[0].text {
             "limit" => reader.limit(&line),
             "assign" => reader.assign(&line),
@@ -191,9 +186,14 @@ impl Reader<'_> {
             return Err(name.mistake(format!("there is a class \"{}\" already", name.text)));
         }
         let mut class = Class::named(name.text, None);
-        for option in options.chunks(3) {
+        // A parent's switches hold first, wherever it is named.
+        let mut options: Vec<&[Word<'_>]> = options.chunks(3).collect();
+        options.sort_by_key(|option| option[0].text != "parent");
+        for option in options {
             let read = match option {
-                [option, equals, value] if equals.text == "=" => self.option(&mut class, option, value),
+                [option, equals, value] if equals.text == "=" => {
+                    self.option(&mut class, option, value)
+                }
                 _ => Err(option[0].mistake("expected OPTION=VALUE")),
             };
             if let Err(mistake) = read {
@@ -211,8 +211,9 @@ impl Reader<'_> {
 
     fn option(&self, class: &mut Class, name: &Word<'_>, value: &Word<'_>) -> Result<(), Mistake> {
         let switched = || {
-            switch(value.text)
-                .ok_or_else(|| value.mistake(format!("expected on or off, found \"{}\"", value.text)))
+            switch(value.text).ok_or_else(|| {
+                value.mistake(format!("expected on or off, found \"{}\"", value.text))
+            })
         };
         match name.text {
             "parent" => self.parent(class, value)?,
@@ -293,7 +294,7 @@ mod tests {
     }
 
     const FILE: &str = "limit root with bandwidth=900m, disk=2g, delete_on_fetch=on, allow_open_mode=on\n\
-        limit jail with parent=root, bandwidth=1m, \\\n  disk = 1, allow_open_mode=off\n\
+        limit jail with allow_open_mode=off, parent=root, bandwidth=1m, \\\n  disk = 1\n\
         limit peers with parent=root, allow-third-party=on\n\
         assign net 10.0.0.0/8 jail\nassign net 10.1.0.0/16 peers\nassign net 2001:db8::/32 peers\n\
         assign user joe peers\nassign default root\n";
@@ -306,8 +307,11 @@ mod tests {
             place.and_then(|it| classes.class(it)).map(|it| it.name.as_str())
         };
         for (client, class) in [
-            ("10.2.0.1", "jail"), ("10.1.255.255", "peers"), ("11.0.0.1", "root"),
-            ("2001:db8::1", "peers"), ("::1", "root"),
+            ("10.2.0.1", "jail"),
+            ("10.1.255.255", "peers"),
+            ("11.0.0.1", "root"),
+            ("2001:db8::1", "peers"),
+            ("::1", "root"),
         ] {
             assert_eq!(name(classes.of_address(address(client))), Some(class), "{client}");
         }

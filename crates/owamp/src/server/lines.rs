@@ -16,13 +16,14 @@ impl Word<'_> {
 }
 
 /// The words of each line that has any. `#` begins a comment; a backslash at a line's end joins the next line to it.
-/// `is_blank` tells what parts words; an equals sign stands for itself where it parts, too.
-pub(super) fn lines(text: &str, is_blank: impl Fn(char) -> bool + Copy) -> Vec<Vec<Word<'_>>> {
+pub(super) fn lines(text: &str, parts: Parts) -> Vec<Vec<Word<'_>>> {
     let (mut all, mut words) = (Vec::new(), Vec::new());
     for (index, line) in text.lines().enumerate() {
         let code = line.split('#').next().unwrap_or_default().trim_end();
         let joined = code.strip_suffix('\\');
-        words.extend(words_of(index + 1, line, joined.unwrap_or(code), is_blank));
+        for word in joined.unwrap_or(code).split(|c| parts.is_blank(c)) {
+            words.extend(parts.of(word).into_iter().map(|text| place(index + 1, line, text)));
+        }
         if joined.is_none() && !words.is_empty() {
             all.push(std::mem::take(&mut words));
         }
@@ -33,22 +34,36 @@ pub(super) fn lines(text: &str, is_blank: impl Fn(char) -> bool + Copy) -> Vec<V
     all
 }
 
-fn words_of<'a>(
-    number: usize,
-    line: &'a str,
-    code: &'a str,
-    is_blank: impl Fn(char) -> bool + Copy,
-) -> impl Iterator<Item = Word<'a>> {
-    let words = code.split(is_blank).flat_map(|word| word.split_inclusive('='));
-    let words = words.flat_map(|word| match word.strip_suffix('=') {
-        Some(before) if is_blank('=') || !before.is_empty() => [before, &word[before.len()..]],
-        _ => [word, ""],
-    });
-    words.filter(|word| !word.is_empty()).map(move |text| {
-        let start = text.as_ptr() as usize - line.as_ptr() as usize;
-        let column = line[..start].chars().count() + 1;
-        Word { text, span: Span { line: number, column, width: text.chars().count() } }
-    })
+/// What parts words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Parts {
+    /// Blanks.
+    Blanks,
+    /// Blanks and commas; and an equals sign is a word of its own.
+    Options,
+}
+
+impl Parts {
+    fn is_blank(self, c: char) -> bool {
+        c.is_whitespace() || (self == Self::Options && c == ',')
+    }
+
+    fn of(self, word: &str) -> Vec<&str> {
+        if self == Self::Blanks {
+            return Some(word).filter(|word| !word.is_empty()).into_iter().collect();
+        }
+        let pieces = word.split_inclusive('=').flat_map(|piece| {
+            let before = piece.strip_suffix('=').unwrap_or(piece);
+            [before, &piece[before.len()..]]
+        });
+        pieces.filter(|piece| !piece.is_empty()).collect()
+    }
+}
+
+fn place<'a>(number: usize, line: &str, text: &'a str) -> Word<'a> {
+    let start = text.as_ptr() as usize - line.as_ptr() as usize;
+    let column = line[..start].chars().count() + 1;
+    Word { text, span: Span { line: number, column, width: text.chars().count() } }
 }
 
 /// A number with `k`, `m`, `g` or `t` for thousands of it, as bandwidths have it, or 1024 of it, as sizes.
@@ -81,7 +96,7 @@ mod tests {
     #[test]
     fn words_have_their_places_over_joined_lines() {
         let text = "# nothing\nlimit a with \\\n  disk = 2g, b=1\n\n  last";
-        let lines = lines(text, |c| c.is_whitespace() || c == ',');
+        let lines = lines(text, Parts::Options);
         let texts: Vec<Vec<&str>> =
             lines.iter().map(|line| line.iter().map(|word| word.text).collect()).collect();
         let first = vec!["limit", "a", "with", "disk", "=", "2g", "b", "=", "1"];

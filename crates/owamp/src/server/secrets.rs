@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use station::text::Mistake;
 
-use super::lines::{Word, lines};
+use super::lines::{Parts, Word, lines};
 use crate::protocol::{KeyId, PassPhrase};
 
 /// Users and their passphrases.
@@ -36,7 +36,7 @@ impl Secrets {
 #[must_use]
 pub fn parse(text: &str) -> (Secrets, Vec<Mistake>) {
     let (mut secrets, mut mistakes) = (Secrets::default(), Vec::new());
-    for line in lines(text, char::is_whitespace) {
+    for line in lines(text, Parts::Blanks) {
         match entry(&line) {
             Ok((user, secret)) => {
                 if secrets.0.insert(user.to_owned(), secret).is_some() {

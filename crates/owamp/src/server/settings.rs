@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use station::text::Mistake;
 
-use super::lines::{Word, lines};
+use super::lines::{Parts, Word, lines};
 use crate::protocol::{FEWEST_ROUNDS, MOST_ROUNDS, Mode, Modes};
 
 /// The port of OWAMP-Control (RFC 4656 section 3).
@@ -85,8 +85,9 @@ impl std::str::FromStr for Source {
             return Ok(Self { address: Some(both.ip()), port: Some(both.port()) });
         }
         let port = text.strip_prefix(':').and_then(|port| port.parse().ok());
-        port.map(|port| Self { address: None, port: Some(port) })
-            .ok_or_else(|| format!("\"{text}\" is no ADDRESS, ADDRESS:PORT, [ADDRESS]:PORT or :PORT"))
+        port.map(|port| Self { address: None, port: Some(port) }).ok_or_else(|| {
+            format!("\"{text}\" is no ADDRESS, ADDRESS:PORT, [ADDRESS]:PORT or :PORT")
+        })
     }
 }
 
@@ -105,15 +106,22 @@ impl std::str::FromStr for Ports {
 
 /// Settings of the reference's server that mean nothing here.
 const WITHOUT_MEANING: [&str; 10] = [
-    "vardir", "facility", "priority", "loglocation", "verbose", "diskfudge", "enddelay", "dieby",
-    "allowunsync", "pidfile",
+    "vardir",
+    "facility",
+    "priority",
+    "loglocation",
+    "verbose",
+    "diskfudge",
+    "enddelay",
+    "dieby",
+    "allowunsync",
+    "pidfile",
 ];
 
 /// Reads the file: all that is right in it, all mistakes, and settings that mean nothing here.
 pub(super) fn parse(text: &str) -> (Settings, Vec<Mistake>, Vec<String>) {
-    let (mut settings, mut mistakes, mut unused) =
-        (Settings::default(), Vec::new(), Vec::new());
-    for line in lines(text, char::is_whitespace) {
+    let (mut settings, mut mistakes, mut unused) = (Settings::default(), Vec::new(), Vec::new());
+    for line in lines(text, Parts::Blanks) {
         let (name, values) = (line[0], &line[1..]);
         if WITHOUT_MEANING.contains(&name.text) {
             unused.push(name.text.to_owned());
@@ -195,10 +203,11 @@ fn modes(values: &[Word<'_>]) -> Result<Modes, Mistake> {
     for word in values {
         for letter in word.text.chars().filter(|letter| *letter != ',') {
             let upper = letter.to_ascii_uppercase();
-            let mode = Mode::ALL.into_iter().find(|mode| mode.letter() == upper).ok_or_else(|| {
-                let known = "O (open), A (authenticated), E (encrypted)";
-                word.mistake(format!("'{letter}' is no mode: {known}"))
-            })?;
+            let mode =
+                Mode::ALL.into_iter().find(|mode| mode.letter() == upper).ok_or_else(|| {
+                    let known = "O (open), A (authenticated), E (encrypted)";
+                    word.mistake(format!("'{letter}' is no mode: {known}"))
+                })?;
             modes = modes.with(mode);
         }
     }
@@ -229,10 +238,7 @@ mod tests {
         let (settings, mistakes, _) = parse(text);
         let places: Vec<(usize, usize)> =
             mistakes.iter().map(|it| (it.span.line, it.span.column)).collect();
-        assert_eq!(
-            places,
-            [(1, 11), (2, 10), (3, 6), (4, 1), (5, 1), (6, 8), (7, 14), (8, 9)]
-        );
+        assert_eq!(places, [(1, 11), (2, 10), (3, 6), (4, 1), (5, 1), (6, 8), (7, 14), (8, 9)]);
         assert_eq!(settings, Settings::default());
     }
 

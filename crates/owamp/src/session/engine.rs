@@ -5,7 +5,6 @@
 //! whoever takes the events can hold up a packet.
 
 use std::{
-    collections::HashMap,
     fs::File,
     io::{self, Read},
     os::fd::{AsFd, OwnedFd},
@@ -24,7 +23,7 @@ use rustix::{
     process::{Resource, Rlimit, getrlimit, setrlimit},
 };
 use timed_udp::{
-    clock::{ClockState, KnownState, Moment, Mono, StepWatch},
+    clock::{KnownState, Moment, Mono, StepWatch},
     inbox::Inbox,
     pace::{Pacer, Precision, Wait},
 };
@@ -35,6 +34,7 @@ use super::{
     handle::{Command, MOST_PADDING},
     receiver::{LOOKED_AT, Receiver},
     sender::{Press, Sender},
+    sessions::{Role, Session, Sessions, Tools},
     store::Writer,
     timers::{Timers, Token},
 };
@@ -83,28 +83,7 @@ pub fn start_with(
     let (writer, jobs) = Writer::new(&settings.folder);
     let precision = settings.precision;
     thread::Builder::new().name("records".into()).spawn(move || jobs.work(take))?;
-    let work = move || {
-        let now = Moment::now();
-        Engine {
-            pacer: Pacer::new(precision),
-            epoll,
-            wake,
-            commands,
-            sessions: Sessions::default(),
-            timers: Timers::default(),
-            tools: Tools {
-                inbox: Inbox::new(LOOKED_AT),
-                press: Press::new(random),
-                state: KnownState::ask(now.mono),
-                writer,
-            },
-            steps: Steps::default(),
-            watch: StepWatch::begin(now),
-            next_look: now.mono,
-            polled: now.mono,
-        }
-        .run();
-    };
+    let work = move || Engine::new(precision, (epoll, wake), commands, random, writer).run();
     thread::Builder::new().name("sessions".into()).spawn(work)?;
     Ok(handle)
 }
@@ -140,28 +119,32 @@ struct Engine {
     polled: Mono,
 }
 
-/// What sessions use, one after the other.
-struct Tools {
-    inbox: Inbox,
-    press: Press,
-    state: KnownState,
-    writer: Writer,
-}
-
-struct Session {
-    id: u64,
-    role: Role,
-    alarm: Mono,
-    clock: ClockState,
-    steps: usize,
-}
-
-enum Role {
-    Sender(Box<Sender>),
-    Receiver(Box<Receiver>),
-}
-
 impl Engine {
+    /// In its own thread, whose timers it sets right.
+    fn new(
+        precision: Precision,
+        (epoll, wake): (OwnedFd, Arc<OwnedFd>),
+        commands: Channel<Command>,
+        random: Vec<u8>,
+        writer: Writer,
+    ) -> Self {
+        let now = Moment::now();
+        let (inbox, press) = (Inbox::new(LOOKED_AT), Press::new(random));
+        Self {
+            pacer: Pacer::new(precision),
+            epoll,
+            wake,
+            commands,
+            sessions: Sessions::default(),
+            timers: Timers::default(),
+            tools: Tools { inbox, press, state: KnownState::ask(now.mono), writer },
+            steps: Steps::default(),
+            watch: StepWatch::begin(now),
+            next_look: now.mono,
+            polled: now.mono,
+        }
+    }
+
     fn run(mut self) {
         let mut events = Vec::with_capacity(MOST_EVENTS);
         loop {
@@ -309,16 +292,6 @@ impl Engine {
     }
 }
 
-impl Role {
-    fn act(&mut self, tools: &mut Tools) -> Option<Mono> {
-        let Tools { inbox, press, state, writer } = tools;
-        match self {
-            Self::Sender(sender) => sender.act(press, state),
-            Self::Receiver(receiver) => receiver.act(inbox, state, writer),
-        }
-    }
-}
-
 const NO_TIME: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
 /// Waits until something is there or the time is; whether something is. To the nanosecond, which `epoll_wait` does
@@ -332,45 +305,4 @@ fn sleep(epoll: &OwnedFd, until: Option<(Mono, Mono)>) -> bool {
         }
     });
     poll(&mut [PollFd::new(epoll, PollFlags::IN)], time.as_ref()).is_ok_and(|count| count > 0)
-}
-
-/// The sessions, each in its place.
-#[derive(Default)]
-struct Sessions {
-    places: Vec<(u32, Option<Session>)>,
-    free: Vec<u32>,
-    ids: HashMap<u64, Token>,
-}
-
-impl Sessions {
-    fn add(&mut self, session: Session) -> Token {
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.places.push((0, None));
-            u32::try_from(self.places.len() - 1).unwrap_or(u32::MAX)
-        });
-        let (life, room) = &mut self.places[place as usize];
-        let token = Token { place, life: *life };
-        self.ids.insert(session.id, token);
-        *room = Some(session);
-        token
-    }
-
-    fn token(&self, id: u64) -> Option<Token> {
-        self.ids.get(&id).copied()
-    }
-
-    fn get(&mut self, token: Token) -> Option<&mut Session> {
-        let (life, session) = self.places.get_mut(token.place as usize)?;
-        session.as_mut().filter(|_| *life == token.life)
-    }
-
-    fn remove(&mut self, token: Token) -> Option<Session> {
-        let (life, room) = self.places.get_mut(token.place as usize)?;
-        let session = room.take_if(|_| *life == token.life)?;
-        // What still waits for the one that was here does not find its successor.
-        *life = life.wrapping_add(1) & (u32::MAX >> 1);
-        self.free.push(token.place);
-        self.ids.remove(&session.id);
-        Some(session)
-    }
 }

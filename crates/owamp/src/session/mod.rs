@@ -11,6 +11,7 @@ mod receiver;
 pub mod receiving;
 mod sender;
 pub mod sending;
+mod sessions;
 mod skips;
 mod spread;
 mod store;

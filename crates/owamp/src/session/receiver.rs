@@ -18,9 +18,8 @@ use crate::protocol::{Fault, PacketKey};
 
 /// Batches that are received from one session before others have their turn.
 const MOST_BATCHES: usize = 8;
-/// Batches that are received before packets are declared lost: more than any queue holds. A flood that goes on does
-/// not hold that up for ever.
-const WHOLE_QUEUE: usize = 4_096;
+/// Octets that a packet takes in the kernel's queue at least, its books included.
+const LEAST_IN_QUEUE: usize = 512;
 
 /// A session that is being received.
 #[derive(Debug)]
@@ -29,6 +28,8 @@ pub(super) struct Receiver {
     intake: Intake,
     start: Mono,
     stop: Option<(Mono, Option<u32>)>,
+    /// Batches that the queue holds at most.
+    queue: usize,
     errors: u64,
 }
 
@@ -47,11 +48,13 @@ impl Receiver {
         peer.address = peer.address.to_canonical();
         let receiving = Receiving::new(spec.timetable, spec.start, spec.timeout);
         let records = Records::new(spec.most_records);
+        let queue = spec.socket.receive_buffer() / LEAST_IN_QUEUE / BATCH + 1;
         Self {
             socket: spec.socket,
             intake: Intake { peer, key: spec.key, receiving, records },
             start: now.mono_at(spec.start.nanos_since(now.wall)),
             stop: None,
+            queue,
             errors: 0,
         }
     }
@@ -91,8 +94,8 @@ impl Receiver {
         state: &mut KnownState,
         writer: &Writer,
     ) -> Option<Mono> {
-        // What waits in our own queue has come in time.
-        self.take_batches(WHOLE_QUEUE, inbox, state, writer);
+        // What waits in our own queue has come in time. A flood that goes on does not hold that up.
+        self.take_batches(self.queue, inbox, state, writer);
         let now = Mono::now();
         let elapsed = now.since(self.start);
         let Intake { receiving, records, .. } = &mut self.intake;
@@ -108,7 +111,7 @@ impl Receiver {
         Some(self.stop.map_or(next, |(at, _)| at.min(next)))
     }
 
-    /// Has it end at `at`; when it is to be looked after.
+    /// Has it end at `at`, if it does not end before.
     pub(super) fn stop(&mut self, at: Mono, next: Option<u32>) {
         self.stop = Some((at, next));
     }

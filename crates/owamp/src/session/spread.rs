@@ -32,6 +32,15 @@ impl Spread {
         self.most = self.most.max(length);
     }
 
+    /// All of another one.
+    pub fn merge(&mut self, other: &Self) {
+        for (class, count) in self.classes.iter_mut().zip(other.classes.iter()) {
+            *class = class.saturating_add(*count);
+        }
+        self.count += other.count;
+        self.most = self.most.max(other.most);
+    }
+
     /// How many there were.
     #[must_use]
     pub const fn count(&self) -> u64 {
@@ -104,7 +113,9 @@ mod tests {
         let median = spread.quantile(0.5).as_micros();
         assert!((50..=56).contains(&median), "{median}");
         assert_eq!(spread.quantile(1.0), Duration::from_micros(100));
-        spread.add(Duration::from_hours(9));
+        let mut more = Spread::default();
+        more.add(Duration::from_hours(9));
+        spread.merge(&more);
         assert_eq!((spread.most(), spread.count()), (Duration::from_hours(9), 101));
     }
 }

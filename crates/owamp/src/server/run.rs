@@ -1,0 +1,249 @@
+//! Sessions that go on: from Start-Sessions to both sides' Stop-Sessions, and what remains of them.
+
+use std::{collections::HashMap, os::fd::AsFd, time::Duration};
+
+use station::world::{clock::Monotonic, signals::wait_for};
+
+use super::{
+    greet::Ended,
+    hub::Mailbox,
+    judge::Refused,
+    news::Cause,
+    patience::now,
+    shelf::Kept,
+    talk::{Opened, Talk},
+};
+use crate::{
+    protocol::{Accept, Finished, PacketKey, Request, SessionEnd, StopSessions},
+    session::{Event, ReceiveSpec, Records, SendReport, SendSpec, Source, Timetable},
+};
+
+/// How long the engine may take to end a session.
+const ENDING: Duration = Duration::from_secs(10);
+/// What is on its way when a sender stops is waited for so long, or its time-out.
+const LINGER: Duration = Duration::from_secs(1);
+
+impl Talk<'_> {
+    /// Has a session carried by the engine.
+    pub(super) fn begin(
+        &self,
+        opened: &mut Opened,
+        mailbox: &mut Mailbox<'_>,
+    ) -> Result<(), Refused> {
+        let failed = |why: String| Refused::new(Accept::Failure, why);
+        let Opened { id, request, plan, .. } = &*opened;
+        let key = PacketKey::of_session(self.client.mode, self.client.keys.as_ref(), &request.sid)
+            .ok_or_else(|| failed("there are no keys".to_owned()))?;
+        let timetable = Timetable::of(&request.sid, &request.slots, request.packets);
+        let (id, start, plan) = (*id, request.start, *plan);
+        let (sender, receiver) = (request.sender, request.receiver);
+        let (sends, padding) = (request.server_sends, request.padding as usize);
+        let most_records = plan.records;
+        let socket =
+            opened.socket.take().ok_or_else(|| failed("it was started already".to_owned()))?;
+        mailbox.expect(id).map_err(|error| failed(error.to_string()))?;
+        let handle = self.server.hub.handle();
+        let taken = if sends {
+            let (peer, too_late) = (receiver, plan.timeout);
+            handle.send(SendSpec {
+                id,
+                socket,
+                peer,
+                key,
+                start,
+                timetable,
+                padding,
+                is_zero_padded: false,
+                too_late,
+            })
+        } else {
+            let port = Some(sender.port()).filter(|port| *port != 0);
+            let peer = Source { address: plan.theirs, port };
+            let timeout = plan.timeout;
+            handle.receive(ReceiveSpec {
+                id,
+                socket,
+                peer,
+                key,
+                start,
+                timetable,
+                timeout,
+                most_records,
+            })
+        };
+        taken.map_err(|refusal| failed(refusal.to_string()))
+    }
+}
+
+/// What became of the sessions.
+#[derive(Default)]
+struct Done {
+    sent: HashMap<u64, SendReport>,
+    received: HashMap<u64, Records>,
+}
+
+impl Done {
+    fn note(&mut self, events: Vec<Event>) {
+        for event in events {
+            match event {
+                Event::Sent { id, report, .. } => {
+                    self.sent.insert(id, report);
+                }
+                Event::Received { id, report, .. } => {
+                    self.received.insert(id, report.records);
+                }
+            }
+        }
+    }
+
+    fn has(&self, opened: &Opened) -> bool {
+        self.sent.contains_key(&opened.id) || self.received.contains_key(&opened.id)
+    }
+}
+
+/// Waits for the ends of the sessions, says and hears Stop-Sessions, and keeps what was received.
+pub(super) fn run(talk: &mut Talk<'_>, mut mailbox: Mailbox<'_>) -> Result<(), Ended> {
+    let mut done = Done::default();
+    let outcome = converse(talk, &mut mailbox, &mut done);
+    let theirs = outcome.as_ref().ok();
+    stop_receivers(talk, &mut mailbox, &mut done, theirs);
+    keep(talk, &mut done, theirs);
+    outcome.map(drop)
+}
+
+/// Up to the client's Stop-Sessions and ours; gives the client's.
+fn converse(
+    talk: &mut Talk<'_>,
+    mailbox: &mut Mailbox<'_>,
+    done: &mut Done,
+) -> Result<StopSessions, Ended> {
+    let theirs = while_they_go_on(talk, mailbox, done)?;
+    let handle = talk.server.hub.handle();
+    let senders = || talk.sessions.iter().filter(|opened| opened.request.server_sends);
+    for opened in senders().filter(|opened| !done.has(opened)) {
+        // An engine that has ended tells nothing any more; that is found out below.
+        let _ = handle.stop(opened.id, Duration::ZERO, None);
+    }
+    let ids: Vec<u64> = senders().map(|opened| opened.id).collect();
+    collect(mailbox, done, &ids, ENDING);
+    let ends = senders().map(|opened| end_of(opened, done)).collect::<Option<Vec<_>>>();
+    let accept = if ends.is_some() { Accept::Yes } else { Accept::InternalError };
+    let ours = StopSessions { accept, ends: ends.unwrap_or_default() };
+    ours.put(&mut talk.client.to);
+    talk.say()?;
+    match theirs {
+        Some(theirs) => Ok(theirs),
+        None => stop_of(talk.read_request()?),
+    }
+}
+
+fn end_of(opened: &Opened, done: &Done) -> Option<SessionEnd> {
+    let report = done.sent.get(&opened.id)?;
+    let skips = report.skips.ranges().to_vec();
+    Some(SessionEnd { sid: opened.request.sid, next_seq: report.next_seq, skips })
+}
+
+fn stop_of(request: Option<Request>) -> Result<StopSessions, Ended> {
+    match request {
+        Some(Request::Stop(stop)) => Ok(stop),
+        Some(_) => {
+            let why = "another request than Stop-Sessions, while sessions go on";
+            Err(Ended::new(Cause::Broken, why))
+        }
+        None => Err(Ended::new(Cause::Gone, "it went while sessions went on")),
+    }
+}
+
+/// Waits until the client stops the sessions, or all of them are over and what was sent last has had its time.
+fn while_they_go_on(
+    talk: &mut Talk<'_>,
+    mailbox: &mut Mailbox<'_>,
+    done: &mut Done,
+) -> Result<Option<StopSessions>, Ended> {
+    let mut until: Option<Monotonic> = None;
+    loop {
+        done.note(mailbox.take());
+        if until.is_none() && talk.sessions.iter().all(|opened| done.has(opened)) {
+            until = Some(now() + rest(talk));
+        }
+        let left = until.map_or(Duration::from_secs(3_600), |until| now().until(until));
+        if left.is_zero() {
+            return Ok(None);
+        }
+        let ready = wait_for(&[talk.client.from.from().as_fd(), mailbox.fd()], left);
+        if ready.first() == Some(&true) {
+            return stop_of(talk.read_request()?).map(Some);
+        }
+    }
+}
+
+/// How long the last packets that we sent may be on their way.
+fn rest(talk: &Talk<'_>) -> Duration {
+    let sent = talk.sessions.iter().filter(|opened| opened.request.server_sends);
+    let longest = sent.map(|opened| opened.plan.timeout).max().unwrap_or_default();
+    // The client is to say it first, as it knows better when it has all.
+    longest.min(Duration::from_secs(300)) + LINGER
+}
+
+fn collect(mailbox: &mut Mailbox<'_>, done: &mut Done, ids: &[u64], length: Duration) {
+    let until = now() + length;
+    loop {
+        done.note(mailbox.take());
+        let is_there = |id| done.sent.contains_key(id) || done.received.contains_key(id);
+        let left = now().until(until);
+        if ids.iter().all(is_there) || left.is_zero() {
+            return;
+        }
+        wait_for(&[mailbox.fd()], left);
+    }
+}
+
+fn end_told<'a>(opened: &Opened, theirs: Option<&'a StopSessions>) -> Option<&'a SessionEnd> {
+    theirs?.ends.iter().find(|end| end.sid == opened.request.sid)
+}
+
+fn stop_receivers(
+    talk: &Talk<'_>,
+    mailbox: &mut Mailbox<'_>,
+    done: &mut Done,
+    theirs: Option<&StopSessions>,
+) {
+    let mut ids = Vec::new();
+    for opened in talk.sessions.iter().filter(|opened| opened.request.server_receives) {
+        let linger = opened.plan.timeout.min(LINGER);
+        let next = end_told(opened, theirs).map(|end| end.next_seq);
+        let _ = talk.server.hub.handle().stop(opened.id, linger, next);
+        ids.push(opened.id);
+    }
+    collect(mailbox, done, &ids, LINGER + ENDING);
+}
+
+/// Puts what was received where it can be fetched.
+fn keep(talk: &mut Talk<'_>, done: &mut Done, theirs: Option<&StopSessions>) {
+    let server = talk.server;
+    let until = now() + server.settings.keep;
+    for opened in std::mem::take(&mut talk.sessions) {
+        let Some(records) = done.received.remove(&opened.id) else { continue };
+        if records.not_kept() > 0 {
+            server.news.tell(Cause::Ours, || {
+                format!(
+                    "{} records of session {} were not kept",
+                    records.not_kept(),
+                    opened.request.sid
+                )
+            });
+        }
+        let end = end_told(&opened, theirs);
+        let is_well = theirs.is_some_and(|it| it.accept == Accept::Yes) && end.is_some();
+        server.shelf.put(Kept {
+            owner: talk.client.owner.clone(),
+            finished: if is_well { Finished::Well } else { Finished::Badly(2) },
+            next_seq: end.map_or(opened.request.packets, |end| end.next_seq),
+            skips: end.map(|end| end.skips.clone()).unwrap_or_default(),
+            session: opened.request,
+            records,
+            until,
+            _room: opened.room,
+        });
+    }
+}

@@ -1,0 +1,216 @@
+//! A conversation with a client, from its greeting on: one request after the other.
+
+use std::{
+    io::Write,
+    net::{IpAddr, SocketAddr},
+    os::fd::AsFd,
+    time::Duration,
+};
+
+use station::world::signals::wait_for;
+use timed_udp::socket::{OpenError, Opening, Port, TimedSocket};
+
+use super::{
+    Server,
+    greet::{Client, Ended},
+    judge::{Asker, Plan, Refused, judge},
+    news::Cause,
+    usage::Taken,
+};
+use crate::{
+    protocol::{Accept, AcceptSession, Limits, Request, RequestSession, Sid, StartAck},
+    session::MOST_RANGES,
+};
+
+/// How long a message may take once it has begun, and how long an answer.
+pub(super) const A_MESSAGE: Duration = Duration::from_secs(30);
+/// Slots of a schedule that are taken.
+const MOST_SLOTS: u32 = 1_000;
+/// Sessions of a connection.
+const MOST_SESSIONS: usize = 2_000;
+/// Octets of packets that may wait for us, of a session.
+const RECEIVE_BUFFER: usize = 1 << 20;
+
+/// A session that was granted, with what it holds.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) id: u64,
+    /// With the ports and the identifier that it has.
+    pub(super) request: RequestSession,
+    pub(super) plan: Plan,
+    /// Until it starts.
+    pub(super) socket: Option<TimedSocket>,
+    /// Given back when it ends.
+    pub(super) _going: Taken,
+    /// Kept with its records.
+    pub(super) room: Taken,
+}
+
+/// A client, and what it has asked for.
+pub(super) struct Talk<'a> {
+    pub(super) server: &'a Server,
+    pub(super) peer: IpAddr,
+    pub(super) local: IpAddr,
+    pub(super) client: Client,
+    pub(super) sessions: Vec<Opened>,
+}
+
+impl Talk<'_> {
+    /// Answers until the client goes.
+    pub(super) fn serve(&mut self) -> Result<(), Ended> {
+        while let Some(request) = self.next_request()? {
+            match request {
+                Request::Session(request) => self.open(*request)?,
+                Request::Start => self.start()?,
+                Request::Fetch(fetch) => self.fetch(&fetch)?,
+                Request::Stop(_) => {
+                    let why = "Stop-Sessions, where none has been started";
+                    return Err(Ended::new(Cause::Broken, why));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn next_request(&mut self) -> Result<Option<Request>, Ended> {
+        let idle = self.server.settings.idle;
+        let is_there = wait_for(&[self.client.from.from().as_fd()], idle);
+        if !is_there.contains(&true) {
+            let why = format!("it has said nothing for {} s", idle.as_secs());
+            return Err(Ended::new(Cause::Gone, why));
+        }
+        self.read_request()
+    }
+
+    pub(super) fn read_request(&mut self) -> Result<Option<Request>, Ended> {
+        let sessions = u32::try_from(self.sessions.len()).unwrap_or(u32::MAX);
+        let skips = u32::try_from(MOST_RANGES).unwrap_or(u32::MAX);
+        let limits = Limits { slots: MOST_SLOTS, sessions, skips };
+        self.client.from.from().wait_for(A_MESSAGE);
+        Ok(Request::read(&mut self.client.from, &limits)?)
+    }
+
+    /// Sends what was put.
+    pub(super) fn say(&mut self) -> Result<(), Ended> {
+        self.client.out.wait_for(A_MESSAGE);
+        Ok(self.client.out.write_all(&self.client.to.take())?)
+    }
+
+    /// Request-Session.
+    fn open(&mut self, request: RequestSession) -> Result<(), Ended> {
+        let answer = match self.opened(request) {
+            Ok(opened) => {
+                let ours = if opened.request.server_sends {
+                    opened.request.sender
+                } else {
+                    opened.request.receiver
+                };
+                let answer = AcceptSession {
+                    accept: Accept::Yes,
+                    port: ours.port(),
+                    sid: opened.request.sid,
+                };
+                self.sessions.push(opened);
+                answer
+            }
+            Err(Refused { accept, why }) => {
+                let peer = self.peer;
+                self.server.news.tell(Cause::Refused, || {
+                    format!("a session of {peer} was refused ({accept}): {why}")
+                });
+                AcceptSession { accept, port: 0, sid: Sid::default() }
+            }
+        };
+        answer.put(&mut self.client.to);
+        self.say()
+    }
+
+    fn opened(&self, mut request: RequestSession) -> Result<Opened, Refused> {
+        let server = self.server;
+        let class = server.classes.class(self.client.class);
+        let class =
+            class.ok_or_else(|| Refused::new(Accept::InternalError, "there is no class"))?;
+        let asker = Asker { peer: self.peer, local: self.local, mode: self.client.mode, class };
+        let plan = judge(&request, &asker)?;
+        if self.sessions.len() >= MOST_SESSIONS {
+            let why = format!("{MOST_SESSIONS} sessions of one connection are the most");
+            return Err(Refused::new(Accept::TemporaryLimit, why));
+        }
+        let take = |amount| {
+            let taken = server.usage.take(self.client.class, amount);
+            taken.map_err(|it| Refused { accept: it.accept, why: it.why })
+        };
+        let going = take(plan.going)?;
+        let room = take(plan.room())?;
+        let socket = self.socket(&plan)?;
+        self.name(&mut request, &plan, &socket)?;
+        let id = server.hub.number();
+        Ok(Opened { id, request, plan, socket: Some(socket), _going: going, room })
+    }
+
+    fn socket(&self, plan: &Plan) -> Result<TimedSocket, Refused> {
+        let port = self.server.ports.as_ref().map_or(Port::Any, Port::Of);
+        let mut opening = Opening::at(plan.ours);
+        (opening.port, opening.dscp, opening.receive_buffer) = (port, plan.dscp, RECEIVE_BUFFER);
+        opening.open().map_err(|error| {
+            let accept = match &error {
+                OpenError::Bind(..) => Accept::NotSupported,
+                OpenError::Exhausted { .. } => Accept::TemporaryLimit,
+                _ => Accept::InternalError,
+            };
+            Refused::new(accept, error.to_string())
+        })
+    }
+
+    /// Puts into the request what the session is called, and where it is.
+    fn name(
+        &self,
+        request: &mut RequestSession,
+        plan: &Plan,
+        socket: &TimedSocket,
+    ) -> Result<(), Refused> {
+        let ours = SocketAddr::new(plan.ours, socket.local().port());
+        if request.server_receives {
+            request.sender.set_ip(plan.theirs);
+            request.receiver = ours;
+            request.sid = self.server.sid(plan.ours).map_err(|error| {
+                Refused::new(Accept::InternalError, format!("reading /dev/urandom: {error}"))
+            })?;
+            return Ok(());
+        }
+        request.receiver.set_ip(plan.theirs);
+        request.sender = ours;
+        if request.receiver.port() == 0 {
+            return Err(Refused::new(Accept::NotSupported, "no port to send to was named"));
+        }
+        if self.sessions.iter().any(|other| other.request.sid == request.sid) {
+            let why = format!("there is a session {} already", request.sid);
+            return Err(Refused::new(Accept::Failure, why));
+        }
+        Ok(())
+    }
+
+    /// Start-Sessions, and all until they have ended.
+    fn start(&mut self) -> Result<(), Ended> {
+        let mut sessions = std::mem::take(&mut self.sessions);
+        let mut mailbox = super::hub::Mailbox::new(&self.server.hub)?;
+        let started = sessions.iter_mut().try_for_each(|opened| self.begin(opened, &mut mailbox));
+        let accept = match &started {
+            Ok(()) => Accept::Yes,
+            Err(refused) => refused.accept,
+        };
+        StartAck { accept }.put(&mut self.client.to);
+        self.say()?;
+        if let Err(Refused { why, .. }) = started {
+            let peer = self.peer;
+            self.server
+                .news
+                .tell(Cause::Refused, || format!("sessions of {peer} were not started: {why}"));
+            return Ok(());
+        }
+        self.sessions = sessions;
+        let ended = super::run::run(self, mailbox);
+        self.sessions.clear();
+        ended
+    }
+}
