@@ -4,9 +4,11 @@
 //! The rooms, from the lowest up; a room imports only rooms below it:
 //!
 //! - [`protocol`]: messages, keys and schedules: bytes into values and back. Pure.
-//! - `statistics`: what the records of a session say. Pure.
-//! - `report`: how it is printed. Pure.
+//! - [`statistics`]: what the records of a session say. Pure.
+//! - [`report`]: how it is printed. Pure.
 //! - `session`: sends a schedule's packets, receives another's, makes the records of both.
 //! - `server`, `client`, `stamp`: the programs.
 
 pub mod protocol;
+pub mod report;
+pub mod statistics;
