@@ -231,7 +231,7 @@ fn answer(
     let keys = SessionKeys::new(random()?);
     let token = keys.to_token(&greeting.challenge, secret, &how);
     let client_iv = random::<BLOCK>()?;
-    Ok((SetUpResponse { mode, key_id: key_id.clone(), token, client_iv }, Some(keys)))
+    Ok((SetUpResponse { mode, key_id: *key_id, token, client_iv }, Some(keys)))
 }
 
 fn granted(step: &'static str, accept: Accept) -> Result<(), Broken> {

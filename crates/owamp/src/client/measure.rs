@@ -32,8 +32,6 @@ use crate::{
     statistics::Known,
 };
 
-/// Where OWAMP servers listen (RFC 4656 section 3.1).
-const OWAMP_PORT: u16 = 861;
 /// The least time from asking for a session to its first packet.
 const LEAD: Duration = Duration::from_millis(300);
 /// Round trips that agreeing upon sessions takes, and some more.
@@ -166,7 +164,7 @@ pub(super) fn measure(
 fn open(args: &Args, identity: &Identity) -> Result<(Control, Duration), Trouble> {
     let named = args.server.as_ref().unwrap_or(&args.target);
     let place = Place::of(named).map_err(|why| Trouble::Place(named.clone(), why))?;
-    let servers = place.addresses(OWAMP_PORT, args.family());
+    let servers = place.addresses(args.port, args.family());
     let servers = servers.map_err(|why| Trouble::Place(place.host.clone(), why))?;
     let begun = Mono::now();
     let stream = connect(&servers, args.source, args.device.as_deref());

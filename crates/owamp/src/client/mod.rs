@@ -39,7 +39,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     let teller = Teller::new(args);
     let identity = identity(args);
     let measured = match &identity {
-        Ok(identity) if args.count == 0 => return stream(args, identity, &stop),
+        Ok(identity) if args.count == 0 => return Ok(stream(args, identity, &stop)),
         Ok(identity) => measure(args, identity, &stop, None, |plan| teller.announce(&plan)),
         Err(why) => Err(Trouble::Secrets(why.clone())),
     };

@@ -8,10 +8,7 @@ use std::{
     time::Duration,
 };
 
-use station::{
-    app::{Exit, Failure},
-    world::signals::Stop,
-};
+use station::{app::Exit, world::signals::Stop};
 use timed_udp::clock::wall;
 
 use super::{
@@ -35,10 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 type Going<'scope> = ScopedJoinHandle<'scope, Result<Measured, Trouble>>;
 
 /// Measures until it is asked to end, and prints each session when its figures are there.
-///
-/// # Errors
-/// Nothing can be printed any more.
-pub(super) fn stream(args: &Args, identity: &Identity, stop: &Stop) -> Result<Exit, Failure> {
+pub(super) fn stream(args: &Args, identity: &Identity, stop: &Stop) -> Exit {
     let count = if args.part == 0 { PACKETS } else { args.part };
     let args = Args { count, part: 0, ..args.clone() };
     let teller = Teller::new(&args);
@@ -68,12 +62,12 @@ pub(super) fn stream(args: &Args, identity: &Identity, stop: &Stop) -> Result<Ex
                 }
             }
             while going.front().is_some_and(ScopedJoinHandle::is_finished) {
-                ends.take(going.pop_front())?;
+                ends.take(going.pop_front());
             }
         }
-        going.into_iter().try_for_each(|session| ends.take(Some(session)))?;
-        Ok(ends.exit)
-    })
+        going.into_iter().for_each(|session| ends.take(Some(session)));
+    });
+    ends.exit
 }
 
 /// Sessions that have ended.
@@ -83,9 +77,9 @@ struct Ends<'a> {
 }
 
 impl Ends<'_> {
-    fn take(&mut self, session: Option<Going<'_>>) -> Result<(), Failure> {
+    fn take(&mut self, session: Option<Going<'_>>) {
         // A thread that panicked has said so.
-        let Some(Ok(measured)) = session.map(ScopedJoinHandle::join) else { return Ok(()) };
+        let Some(Ok(measured)) = session.map(ScopedJoinHandle::join) else { return };
         let measured = measured.unwrap_or_else(Measured::none);
         let is_asked_to_end = matches!(measured.trouble, Some(Trouble::Interrupted));
         match conclude(self.teller, measured) {
@@ -99,6 +93,5 @@ impl Ends<'_> {
                 self.exit = Exit::NeedsPerson;
             }
         }
-        Ok(())
     }
 }

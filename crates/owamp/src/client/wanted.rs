@@ -17,19 +17,21 @@ use crate::{
     statistics::Percent,
 };
 
+/// Where OWAMP servers listen (RFC 4656 section 3.1).
+const OWAMP_PORT: u16 = 861;
+
 /// Measures one-way delay, loss and reordering to a host with an owampd, and back (OWAMP, RFC 4656).
 #[derive(Debug, Clone, Parser)]
 #[command(name = "owping", version, disable_version_flag = true)]
 #[expect(clippy::struct_excessive_bools, reason = "they are the reference tool's letters")]
-#[expect(
-    clippy::doc_markdown,
-    reason = "these comments are the help texts, which know no backticks"
-)]
 pub struct Args {
     /// Where test packets go to and come from: HOST, HOST:PORT or [HOST]:PORT
     pub target: String,
     /// Where the OWAMP server is, if it is another address
     pub server: Option<String>,
+    /// The OWAMP server's port, where none is named behind it
+    #[arg(short, long, value_name = "PORT", default_value_t = OWAMP_PORT)]
+    pub port: u16,
     /// Packets in each direction; 0 goes on until it is interrupted
     #[arg(short, long, value_name = "N", default_value_t = 100)]
     pub count: u32,
