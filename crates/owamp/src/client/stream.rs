@@ -65,7 +65,9 @@ pub(super) fn stream(args: &Args, identity: &Identity, stop: &Stop) -> Exit {
                 ends.take(going.pop_front());
             }
         }
-        going.into_iter().for_each(|session| ends.take(Some(session)));
+        for session in going {
+            ends.take(Some(session));
+        }
     });
     ends.exit
 }
