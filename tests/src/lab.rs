@@ -9,7 +9,7 @@
 
 use std::{
     fs,
-    net::{TcpListener, UdpSocket},
+    net::{SocketAddr, TcpListener, UdpSocket},
     os::fd::AsFd,
     path::{Path, PathBuf},
     process::Command,
@@ -44,76 +44,98 @@ impl Lab {
     /// Sets up the network.
     #[track_caller]
     pub fn up() -> Self {
-        let name = format!("iepm{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        let lab = Self { name };
-        for host in HOSTS {
-            let namespace = lab.host(host).namespace;
-            ip(&format!("netns add {namespace}"));
-            let folder = Path::new("/etc/netns").join(&namespace);
-            fs::create_dir_all(&folder).expect("a folder");
-            fs::write(folder.join("hosts"), NAMES).expect("written");
-            fs::write(
-                folder.join("resolv.conf"),
-                "nameserver 198.51.100.1\noptions timeout:1 attempts:2\n",
-            )
-            .expect("written");
-        }
-        lab.wire();
-        lab.host("router").resolver();
+        let lab = Self::hosts();
+        lab.link_client();
+        lab.link("server", "s0");
+        lab.address_server();
+        lab.routes();
         lab
     }
 
-    fn wire(&self) {
-        let (client, router, server) = (
-            self.host("client").namespace,
-            self.host("router").namespace,
-            self.host("server").namespace,
-        );
-        for host in [&client, &router, &server] {
-            ip(&format!("-n {host} link set lo up"));
-            for setting in [
-                "net.ipv6.conf.all.accept_dad=0",
-                "net.ipv6.conf.default.accept_dad=0",
-                "net.ipv4.icmp_ratelimit=0",
-                "net.ipv6.icmp.ratelimit=0",
-            ] {
-                ip(&format!("netns exec {host} sysctl -qw {setting}"));
-            }
+    /// The hosts, each by itself, and the resolver.
+    #[track_caller]
+    pub(crate) fn hosts() -> Self {
+        let name = format!("iepm{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let lab = Self { name };
+        for host in HOSTS {
+            lab.make(host);
         }
+        let router = lab.host("router").namespace;
         for setting in ["net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"] {
             ip(&format!("netns exec {router} sysctl -qw {setting}"));
         }
-        Self::link(
-            (&client, "198.51.100.2/24", "2001:db8:1::2/64"),
-            (&router, "c0", "198.51.100.1/24", "2001:db8:1::1/64"),
-        );
-        Self::link(
-            (&server, "192.0.2.2/24", "2001:db8:2::2/64"),
-            (&router, "s0", "192.0.2.1/24", "2001:db8:2::1/64"),
-        );
-        for (host, v4, v6) in
-            [(&client, "198.51.100.1", "2001:db8:1::1"), (&server, "192.0.2.1", "2001:db8:2::1")]
-        {
-            ip(&format!("-n {host} route add default via {v4}"));
-            ip(&format!("-n {host} -6 route add default via {v6}"));
+        lab
+    }
+
+    fn make(&self, host: &str) {
+        let namespace = self.host(host).namespace;
+        ip(&format!("netns add {namespace}"));
+        let folder = Path::new("/etc/netns").join(&namespace);
+        fs::create_dir_all(&folder).expect("a folder");
+        fs::write(folder.join("hosts"), NAMES).expect("written");
+        fs::write(
+            folder.join("resolv.conf"),
+            "nameserver 198.51.100.1\noptions timeout:1 attempts:2\n",
+        )
+        .expect("written");
+        ip(&format!("-n {namespace} link set lo up"));
+        for setting in [
+            "net.ipv6.conf.all.accept_dad=0",
+            "net.ipv6.conf.default.accept_dad=0",
+            "net.ipv4.icmp_ratelimit=0",
+            "net.ipv6.icmp.ratelimit=0",
+        ] {
+            ip(&format!("netns exec {namespace} sysctl -qw {setting}"));
         }
     }
 
-    fn link(end: (&str, &str, &str), (router, device, v4, v6): (&str, &str, &str, &str)) {
-        let (host, host_v4, host_v6) = end;
-        ip(&format!("link add eth0 netns {host} type veth peer name {device} netns {router}"));
-        for (namespace, device, v4, v6) in
-            [(host, "eth0", host_v4, host_v6), (router, device, v4, v6)]
+    /// The client's link to the router, with its addresses.
+    pub(crate) fn link_client(&self) {
+        self.link("client", "c0");
+        self.address("client", "eth0", ("198.51.100.2/24", "2001:db8:1::2/64"));
+        self.address("router", "c0", ("198.51.100.1/24", "2001:db8:1::1/64"));
+    }
+
+    /// The addresses of both ends of the link between router and server.
+    pub(crate) fn address_server(&self) {
+        self.address("server", "eth0", ("192.0.2.2/24", "2001:db8:2::2/64"));
+        self.address("router", "s0", ("192.0.2.1/24", "2001:db8:2::1/64"));
+    }
+
+    /// How client and server find each other, and the resolver on the way; links and addresses are there.
+    pub(crate) fn routes(&self) {
+        for (host, v4, v6) in
+            [("client", "198.51.100.1", "2001:db8:1::1"), ("server", "192.0.2.1", "2001:db8:2::1")]
         {
-            ip(&format!("-n {namespace} link set {device} up"));
-            ip(&format!("-n {namespace} addr add {v4} dev {device}"));
-            ip(&format!("-n {namespace} -6 addr add {v6} dev {device} nodad"));
+            let host = self.host(host).namespace;
+            ip(&format!("-n {host} route add default via {v4}"));
+            ip(&format!("-n {host} -6 route add default via {v6}"));
         }
+        self.host("router").resolver();
+    }
+
+    fn link(&self, host: &str, device: &str) {
+        let (host, router) = (self.host(host).namespace, self.host("router").namespace);
+        ip(&format!("link add eth0 netns {host} type veth peer name {device} netns {router}"));
+        for (namespace, device) in [(host, "eth0"), (router, device)] {
+            ip(&format!("-n {namespace} link set {device} up"));
+        }
+    }
+
+    fn address(&self, host: &str, device: &str, (v4, v6): (&str, &str)) {
+        let namespace = self.host(host).namespace;
+        ip(&format!("-n {namespace} addr add {v4} dev {device}"));
+        ip(&format!("-n {namespace} -6 addr add {v6} dev {device} nodad"));
+    }
+
+    /// The namespace of this name in this lab.
+    pub(crate) fn named(&self, name: &str) -> String {
+        format!("{}-{name}", self.name)
     }
 
     /// A host: `client`, `router` or `server`.
     pub fn host(&self, name: &str) -> Host {
-        Host { namespace: format!("{}-{name}", self.name) }
+        Host { namespace: self.named(name) }
     }
 
     /// Adds a rule to the router's filter of forwarded packets (`iptables -A FORWARD ...`), IPv4.
@@ -136,7 +158,7 @@ impl Lab {
 
 /// Carries out `ip ARGUMENTS`.
 #[track_caller]
-fn ip(arguments: &str) {
+pub(crate) fn ip(arguments: &str) {
     succeed(command("ip").args(arguments.split(' ')));
 }
 
@@ -151,6 +173,16 @@ impl Drop for Lab {
 }
 
 impl Host {
+    /// What lives in this network namespace.
+    pub(crate) fn of(namespace: &str) -> Self {
+        Self { namespace: namespace.to_owned() }
+    }
+
+    /// The name of its network namespace.
+    pub(crate) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
     /// A command on this host.
     pub fn command(&self, program: &Path) -> Command {
         let mut command = command("ip");
@@ -164,7 +196,7 @@ impl Host {
     }
 
     /// Makes something, a socket for instance, on this host.
-    fn inside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+    pub(crate) fn inside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         let namespace = fs::File::open(self.file()).expect("a namespace");
         let worker = thread::spawn(move || {
             // Only this thread moves, and it ends with the thing made.
@@ -178,6 +210,11 @@ impl Host {
     /// Listens on this host, over IPv4; nobody takes what comes unless the story does.
     pub fn listens(&self) -> TcpListener {
         self.inside(|| TcpListener::bind("0.0.0.0:0").expect("a port"))
+    }
+
+    /// A UDP socket on this host.
+    pub fn datagrams(&self, address: SocketAddr) -> UdpSocket {
+        self.inside(move || UdpSocket::bind(address).expect("an address of the host"))
     }
 
     /// Bytes that its interface to the router has received.
