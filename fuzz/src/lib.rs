@@ -3,10 +3,13 @@
 //!
 //! The first byte says how the run ended, the second and third how long standard error is, the least byte first;
 //! standard error follows, and the rest is standard output. `scripts/fuzz` writes its seeds, the captures, so.
+//! A target for messages takes the octets as they come from the network.
 
 pub use libfuzzer_sys;
 use readings::{End, Output};
 
+#[path = "../../crates/owamp/tests/common/soundness.rs"]
+mod messages;
 #[path = "../../crates/readings/tests/common/soundness.rs"]
 mod soundness;
 
@@ -16,6 +19,19 @@ macro_rules! target {
     ($tool:literal) => {
         $crate::libfuzzer_sys::fuzz_target!(|data: &[u8]| $crate::check($tool, data));
     };
+}
+
+/// A target for messages of OWAMP.
+#[macro_export]
+macro_rules! message_target {
+    ($what:literal) => {
+        $crate::libfuzzer_sys::fuzz_target!(|data: &[u8]| $crate::check_message($what, data));
+    };
+}
+
+/// Gives the bytes to the readers of these messages, and panics if one breaks one of its promises.
+pub fn check_message(what: &str, data: &[u8]) {
+    messages::check(what, data);
 }
 
 /// Gives the bytes to the reader of the tool, and panics if it breaks one of its promises.

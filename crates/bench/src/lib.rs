@@ -2,7 +2,7 @@
 //! run: what the machine does at that moment falls on both.
 //!
 //! - [`scheduling`], [`runs`], [`lateness`], [`hung`], [`loading`], [`claims`], [`idle`], [`watch`], [`servers`],
-//!   [`channel`], [`cleanup`], [`readers`] and [`growth`] measure one thing each.
+//!   [`channel`], [`cleanup`], [`readers`], [`growth`], [`udp`] and [`owamp`] measure one thing each.
 //! - [`bed`] is what they stand on: stations in a temporary directory, and programs that end with it.
 //! - [`driver`] is an engine's own driver: the yardstick for inserts.
 //! - [`crowd`] is thousands of processes that do nothing.
@@ -23,12 +23,14 @@ pub mod idle;
 pub mod lateness;
 pub mod loading;
 pub mod machine;
+pub mod owamp;
 pub mod readers;
 pub mod rows;
 pub mod runs;
 pub mod scheduling;
 pub mod servers;
 pub mod table;
+pub mod udp;
 pub mod watch;
 
 use std::path::PathBuf;
@@ -85,6 +87,10 @@ pub enum Name {
     Readings,
     /// What ten million readings do to status and loaders, on both engines
     Growth,
+    /// How exactly packets leave
+    Udp,
+    /// How many test packets and sessions one thread carries
+    Owamp,
 }
 
 impl Name {
@@ -103,6 +109,8 @@ impl Name {
             Self::Servers => servers::measure(bed),
             Self::Readings => readers::measure(bed),
             Self::Growth => growth::measure(bed),
+            Self::Udp => udp::measure(bed),
+            Self::Owamp => owamp::measure(bed),
         }
     }
 }

@@ -6,9 +6,10 @@
 //! - [`protocol`]: messages, keys and schedules: bytes into values and back. Pure.
 //! - [`statistics`]: what the records of a session say. Pure.
 //! - [`report`]: how it is printed. Pure.
-//! - `session`: sends a schedule's packets, receives another's, makes the records of both.
+//! - [`session`]: sends a schedule's packets, receives another's, makes the records of both.
 //! - `server`, `client`, `stamp`: the programs.
 
 pub mod protocol;
 pub mod report;
+pub mod session;
 pub mod statistics;

@@ -1,4 +1,4 @@
-//! The machine's clocks. The one module that reads them; everything else is told the time.
+//! The machine's clocks. The one module of this library that reads them; everything else is told the time.
 //!
 //! Three clocks, because they disagree on bad days: the wall clock says when a run is due and is
 //! stepped by people and NTP; the monotonic one measures how long a process has run and stands still
@@ -115,21 +115,7 @@ pub fn pause(length: Duration) {
 /// Whether the kernel holds the wall clock to be synchronised: `STA_UNSYNC` of `adjtimex(2)` is not set.
 #[must_use]
 pub fn is_synchronised() -> bool {
-    // The kernel tells it only through adjtimex, for which there is no safe wrapper among our libraries.
-    adjtimex::status().is_some_and(|status| status & adjtimex::STA_UNSYNC == 0)
-}
-
-mod adjtimex {
-    pub(super) const STA_UNSYNC: i32 = libc::STA_UNSYNC;
-
-    #[expect(unsafe_code, reason = "adjtimex(2) has no safe wrapper")]
-    pub(super) fn status() -> Option<i32> {
-        // SAFETY: a timex of zeros is valid and asks for nothing to be changed (`modes` = 0).
-        let mut timex: libc::timex = unsafe { std::mem::zeroed() };
-        // SAFETY: the pointer is to a whole timex that lives through the call.
-        let state = unsafe { libc::adjtimex(&raw mut timex) };
-        (state >= 0).then_some(timex.status)
-    }
+    timed_udp::clock::ClockState::now().synchronised
 }
 
 #[cfg(test)]

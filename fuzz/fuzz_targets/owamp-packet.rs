@@ -1,0 +1,4 @@
+//! Test packets of OWAMP.
+#![no_main]
+
+fuzz::message_target!("owamp-packet");
