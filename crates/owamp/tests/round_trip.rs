@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use owamp::{
-    protocol::Record,
+    protocol::{Record, Sid},
     report::{self, Document, End, Style, Told},
     statistics::{Known, Percent, Summary},
 };
@@ -84,7 +84,7 @@ impl Way {
             direction: self.direction,
             from,
             to,
-            sid: [0xab; 16],
+            sid: Sid([0xab; 16]),
             dscp: Some(0),
             padding: 0,
             session_packets: self.known.asked,
