@@ -14,4 +14,5 @@ pub mod protocol;
 pub mod report;
 pub mod server;
 pub mod session;
+pub mod stamp;
 pub mod statistics;
