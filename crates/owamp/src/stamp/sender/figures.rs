@@ -1,6 +1,6 @@
 //! What a test comes to: three streams of one, judged by the same rules as one-way sessions.
 
-use std::{collections::BTreeSet, iter, ops::RangeInclusive, time::Duration};
+use std::{collections::BTreeSet, iter, time::Duration};
 
 use timed_udp::{
     clock::nanos,
@@ -12,7 +12,7 @@ use super::{
     losses::{Losses, Numbers, count},
 };
 use crate::{
-    protocol::Record,
+    protocol::{Record, SkipRange},
     session::units_of,
     statistics::{Known, Summary, Verdict},
 };
@@ -147,9 +147,9 @@ fn round(book: &Book, circumstances: &Circumstances) -> Summary {
     Summary::of(&known, schedule, &records)
 }
 
-fn skipped(book: &Book) -> Vec<RangeInclusive<u32>> {
+fn skipped(book: &Book) -> Vec<SkipRange> {
     let all = (0_u32..).zip(&book.sent);
-    all.filter(|(_, sent)| sent.is_none()).map(|(number, _)| number..=number).collect()
+    all.filter(|(_, sent)| sent.is_none()).map(|(number, _)| SkipRange { first: number, last: number }).collect()
 }
 
 fn error_of(book: &Book, came: &Came) -> Option<ErrorEstimate> {
