@@ -7,11 +7,12 @@
 //! - [`statistics`]: what the records of a session say. Pure.
 //! - [`report`]: how it is printed. Pure.
 //! - [`session`]: sends a schedule's packets, receives another's, makes the records of both.
-//! - `server`, `client`, `stamp`: the programs.
+//! - [`server`], [`client`], `stamp`: the programs.
 
 pub mod client;
 pub mod protocol;
 pub mod report;
 pub mod server;
 pub mod session;
+pub mod stamp;
 pub mod statistics;

@@ -3,7 +3,7 @@
 use std::{fs, net::SocketAddr, path::PathBuf};
 
 use owamp::{
-    protocol::Record,
+    protocol::{Record, Sid},
     report::{self, End, Style, Told, Unit},
     statistics::{Known, Percent, Summary},
 };
@@ -51,7 +51,7 @@ fn record(line: &str) -> Record {
 struct Case {
     from: End,
     to: End,
-    sid: [u8; 16],
+    sid: Sid,
     known: Known,
     /// When the last packet is due.
     last: NtpTime,
@@ -153,8 +153,8 @@ fn session(text: &str) -> Case {
     }
 }
 
-fn sid(text: &str) -> [u8; 16] {
-    u128::from_str_radix(text, 16).expect("an identifier").to_be_bytes()
+fn sid(text: &str) -> Sid {
+    text.parse().expect("an identifier")
 }
 
 /// What each clock of the laboratory said: together 0.504 ms, or nothing to speak of.
@@ -313,7 +313,7 @@ fn raw_records_are_the_reference_tools_to_the_octet() {
 #[test]
 fn reordering_and_duplicates_of_raw_records_are_told() {
     let text = capture("dupreorder-R");
-    let summary = "\n--- owping statistics from [a]:1 to [b]:2 ---\nSID:\t00\nfirst:\t2026-11-23T01:36:18.434\n\
+    let summary = "\n--- owping statistics from [a]:1 to [b]:2 ---\nSID:\t00000000000000000000000000000000\nfirst:\t2026-11-23T01:36:18.434\n\
          last:\t2026-11-23T01:36:18.763\n15 sent, 0 lost (0.000%), 0 duplicates\n";
     let mut of = session(summary);
     of.records = records(&text).concat();

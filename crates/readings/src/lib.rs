@@ -30,6 +30,7 @@ mod contact;
 mod flows;
 pub mod iperf;
 pub mod iperf3;
+mod kept;
 pub mod oneway;
 pub mod owping;
 pub mod pathchirp;

@@ -58,10 +58,51 @@ pub struct Session {
     pub error_ms: Option<f64>,
     /// Routers on the way: the smallest and the largest number seen.
     pub hops: Option<(u8, u8)>,
-    /// The percentiles that were asked for (`-a`), at most 16.
+    /// What else is known, mostly of our own owping.
+    #[serde(flatten)]
+    pub detail: Detail,
+    /// The percentiles that were asked for (`-a`), at most 16; of our own owping some always.
     pub percentiles: Vec<Percentile>,
     /// Every packet that was printed (`-R`, `-v`), in the order of their arrival, lost ones where the tool put them.
     pub packets: Vec<Packet>,
+}
+
+/// Figures that the summaries of the reference tool do not have: our own owping has all (`--json`), and some follow from
+/// its records (`-R`).
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Detail {
+    /// Packets that the sender left out since it was late.
+    pub skipped: Option<u64>,
+    /// 95th percentile of the delay, milliseconds; none where it falls among lost packets.
+    pub p95_ms: Option<f64>,
+    /// 99th percentile.
+    pub p99_ms: Option<f64>,
+    /// Delays below zero: the clocks disagree by more than the delay.
+    pub negative: Option<u64>,
+    /// 95th percentile of PDV, milliseconds: that of the delay less the smallest (RFC 5481 section 4.2).
+    pub pdv_p95_ms: Option<f64>,
+    /// 99th percentile of PDV.
+    pub pdv_p99_ms: Option<f64>,
+    /// Mean of |IPDV|, milliseconds, over pairs of consecutive packets that both came (RFC 3393).
+    pub ipdv_abs_mean_ms: Option<f64>,
+    /// 95th percentile of |IPDV|, milliseconds.
+    pub ipdv_abs_p95_ms: Option<f64>,
+    /// Runs of consecutive lost packets (RFC 3357).
+    pub loss_periods: Option<u64>,
+    /// Packets of the longest of them; 0 without loss.
+    pub loss_period_max: Option<u64>,
+    /// The largest reordering extent, packets (RFC 4737 section 4.2); 0 without reordering.
+    pub reorder_extent_max: Option<u64>,
+    /// 99th percentile of how late packets were sent, milliseconds; negative if early.
+    pub late_p99_ms: Option<f64>,
+    /// Packets that were sent later than a millisecond after their time.
+    pub late_sends: Option<u64>,
+    /// Packets that the receiving machine itself dropped.
+    pub own_drops: Option<u64>,
+    /// The largest step by which our own clock was set meanwhile, milliseconds with its sign; 0 if it was not.
+    pub clock_step_ms: Option<f64>,
+    /// What the figures are not to be taken for, `late sender` for instance; several with commas.
+    pub verdict: Option<String>,
 }
 
 /// A percentile of the one-way delay.
@@ -82,6 +123,27 @@ pub struct Packet {
     pub delay_ns: Option<i64>,
     /// TTL that it arrived with.
     pub ttl: Option<u8>,
+}
+
+impl Detail {
+    const EMPTY: Self = Self {
+        skipped: None,
+        p95_ms: None,
+        p99_ms: None,
+        negative: None,
+        pdv_p95_ms: None,
+        pdv_p99_ms: None,
+        ipdv_abs_mean_ms: None,
+        ipdv_abs_p95_ms: None,
+        loss_periods: None,
+        loss_period_max: None,
+        reorder_extent_max: None,
+        late_p99_ms: None,
+        late_sends: None,
+        own_drops: None,
+        clock_step_ms: None,
+        verdict: None,
+    };
 }
 
 impl Session {
@@ -105,6 +167,7 @@ impl Session {
             synchronised: None,
             error_ms: None,
             hops: None,
+            detail: Detail::EMPTY,
             percentiles: Vec::new(),
             packets: Vec::new(),
         }

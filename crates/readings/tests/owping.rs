@@ -48,13 +48,17 @@ const TABLE: &[(&str, &str)] = &[
     ("owping/total-loss", "to cli.lab.example>192.0.2.2 192.0.2.2 20/20 lost +0 ~0, -/-/- ms, jitter -, unsync, hops ?; from 192.0.2.2>cli.lab.example 192.0.2.2 20/20 lost +0 ~0, -/-/- ms, jitter -, unsync, hops ?"),
     ("owping/unknownhost", "unknown host!; cut"),
     ("owping/v3-U", "to cli.lab.example>192.0.2.2 192.0.2.2 0/3 lost +0 ~0, 10.600/10.700/10.700 ms, jitter 0.000, unsync, hops 3-3, 3 packets; from 192.0.2.2>cli.lab.example 192.0.2.2 0/3 lost +0 ~0, 10.600/10.700/11.300 ms, jitter 0.700, unsync, hops 3-3, 3 packets"),
+    ("owpingjson/both", "to here.example>192.0.2.2 192.0.2.2 3/20 lost +1 ~2, 10.600/10.711/35.000 ms, jitter -, err 0.507, hops 3-5, 21 packets; from 192.0.2.2>here.example 192.0.2.2 2/10 lost +1 ~1, 10.600/10.632/24.000 ms, jitter -, err 0.507, hops 3-5, 11 packets"),
+    ("owpingjson/dark", "to here.example>192.0.2.2 192.0.2.2 3/20 lost +1 ~2, 10.600/10.711/35.000 ms, jitter -, err 0.507, hops 3-5; from 192.0.2.2>here.example 192.0.2.2 20/20 lost +0 ~0, -/-/- ms, jitter -, err 0.254, hops ?"),
+    ("owpingjson/refused", "refused!; cut"),
 ];
 
 #[test]
 fn every_capture_says_what_the_table_says() {
     for (name, expected) in TABLE {
-        let (_, case) = name.split_once('/').expect("folder/case");
-        assert_eq!(told(&of_capture(case)), *expected, "{name}");
+        let (folder, case) = name.split_once('/').expect("folder/case");
+        let reading = owping::read(&Capture::of(folder, case).output()).expect("a reading");
+        assert_eq!(told(&reading), *expected, "{name}");
     }
 }
 
@@ -229,6 +233,65 @@ fn a_machines_session_that_did_not_finish_is_no_end() {
 }
 
 #[test]
+fn json_has_the_figures_that_the_summaries_lack() {
+    let reading = json(|text| text);
+    let to = &reading.sessions[0];
+    let detail = &to.detail;
+    assert_eq!((detail.loss_periods, detail.loss_period_max), (Some(2), Some(2)));
+    assert_eq!((detail.p95_ms, detail.pdv_p95_ms), (None, None), "15 % are lost");
+    assert_eq!((detail.ipdv_abs_p95_ms, detail.reorder_extent_max), (Some(24.304_972), Some(2)));
+    assert_eq!((detail.late_p99_ms, detail.late_sends), (Some(1.25), Some(1)));
+    let own = (detail.skipped, detail.own_drops, detail.clock_step_ms, detail.negative);
+    assert_eq!(own, (Some(0), Some(0), Some(0.0), Some(0)));
+    assert_eq!(detail.verdict.as_deref(), Some("late sender"));
+    assert_eq!(to.one_reordered_ratio, Some(2.0 / 18.0));
+    assert!(to.percentiles.contains(&Percentile { percent: 99.9, delay_ms: None }));
+    assert_eq!(to.packets[18], Packet { seq: 5, delay_ns: None, ttl: None });
+}
+
+#[test]
+fn a_key_that_json_gains_is_no_hindrance_and_a_newer_form_is() {
+    let known = json(|text| text);
+    assert_eq!(json(|text| text.replace("{\"owping\":1", "{\"more\":[{}],\"owping\":1")), known);
+    let newer = document().replace("\"owping\":1", "\"owping\":2");
+    let wrong = read(End::Exited(0), &newer, "").expect_err("too new");
+    assert_eq!(wrong.to_string(), "expected version 1 of owping's JSON at most, found 2");
+}
+
+#[test]
+fn json_of_a_run_that_was_ended_is_what_there_is_of_whole_documents() {
+    let document = document();
+    let stream = document.clone() + &document[..document.len() / 2];
+    let reading = read(End::Signalled(9), &stream, "").expect("a reading");
+    assert_eq!((reading.sessions.len(), reading.complete), (2, false));
+    assert_eq!(reading.problem.expect("a problem").kind, Kind::Killed);
+    let wrong = read(End::Exited(0), &stream, "").expect_err("half a document");
+    assert!(wrong.to_string().contains("no whole document of owping's JSON"), "{wrong}");
+}
+
+#[test]
+fn json_that_contradicts_itself_is_no_reading() {
+    for (known, other) in
+        [("\"lost\":3", "\"lost\":21"), ("\"min_ns\":10600000", "\"min_ns\":90000000")]
+    {
+        let text = document().replacen(known, other, 1);
+        read(End::Exited(0), &text, "").expect_err(other);
+    }
+    let unfinished = json(|text| text.replacen("\"finished\":true", "\"finished\":false", 1));
+    assert!(!unfinished.complete);
+    assert_eq!(unfinished.problem.expect("a problem").kind, Kind::CutShort);
+}
+
+fn document() -> String {
+    String::from_utf8(Capture::of("owpingjson", "both").stdout).expect("text")
+}
+
+/// A run with both directions, changed.
+fn json(change: impl Fn(String) -> String) -> OneWay {
+    read(End::Exited(0), &change(document()), "").expect("a reading")
+}
+
+#[test]
 fn clocks_that_disagree_are_a_warning() {
     let text = format!(
         "\nDirectional delays may be inaccurate due to out of sync clocks!\n{}",
@@ -282,7 +345,7 @@ fn what_cannot_be_understood_says_why_and_where() {
 #[test]
 fn what_is_read_of_a_beginning_was_there() {
     for capture in common::all().into_iter().filter(|capture| capture.tool() == "owping") {
-        let whole = of_capture(&capture.case).sessions;
+        let whole = owping::read(&capture.output()).expect("a reading").sessions;
         for length in 0..=capture.stdout.len() {
             let output = Output { stdout: &capture.stdout[..length], ..capture.output() };
             let Ok(part) = owping::read(&output) else { continue };

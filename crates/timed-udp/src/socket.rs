@@ -1,12 +1,14 @@
 //! Sockets for measuring: with stamps, and counts of what their own queue dropped.
 
 use std::{
-    io,
-    net::{SocketAddr, UdpSocket},
-    os::fd::{AsFd, BorrowedFd},
+    io::{self, IoSlice},
+    net::{IpAddr, SocketAddr, UdpSocket},
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
 };
 
-use nix::sys::socket::{self as net, TimestampingFlag, setsockopt, sockopt};
+use nix::sys::socket::{
+    self as net, ControlMessage, MsgFlags, SockaddrStorage, TimestampingFlag, setsockopt, sockopt,
+};
 
 pub use crate::{
     opening::{OpenError, Opening},
@@ -94,6 +96,34 @@ impl TimedSocket {
     /// As [`Self::send`].
     pub fn send_to(&self, packet: &[u8], peer: SocketAddr) -> io::Result<()> {
         self.socket.send_to(packet, peer).map(drop)
+    }
+
+    /// Sends a packet to `peer` from `own`, which is one of this machine's addresses and of the same family; a socket
+    /// that is bound to all of them would choose one by the way there, and who asked another knows no answer of it.
+    ///
+    /// # Errors
+    /// As [`Self::send`]; or it is not an address of ours.
+    pub fn send_from(&self, packet: &[u8], peer: SocketAddr, own: IpAddr) -> io::Result<()> {
+        let (four, six);
+        let control = match own {
+            IpAddr::V4(own) => {
+                four = libc::in_pktinfo {
+                    ipi_ifindex: 0,
+                    ipi_spec_dst: libc::in_addr { s_addr: u32::from(own).to_be() },
+                    ipi_addr: libc::in_addr { s_addr: 0 },
+                };
+                ControlMessage::Ipv4PacketInfo(&four)
+            }
+            IpAddr::V6(own) => {
+                let ipi6_addr = libc::in6_addr { s6_addr: own.octets() };
+                six = libc::in6_pktinfo { ipi6_addr, ipi6_ifindex: 0 };
+                ControlMessage::Ipv6PacketInfo(&six)
+            }
+        };
+        let fd = self.socket.as_raw_fd();
+        let (packet, peer) = ([IoSlice::new(packet)], SockaddrStorage::from(peer));
+        net::sendmsg(fd, &packet, &[control], MsgFlags::empty(), Some(&peer))?;
+        Ok(())
     }
 
     /// Octets that its receive queue holds, as the kernel counts: twice what was asked for, its own books included.

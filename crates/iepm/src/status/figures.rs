@@ -31,6 +31,10 @@ pub(super) fn legend(lines: &[Line]) -> String {
     if lines.iter().any(|line| line.overlapped.is_some()) {
         legend += "!overlapped: a test that must be alone went on meanwhile, and may be what was measured\n";
     }
+    let ways = || lines.iter().flat_map(|line| &line.one_way);
+    if ways().any(|way| way.synchronised == Some(false)) {
+        legend += "unsync: a clock of the two ends is not synchronised, and delays may be off by any amount\n";
+    }
     legend
 }
 
@@ -77,7 +81,7 @@ fn loaded(rates: &[Rate]) -> Option<String> {
     Some(format!("rtt {idle:.3} ms, {loaded:.3} ms under load"))
 }
 
-/// `-> 1.20/1.31/4.50 ms`: the smallest, the median, the largest.
+/// `-> 1.20/1.31/4.50 ms`: the smallest, the median, the largest; and what is to be known of them.
 fn way(way: &Way) -> Option<String> {
     let figure = |value: Option<f64>| value.map_or("?".to_owned(), |value| format!("{value:.2}"));
     let lost = lost(way.lossratio());
@@ -86,7 +90,10 @@ fn way(way: &Way) -> Option<String> {
         return None;
     }
     let figures = figures.map(figure).join("/");
-    Some(format!("{} {figures} ms{lost}", arrow(way.direction)))
+    let clocks = if way.synchronised == Some(false) { ", unsync" } else { "" };
+    let verdict = Some(&way.verdict).filter(|verdict| !verdict.is_empty());
+    let verdict = verdict.map_or_else(String::new, |verdict| format!(", {verdict}"));
+    Some(format!("{} {figures} ms{lost}{clocks}{verdict}", arrow(way.direction)))
 }
 
 fn lost(ratio: Option<f64>) -> String {
@@ -142,5 +149,23 @@ mod tests {
         let lost = Way { direction: "from", sent: Some(100), lost: Some(100), ..Way::default() };
         assert_eq!(way(&lost).as_deref(), Some("<- ?/?/? ms, 100 % lost"));
         assert_eq!(way(&Way::default()), None);
+    }
+
+    #[test]
+    fn what_delays_are_worth_stands_behind_them() {
+        let verdict = "late sender".to_owned();
+        let (min_ms, median_ms, max_ms) = (Some(-0.5), Some(1.0), Some(2.0));
+        let synchronised = Some(false);
+        let doubtful = Way {
+            direction: "to",
+            min_ms,
+            median_ms,
+            max_ms,
+            synchronised,
+            verdict,
+            ..Way::default()
+        };
+        let told = "-> -0.50/1.00/2.00 ms, unsync, late sender";
+        assert_eq!(way(&doubtful).as_deref(), Some(told));
     }
 }

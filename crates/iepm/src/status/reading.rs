@@ -102,6 +102,10 @@ pub(crate) struct Way {
     pub(super) max_ms: Option<f64>,
     pub(super) sent: Option<i64>,
     pub(super) lost: Option<i64>,
+    /// Whether both clocks were held to be synchronised: if not, delays are off by what nobody knows.
+    pub(super) synchronised: Option<bool>,
+    /// What the figures are not to be taken for.
+    pub(super) verdict: String,
 }
 
 impl Way {
@@ -225,7 +229,8 @@ fn route(row: &Row<'_>) -> Result<Reading, Error> {
 }
 
 const ONE_WAY: &str = newest!(
-    "d.tmin, d.tmed, d.tmax, d.to_sent, d.to_lost, d.fmin, d.fmed, d.fmax, d.from_sent, d.from_lost",
+    "d.tmin, d.tmed, d.tmax, d.to_sent, d.to_lost, d.to_synchronised, d.to_verdict, \
+     d.fmin, d.fmed, d.fmax, d.from_sent, d.from_lost, d.from_synchronised, d.from_verdict",
     "OWAMPDATA",
     "owampdataID",
     "= 'owping'"
@@ -240,9 +245,11 @@ fn one_way(row: &Row<'_>) -> Result<Reading, Error> {
             max_ms: row.optional_real(first + 2)?,
             sent: row.optional_int(first + 3)?,
             lost: row.optional_int(first + 4)?,
+            synchronised: row.optional_int(first + 5)?.map(|is| is != 0),
+            verdict: row.text(first + 6),
         })
     };
-    reading(row, Found::OneWay([way("to", 4)?, way("from", 9)?]))
+    reading(row, Found::OneWay([way("to", 4)?, way("from", 11)?]))
 }
 
 /// Of the newest run, which has a row for each direction; tools without a table of their own are of bandwidth.

@@ -9,7 +9,7 @@ use load_test_data::{
 use readings::{
     Direction, Kind, Problem, Reading,
     available::{Available, Estimate},
-    oneway::{OneWay, Packet, Session},
+    oneway::{Detail, OneWay, Packet, Session},
     throughput::{Flow, Interval, Protocol, RoundTrip, Throughput},
 };
 use rusqlite::Connection;
@@ -226,6 +226,37 @@ fn one_way_delays_of_both_directions_are_one_row() {
     );
     let from = "fmin, fmed, from_sent, from_lost, from_synchronised, from_packets, problem";
     assert_eq!(columns(&desk, "OWAMPDATA", from), ["[null,null,100,100,null,null,null]"]);
+}
+
+#[test]
+fn what_only_our_own_owping_tells_has_its_columns() {
+    let mut desk = Desk::new();
+    let detail = Detail {
+        skipped: Some(1),
+        p95_ms: Some(1.5),
+        p99_ms: None,
+        negative: Some(2),
+        pdv_p95_ms: Some(0.25),
+        pdv_p99_ms: Some(0.5),
+        ipdv_abs_mean_ms: Some(0.125),
+        ipdv_abs_p95_ms: Some(0.75),
+        loss_periods: Some(3),
+        loss_period_max: Some(4),
+        reorder_extent_max: Some(5),
+        late_p99_ms: Some(-0.5),
+        late_sends: Some(6),
+        own_drops: Some(7),
+        clock_step_ms: Some(-8.0),
+        verdict: Some("late sender, own drops".to_owned()),
+    };
+    let to = Session { detail, ..Session::new(Direction::To) };
+    let reading = OneWay { sessions: vec![to], complete: true, ..OneWay::default() };
+    load(&mut desk, "owping", Reading::OneWay(reading), None);
+    let to = "to_skipped, to_p95_us, to_p99_us, to_negative, to_pdv_p95_us, to_pdv_p99_us, to_ipdv_abs_mean_us, \
+         to_ipdv_abs_p95_us, to_loss_periods, to_loss_period_max, to_reorder_extent, to_late_p99_us, to_late_sends, \
+         to_own_drops, to_clock_step_us, to_verdict, from_loss_periods, from_verdict";
+    let expected = r#"[1,1500,null,2,250,500,125,750,3,4,5,-500,6,7,-8000,"late sender, own drops",null,null]"#;
+    assert_eq!(columns(&desk, "OWAMPDATA", to), [expected]);
 }
 
 #[test]

@@ -4,7 +4,6 @@ use std::{
     collections::BTreeMap,
     io,
     net::{IpAddr, SocketAddr},
-    ops::RangeInclusive,
     sync::mpsc::{Receiver, RecvTimeoutError},
     time::Duration,
 };
@@ -472,10 +471,9 @@ impl Run {
 }
 
 fn known(request: &RequestSession, skips: &[SkipRange]) -> Known {
-    let range = |skip: &SkipRange| RangeInclusive::new(skip.first, skip.last);
     Known {
         asked: request.packets,
-        skipped: skips.iter().map(range).collect(),
+        skipped: skips.to_vec(),
         start: request.start,
         timeout: request.timeout,
         ..Known::default()

@@ -60,7 +60,7 @@ impl<'a> Teller<'a> {
                 target: &self.args.target,
                 problem: problem.as_deref(),
                 warnings: &measured.warnings,
-                packets: self.args.packets,
+                packets: self.args.packets || self.args.verbose.is_some(),
             };
             return json(out, &document, &told, &self.style);
         }
@@ -105,7 +105,7 @@ impl<'a> Teller<'a> {
             direction: way.direction,
             from: end(way.from, !is_to),
             to: end(way.to, is_to),
-            sid: way.sid.0,
+            sid: way.sid,
             dscp: Some(self.args.dscp),
             padding: way.request.padding,
             session_packets: way.request.packets,

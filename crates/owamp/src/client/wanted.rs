@@ -25,7 +25,7 @@ const OWAMP_PORT: u16 = 861;
 #[command(name = "owping", version, disable_version_flag = true)]
 #[expect(clippy::struct_excessive_bools, reason = "they are the reference tool's letters")]
 pub struct Args {
-    /// Where test packets go to and come from: HOST, HOST:PORT or [HOST]:PORT
+    /// Where test packets go to and come from: HOST or HOST:PORT; an address of IPv6 with a port in brackets
     pub target: String,
     /// Where the OWAMP server is, if it is another address
     pub server: Option<String>,

@@ -39,7 +39,7 @@ fn header(out: &mut impl Write, told: &Told<'_>) -> io::Result<()> {
     let (from, to) = (&told.from, &told.to);
     let (source, target) = (from.address.port(), to.address.port());
     let ends = format!("from [{}]:{source} to [{}]:{target}", from.host, to.host);
-    writeln!(out, "\n--- owping statistics {ends} ---\nSID:\t{}", told.sid())
+    writeln!(out, "\n--- owping statistics {ends} ---\nSID:\t{}", told.sid)
 }
 
 fn packet(out: &mut impl Write, record: &Record, style: &Style) -> io::Result<()> {

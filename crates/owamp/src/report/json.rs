@@ -57,7 +57,7 @@ fn session<'a>(told: &'a Told<'_>, style: &Style, packets: bool) -> Session<'a> 
         direction: told.direction,
         from: host(&told.from),
         to: host(&told.to),
-        sid: told.sid(),
+        sid: told.sid.to_string(),
         finished: told.finished,
         first_packet: known.first,
         asked: known.asked,

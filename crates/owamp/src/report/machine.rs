@@ -26,7 +26,7 @@ pub fn machine(out: &mut impl Write, told: &Told<'_>, style: &Style) -> io::Resu
 }
 
 fn ends(out: &mut impl Write, told: &Told<'_>) -> io::Result<()> {
-    writeln!(out, "SUMMARY\t{FORM}\nSID\t{}", told.sid())?;
+    writeln!(out, "SUMMARY\t{FORM}\nSID\t{}", told.sid)?;
     for (name, end) in [("FROM", &told.from), ("TO", &told.to)] {
         writeln!(out, "{name}_HOST\t{}\n{name}_ADDR\t{}", end.host, end.address.ip())?;
         writeln!(out, "{name}_PORT\t{}", end.address.port())?;

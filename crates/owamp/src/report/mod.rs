@@ -21,7 +21,7 @@ use std::net::SocketAddr;
 use readings::Direction;
 
 use crate::{
-    protocol::Record,
+    protocol::{Record, Sid},
     statistics::{Known, Percent, Summary},
 };
 
@@ -49,7 +49,7 @@ pub struct Told<'a> {
     /// Its receiver.
     pub to: End,
     /// Its identifier.
-    pub sid: [u8; 16],
+    pub sid: Sid,
     /// The DSCP of its packets; none if they were asked for in another way.
     pub dscp: Option<u8>,
     /// Octets of padding of each packet.
@@ -149,10 +149,6 @@ impl Told<'_> {
     /// Whether both clocks were held to be synchronised. As the reference tool has it: also if nothing was sent.
     fn synchronised(&self) -> bool {
         self.summary.clocks.synchronised.unwrap_or(self.summary.sent == 0)
-    }
-
-    fn sid(&self) -> String {
-        format!("{:032x}", u128::from_be_bytes(self.sid))
     }
 
     /// For n = 1, 2, ..., the n-reordered packets, as many as are printed.

@@ -43,7 +43,7 @@ pub(super) struct Classes {
 
 /// Addresses with a common beginning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Net {
+pub(crate) struct Net {
     address: IpAddr,
     bits: u8,
 }
@@ -109,7 +109,7 @@ impl Classes {
 }
 
 impl Net {
-    fn has(&self, address: IpAddr) -> bool {
+    pub(crate) fn has(&self, address: IpAddr) -> bool {
         let (ours, theirs) = match (self.address, address) {
             (IpAddr::V4(a), IpAddr::V4(b)) => (left(a.to_bits()), left(b.to_bits())),
             (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits(), b.to_bits()),

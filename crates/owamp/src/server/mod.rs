@@ -7,7 +7,7 @@
 //! - `hub`, `shelf`: the engine that carries the sessions, and what they left.
 //! - `privilege`: root's rights, and how they go.
 
-mod classes;
+pub(crate) mod classes;
 mod doors;
 mod fetch;
 mod files;
@@ -18,7 +18,7 @@ mod lines;
 mod listen;
 mod news;
 mod patience;
-mod privilege;
+pub(crate) mod privilege;
 mod run;
 pub mod secrets;
 mod settings;

@@ -11,16 +11,16 @@ use rustix::{
 
 /// Who is to be what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Identity {
-    pub(super) user: u32,
-    pub(super) group: u32,
+pub(crate) struct Identity {
+    pub(crate) user: u32,
+    pub(crate) group: u32,
 }
 
 /// The user who has nothing, if nobody was named.
-pub(super) const NOBODY: &str = "nobody";
+pub(crate) const NOBODY: &str = "nobody";
 
 /// Whether there are rights to drop.
-pub(super) fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     geteuid().is_root()
 }
 
@@ -28,7 +28,7 @@ pub(super) fn is_root() -> bool {
 ///
 /// # Errors
 /// There is no such user or group, in words.
-pub(super) fn look_up(user: &str, group: Option<&str>) -> Result<Identity, String> {
+pub(crate) fn look_up(user: &str, group: Option<&str>) -> Result<Identity, String> {
     let read = |path| fs::read_to_string(path).map_err(|error| format!("reading {path}: {error}"));
     let (passwd, groups) = (read("/etc/passwd")?, read("/etc/group")?);
     identity(user, group, &passwd, &groups)
@@ -69,7 +69,7 @@ fn number(fields: &[&str], at: usize) -> Option<u32> {
 ///
 /// # Errors
 /// As `setgroups(2)`, `setresgid(2)` and `setresuid(2)`; or there are other threads.
-pub(super) fn become_one(identity: Identity) -> io::Result<()> {
+pub(crate) fn become_one(identity: Identity) -> io::Result<()> {
     if fs::read_dir("/proc/self/task")?.count() != 1 {
         return Err(io::Error::other("other threads run already, and would keep root's rights"));
     }

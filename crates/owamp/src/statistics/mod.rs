@@ -20,11 +20,11 @@ mod sending;
 mod variation;
 mod verdict;
 
-use std::{collections::BTreeMap, ops::RangeInclusive};
+use std::collections::BTreeMap;
 
 use timed_udp::ntp::NtpTime;
 
-use crate::protocol::Record;
+use crate::protocol::{Record, SkipRange};
 
 pub use clocks::Clocks;
 pub use delays::{Delays, Percent};
@@ -43,7 +43,7 @@ pub struct Known {
     /// Packets that were asked for, from that one on.
     pub asked: u32,
     /// Numbers that the sender did not send since it would have been too late, in order.
-    pub skipped: Vec<RangeInclusive<u32>>,
+    pub skipped: Vec<SkipRange>,
     /// When the whole session's schedule begins.
     pub start: NtpTime,
     /// How long after its sending a packet is waited for, units of 2^-32 s.
@@ -166,9 +166,9 @@ impl Known {
     /// How many of `number` packets from `first` on were skipped.
     fn skipped_of(&self, first: u32, number: u32) -> u64 {
         let (first, end) = (u64::from(first), u64::from(first) + u64::from(number));
-        let of = |range: &RangeInclusive<u32>| {
-            let from = u64::from(*range.start()).max(first);
-            (u64::from(*range.end()) + 1).min(end).saturating_sub(from)
+        let of = |range: &SkipRange| {
+            let from = u64::from(range.first).max(first);
+            (u64::from(range.last) + 1).min(end).saturating_sub(from)
         };
         self.skipped.iter().map(of).sum()
     }

@@ -60,7 +60,7 @@ fn a_packet_that_comes_after_its_time_out_is_lost_and_one_before_its_time_is_not
 #[test]
 fn what_was_skipped_is_neither_sent_nor_lost_and_parts_no_loss_period() {
     let mut known = known(6);
-    known.skipped = vec![1..=2, 40..=50];
+    known.skipped = vec![SkipRange { first: 1, last: 2 }, SkipRange { first: 40, last: 50 }];
     let found = Summary::of(&known, schedule(), &[lost(0), lost(3), came(4, MS), lost(5)]);
     assert_eq!((found.sent, found.lost, found.skipped), (4, 3, 2));
     let periods = LossPeriods {

@@ -1,13 +1,11 @@
 //! The document of `-J`, as far as it is of use.
 
-use std::{fmt, marker::PhantomData};
+use serde::{Deserialize, de::IgnoredAny};
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{IgnoredAny, SeqAccess, Visitor},
+use crate::{
+    flows::{MOST_INTERVALS, MOST_STREAMS},
+    kept::Kept,
 };
-
-use crate::flows::{MOST_INTERVALS, MOST_STREAMS};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -96,42 +94,4 @@ pub(super) struct Sum {
     pub(super) out_of_order: Option<f64>,
     pub(super) omitted: bool,
     pub(super) sender: Option<bool>,
-}
-
-/// The first `MOST` of a list: it can be as long as the output.
-#[derive(Debug)]
-pub(super) struct Kept<T, const MOST: usize>(pub(super) Vec<T>);
-
-impl<T, const MOST: usize> Default for Kept<T, MOST> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for Kept<T, MOST> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(List(PhantomData))
-    }
-}
-
-struct List<T, const MOST: usize>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for List<T, MOST> {
-    type Value = Kept<T, MOST>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let mut kept = Vec::new();
-        while kept.len() < MOST {
-            match list.next_element()? {
-                Some(element) => kept.push(element),
-                None => return Ok(Kept(kept)),
-            }
-        }
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Kept(kept))
-    }
 }

@@ -98,6 +98,11 @@ fn finish(draft: Draft, direction: Direction) -> Result<Session, Unreadable> {
         Direction::From => ends.from.address(),
     };
     (session.from, session.to) = (ends.from.host, ends.to.host);
+    sound(session)
+}
+
+/// The session, if it does not contradict itself.
+pub(super) fn sound(mut session: Session) -> Result<Session, Unreadable> {
     if session.sent.zip(session.lost).is_some_and(|(sent, lost)| lost > sent) {
         return Err(contradiction("at most as many packets lost as sent"));
     }

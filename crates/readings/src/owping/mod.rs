@@ -1,5 +1,5 @@
 //! Reads the output of owping (RFC 4656): its summary for people, its summary for machines (`-M`) and its
-//! raw records (`-R`).
+//! raw records (`-R`), of the reference tool and of our own; and our own's JSON (`--json`), which has more.
 //!
 //! # What was learned from real output
 //!
@@ -17,6 +17,7 @@
 
 mod direction;
 mod human;
+mod json;
 mod machine;
 mod raw;
 
@@ -39,6 +40,9 @@ const MOST_SESSIONS: usize = 1000;
 /// If this is no output of an owping, or contradicts itself: a field that is no number, more packets lost
 /// than sent, a smallest delay above the largest. Also if nothing was printed and nothing ended the tool.
 pub fn read(output: &Output<'_>) -> Result<OneWay, Unreadable> {
+    if json::is_it(output.stdout) {
+        return json::read(output);
+    }
     let mut said = Transcript::default();
     for line in text::lines(output.stdout) {
         said.take(&line)?;

@@ -156,6 +156,11 @@ impl Session {
         let (median, p95) = (at(50), at(95));
         self.median_ms = ms(median);
         self.p95_less_p50_ms = ms(p95.zip(median).map(|(p95, median)| p95.saturating_sub(median)));
+        let over_least = |delay: Option<i64>| ms(Some(delay?.saturating_sub(*delays.first()?)));
+        let detail = &mut self.detail;
+        (detail.p95_ms, detail.p99_ms) = (ms(p95), ms(at(99)));
+        (detail.pdv_p95_ms, detail.pdv_p99_ms) = (over_least(p95), over_least(at(99)));
+        detail.negative = Some(count(delays.partition_point(|delay| *delay < 0)));
         self
     }
 }
@@ -201,7 +206,7 @@ impl Arrivals {
     }
 }
 
-fn milliseconds(nanoseconds: i64) -> f64 {
+pub(super) fn milliseconds(nanoseconds: i64) -> f64 {
     let magnitude = real(nanoseconds.unsigned_abs()) / 1e6;
     if nanoseconds < 0 { -magnitude } else { magnitude }
 }

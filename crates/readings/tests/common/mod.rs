@@ -42,7 +42,7 @@ impl Capture {
             "traceroute" | "inettraceroute" | "busyboxtraceroute" => "traceroute",
             "iperf" | "iperf205" | "iperf2013" | "iperfloopback" => "iperf",
             "iperf3" | "iperf3loopback" => "iperf3",
-            "owping" => "owping",
+            "owping" | "owpingjson" => "owping",
             "thrulay" => "thrulay",
             "pathload" => "pathload",
             "pathchirp" => "pathchirp",

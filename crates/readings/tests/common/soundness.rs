@@ -86,8 +86,14 @@ fn sound_session(session: &Session) -> bool {
     let others = [session.p95_less_p50_ms, session.error_ms, session.one_reordered_ratio];
     let lost = session.lost.zip(session.sent).is_none_or(|(lost, sent)| lost <= sent);
     let hops = session.hops.is_none_or(|(least, most)| least <= most);
+    let detail = &session.detail;
+    let more = [detail.p95_ms, detail.p99_ms, detail.pdv_p95_ms, detail.pdv_p99_ms];
+    let rest = [detail.ipdv_abs_mean_ms, detail.ipdv_abs_p95_ms, detail.late_p99_ms];
     finite(&delays)
         && finite(&others)
+        && finite(&more)
+        && finite(&rest)
+        && session.percentiles.len() <= 16
         && ratio(session.one_reordered_ratio)
         && rising(&delays)
         && lost

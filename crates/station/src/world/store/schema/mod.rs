@@ -5,6 +5,7 @@
 
 mod alone;
 mod first;
+mod oneway;
 mod progress;
 mod rollups;
 mod stations;
@@ -22,7 +23,7 @@ use super::{
 pub const LATEST: i64 = STEPS.len() as i64;
 
 /// What each version adds to the one before it. A step that was released is never changed.
-const STEPS: [&[&str]; 4] = [first::STEP, alone::STEP, stations::STEP, rollups::STEP];
+const STEPS: [&[&str]; 5] = [first::STEP, alone::STEP, stations::STEP, rollups::STEP, oneway::STEP];
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS SCHEMAVERSION (
         version INTEGER NOT NULL PRIMARY KEY,
@@ -175,7 +176,7 @@ mod tests {
         let empty = "SELECT dailybytes || dailyseconds || hours || pingbeside FROM TOOLSPECS";
         assert_eq!(ask(&mut store, empty).expect("read"), [""]);
         let steps = ask(&mut store, "SELECT appliedepoch FROM SCHEMAVERSION ORDER BY version");
-        assert_eq!(steps.expect("read"), ["0", "77", "77", "77"]);
+        assert_eq!(steps.expect("read"), ["0", "77", "77", "77", "77"]);
     }
 
     #[test]
@@ -203,6 +204,24 @@ mod tests {
         assert!(specs[0].spec.is_ok(), "{:?}", specs[0].spec);
         let others = store.read(|session| super::super::specs(session, "o")).expect("read");
         assert!(others.is_empty());
+    }
+
+    #[test]
+    fn a_database_of_the_fourth_version_keeps_its_one_way_delays() {
+        let (_folder, mut store) = first_version();
+        store.unchecked(|session| take(session, Timestamp(0), &STEPS[..4])).expect("version 4");
+        let sql = "INSERT INTO OWAMPDATA (scheduleID, toolspecsID, srcNodeID, destNodeID, startepoch, start_us, \
+             end_us, clock_synchronised, tmed, from_lost) VALUES (1, 1, 's', 'd', 7, 7000000, 0, 1, -0.25, 3)";
+        store.unchecked(|session| session.execute(sql, &[])).expect("written");
+        assert_eq!(store.unchecked(|session| migrate(session, Timestamp(0))).expect("migrated"), 4);
+        let kept = store.read(|session| {
+            let sql = "SELECT tmed, from_lost, to_p99_us, from_verdict FROM OWAMPDATA";
+            all(session, sql, &[], |row| {
+                let new = (row.optional_real(2)?, row.text(3));
+                Ok((row.optional_real(0)?, row.optional_int(1)?, new))
+            })
+        });
+        assert_eq!(kept.expect("of this version"), [(Some(-0.25), Some(3), (None, String::new()))]);
     }
 
     #[test]

@@ -1,0 +1,38 @@
+//! Version 5: the figures of our own owping.
+
+pub(super) const STEP: &[&str] = &[
+    // Of each direction what the original's tool did not tell: how losses and delays vary, and what of it is the
+    // sender's, the receiver's or the clocks'.
+    "ALTER TABLE OWAMPDATA ADD COLUMN to_loss_periods BIGINT",
+    "ALTER TABLE OWAMPDATA ADD COLUMN to_loss_period_max BIGINT",
+    "ALTER TABLE OWAMPDATA ADD COLUMN to_p95_us DOUBLE",
+    "ALTER TABLE OWAMPDATA ADD COLUMN to_p99_us DOUBLE",
+    "ALTER TABLE OWAMPDATA ADD COLUMN to_pdv_p95_us DOUBLE",
+    "ALTER TABLE OWAMPDATA ADD COLUMN to_pdv_p99_us DOUBLE",
+    "ALTER TABLE OWAMPDATA ADD COLUMN to_ipdv_abs_mean_us DOUBLE",
+    "ALTER TABLE OWAMPDATA ADD COLUMN to_ipdv_abs_p95_us DOUBLE",
+    "ALTER TABLE OWAMPDATA ADD COLUMN to_reorder_extent BIGINT",
+    "ALTER TABLE OWAMPDATA ADD COLUMN to_negative BIGINT",
+    "ALTER TABLE OWAMPDATA ADD COLUMN to_skipped BIGINT",
+    "ALTER TABLE OWAMPDATA ADD COLUMN to_late_p99_us DOUBLE",
+    "ALTER TABLE OWAMPDATA ADD COLUMN to_late_sends BIGINT",
+    "ALTER TABLE OWAMPDATA ADD COLUMN to_own_drops BIGINT",
+    "ALTER TABLE OWAMPDATA ADD COLUMN to_clock_step_us DOUBLE",
+    "ALTER TABLE OWAMPDATA ADD COLUMN to_verdict TEXT",
+    "ALTER TABLE OWAMPDATA ADD COLUMN from_loss_periods BIGINT",
+    "ALTER TABLE OWAMPDATA ADD COLUMN from_loss_period_max BIGINT",
+    "ALTER TABLE OWAMPDATA ADD COLUMN from_p95_us DOUBLE",
+    "ALTER TABLE OWAMPDATA ADD COLUMN from_p99_us DOUBLE",
+    "ALTER TABLE OWAMPDATA ADD COLUMN from_pdv_p95_us DOUBLE",
+    "ALTER TABLE OWAMPDATA ADD COLUMN from_pdv_p99_us DOUBLE",
+    "ALTER TABLE OWAMPDATA ADD COLUMN from_ipdv_abs_mean_us DOUBLE",
+    "ALTER TABLE OWAMPDATA ADD COLUMN from_ipdv_abs_p95_us DOUBLE",
+    "ALTER TABLE OWAMPDATA ADD COLUMN from_reorder_extent BIGINT",
+    "ALTER TABLE OWAMPDATA ADD COLUMN from_negative BIGINT",
+    "ALTER TABLE OWAMPDATA ADD COLUMN from_skipped BIGINT",
+    "ALTER TABLE OWAMPDATA ADD COLUMN from_late_p99_us DOUBLE",
+    "ALTER TABLE OWAMPDATA ADD COLUMN from_late_sends BIGINT",
+    "ALTER TABLE OWAMPDATA ADD COLUMN from_own_drops BIGINT",
+    "ALTER TABLE OWAMPDATA ADD COLUMN from_clock_step_us DOUBLE",
+    "ALTER TABLE OWAMPDATA ADD COLUMN from_verdict TEXT",
+];
