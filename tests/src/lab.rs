@@ -9,7 +9,7 @@
 
 use std::{
     fs,
-    net::{SocketAddr, TcpListener, UdpSocket},
+    net::{TcpListener, UdpSocket},
     os::fd::AsFd,
     path::{Path, PathBuf},
     process::Command,
@@ -19,12 +19,17 @@ use std::{
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::program::{command, succeed};
+use crate::{
+    program::{command, succeed},
+    wire::{Plug, Wire},
+};
 
 /// The network; it is taken down when this is dropped.
 #[derive(Debug)]
 pub struct Lab {
     name: String,
+    /// What is between the router and the server, if that is a wire.
+    wire: Option<Wire>,
 }
 
 /// One host of a lab.
@@ -45,30 +50,41 @@ impl Lab {
     #[track_caller]
     pub fn up() -> Self {
         let lab = Self::hosts();
-        lab.link_client();
         lab.link("server", "s0");
-        lab.address_server();
-        lab.routes();
+        lab.address();
         lab
     }
 
-    /// The hosts, each by itself, and the resolver.
+    /// As [`Lab::up`], with a [`Wire`] between the router and the server, which lets everything through at once
+    /// until it is told otherwise.
     #[track_caller]
-    pub(crate) fn hosts() -> Self {
+    pub fn with_wire() -> Self {
+        let mut lab = Self::hosts();
+        let (router, server) = (lab.host("router"), lab.host("server"));
+        let ends = [Plug { host: &router, device: "s0" }, Plug { host: &server, device: "eth0" }];
+        lab.wire = Some(Wire::join(&lab.named("wire"), ends));
+        lab.address();
+        lab
+    }
+
+    /// The hosts, and what joins the client to the router.
+    #[track_caller]
+    fn hosts() -> Self {
         let name = format!("iepm{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        let lab = Self { name };
+        let lab = Self { name, wire: None };
         for host in HOSTS {
             lab.make(host);
         }
-        let router = lab.host("router").namespace;
+        let router = lab.named("router");
         for setting in ["net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"] {
             ip(&format!("netns exec {router} sysctl -qw {setting}"));
         }
+        lab.link("client", "c0");
         lab
     }
 
     fn make(&self, host: &str) {
-        let namespace = self.host(host).namespace;
+        let namespace = self.named(host);
         ip(&format!("netns add {namespace}"));
         let folder = Path::new("/etc/netns").join(&namespace);
         fs::create_dir_all(&folder).expect("a folder");
@@ -89,53 +105,50 @@ impl Lab {
         }
     }
 
-    /// The client's link to the router, with its addresses.
-    pub(crate) fn link_client(&self) {
-        self.link("client", "c0");
-        self.address("client", "eth0", ("198.51.100.2/24", "2001:db8:1::2/64"));
-        self.address("router", "c0", ("198.51.100.1/24", "2001:db8:1::1/64"));
-    }
-
-    /// The addresses of both ends of the link between router and server.
-    pub(crate) fn address_server(&self) {
-        self.address("server", "eth0", ("192.0.2.2/24", "2001:db8:2::2/64"));
-        self.address("router", "s0", ("192.0.2.1/24", "2001:db8:2::1/64"));
-    }
-
-    /// How client and server find each other, and the resolver on the way; links and addresses are there.
-    pub(crate) fn routes(&self) {
+    /// Addresses of all devices, how client and server find each other, and the resolver on the way.
+    fn address(&self) {
+        for (host, device, v4, v6) in [
+            ("client", "eth0", "198.51.100.2/24", "2001:db8:1::2/64"),
+            ("router", "c0", "198.51.100.1/24", "2001:db8:1::1/64"),
+            ("router", "s0", "192.0.2.1/24", "2001:db8:2::1/64"),
+            ("server", "eth0", "192.0.2.2/24", "2001:db8:2::2/64"),
+        ] {
+            let namespace = self.named(host);
+            ip(&format!("-n {namespace} addr add {v4} dev {device}"));
+            ip(&format!("-n {namespace} -6 addr add {v6} dev {device} nodad"));
+        }
         for (host, v4, v6) in
             [("client", "198.51.100.1", "2001:db8:1::1"), ("server", "192.0.2.1", "2001:db8:2::1")]
         {
-            let host = self.host(host).namespace;
-            ip(&format!("-n {host} route add default via {v4}"));
-            ip(&format!("-n {host} -6 route add default via {v6}"));
+            let namespace = self.named(host);
+            ip(&format!("-n {namespace} route add default via {v4}"));
+            ip(&format!("-n {namespace} -6 route add default via {v6}"));
         }
         self.host("router").resolver();
     }
 
     fn link(&self, host: &str, device: &str) {
-        let (host, router) = (self.host(host).namespace, self.host("router").namespace);
+        let (host, router) = (self.named(host), self.named("router"));
         ip(&format!("link add eth0 netns {host} type veth peer name {device} netns {router}"));
         for (namespace, device) in [(host, "eth0"), (router, device)] {
             ip(&format!("-n {namespace} link set {device} up"));
         }
     }
 
-    fn address(&self, host: &str, device: &str, (v4, v6): (&str, &str)) {
-        let namespace = self.host(host).namespace;
-        ip(&format!("-n {namespace} addr add {v4} dev {device}"));
-        ip(&format!("-n {namespace} -6 addr add {v6} dev {device} nodad"));
-    }
-
     /// The namespace of this name in this lab.
-    pub(crate) fn named(&self, name: &str) -> String {
+    fn named(&self, name: &str) -> String {
         format!("{}-{name}", self.name)
     }
 
     /// A host: `client`, `router` or `server`.
     pub fn host(&self, name: &str) -> Host {
         Host { namespace: self.named(name) }
+    }
+
+    /// What is between the router and the server of a lab [with a wire](Self::with_wire): out is to the server.
+    #[track_caller]
+    pub fn wire(&self) -> &Wire {
+        self.wire.as_ref().expect("a lab with a wire")
     }
 
     /// Adds a rule to the router's filter of forwarded packets (`iptables -A FORWARD ...`), IPv4.
@@ -164,8 +177,9 @@ pub(crate) fn ip(arguments: &str) {
 
 impl Drop for Lab {
     fn drop(&mut self) {
+        self.wire = None;
         for host in HOSTS {
-            let namespace = self.host(host).namespace;
+            let namespace = self.named(host);
             let _ = command("ip").args(["netns", "del", &namespace]).output();
             let _ = fs::remove_dir_all(Path::new("/etc/netns").join(&namespace));
         }
@@ -196,7 +210,8 @@ impl Host {
     }
 
     /// Makes something, a socket for instance, on this host.
-    pub(crate) fn inside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+    #[track_caller]
+    pub fn inside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         let namespace = fs::File::open(self.file()).expect("a namespace");
         let worker = thread::spawn(move || {
             // Only this thread moves, and it ends with the thing made.
@@ -210,11 +225,6 @@ impl Host {
     /// Listens on this host, over IPv4; nobody takes what comes unless the story does.
     pub fn listens(&self) -> TcpListener {
         self.inside(|| TcpListener::bind("0.0.0.0:0").expect("a port"))
-    }
-
-    /// A UDP socket on this host.
-    pub fn datagrams(&self, address: SocketAddr) -> UdpSocket {
-        self.inside(move || UdpSocket::bind(address).expect("an address of the host"))
     }
 
     /// Bytes that its interface to the router has received.

@@ -17,7 +17,6 @@ pub mod server;
 pub mod station;
 pub mod watched;
 pub mod wire;
-pub mod wired_lab;
 pub mod witness;
 
 use std::time::Duration;
@@ -32,8 +31,7 @@ pub use program::Program;
 pub use server::Server;
 pub use station::{Engine, Station};
 pub use watched::{DAEMONS, Watched};
-pub use wire::Wire;
-pub use wired_lab::WiredLab;
+pub use wire::{Line, Wire};
 pub use witness::{Seen, Witness};
 
 /// The longest that a condition may take on a machine that is busy with other things.

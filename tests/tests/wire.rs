@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    io::ErrorKind,
     net::{SocketAddr, UdpSocket},
     path::Path,
     process::Output,
@@ -11,7 +12,7 @@ use std::{
 
 use rstest::rstest;
 use stories::{
-    Program, WiredLab,
+    Lab, Program,
     program::said,
     until,
     wire::{Cause, Direction, End, Line, Passage, Rate, Traffic, Which, realtime},
@@ -24,7 +25,7 @@ fn milliseconds(count: u64) -> Duration {
     Duration::from_millis(count)
 }
 
-fn pings(lab: &WiredLab, arguments: &str) -> Output {
+fn pings(lab: &Lab, arguments: &str) -> Output {
     let mut ping = lab.host("client").command(Path::new("ping"));
     ping.arg("-n").args(arguments.split(' ')).output().expect("ping starts")
 }
@@ -56,11 +57,11 @@ fn echoes(passages: &[Passage], to: Direction) -> Vec<(u64, &Passage)> {
 #[case(V6)]
 #[ignore = "needs root for network namespaces"]
 fn ping_sees_the_delays_of_both_ways_together(#[case] server: &str) {
-    let lab = WiredLab::up();
-    lab.wire.set(Direction::Out, Line { delay: milliseconds(30), ..Line::default() });
-    lab.wire.set(Direction::Back, Line { delay: milliseconds(10), ..Line::default() });
+    let lab = Lab::with_wire();
+    lab.wire().set(Direction::Out, Line { delay: milliseconds(30), ..Line::default() });
+    lab.wire().set(Direction::Back, Line { delay: milliseconds(10), ..Line::default() });
     let output = pings(&lab, &format!("-c 5 -i 0.05 {server}"));
-    let passages = lab.wire.passages();
+    let passages = lab.wire().passages();
     let (out, back) = (echoes(&passages, Direction::Out), echoes(&passages, Direction::Back));
     let seen = replies(&output);
     assert_eq!((seen.len(), out.len(), back.len()), (5, 5, 5), "{}", said(&output));
@@ -72,7 +73,7 @@ fn ping_sees_the_delays_of_both_ways_together(#[case] server: &str) {
         let both = (one + two).as_secs_f64() * 1e3;
         assert!(time >= both * 0.99, "{time} ms of ping, {both} ms of the wire");
     }
-    assert_eq!(lab.wire.missed(), 0);
+    assert_eq!(lab.wire().missed(), 0);
 }
 
 #[rstest]
@@ -80,9 +81,9 @@ fn ping_sees_the_delays_of_both_ways_together(#[case] server: &str) {
 #[case(V6)]
 #[ignore = "needs root for network namespaces"]
 fn ping_sees_what_was_lost_doubled_and_overtaken(#[case] server: &str) {
-    let lab = WiredLab::up();
+    let lab = Lab::with_wire();
     let line = Line { counts: Traffic::Echoes, ..Line::default() };
-    lab.wire.set(
+    lab.wire().set(
         Direction::Out,
         Line {
             loses: Which::Numbers(vec![3, 4]),
@@ -90,10 +91,10 @@ fn ping_sees_what_was_lost_doubled_and_overtaken(#[case] server: &str) {
             ..line.clone()
         },
     );
-    lab.wire.set(Direction::Back, Line { doubles: (Which::OneIn(3), milliseconds(1)), ..line });
+    lab.wire().set(Direction::Back, Line { doubles: (Which::OneIn(3), milliseconds(1)), ..line });
     let output = pings(&lab, &format!("-c 10 -i 0.1 -W 2 {server}"));
     let text = said(&output);
-    let passages = lab.wire.passages();
+    let passages = lab.wire().passages();
     let lost: Vec<_> = echoes(&passages, Direction::Out)
         .into_iter()
         .filter(|(_, passage)| passage.end == End::Lost(Cause::Chosen))
@@ -126,10 +127,10 @@ struct Talk {
 }
 
 impl Talk {
-    fn over(lab: &WiredLab, client: &str, server: &str) -> Self {
+    fn over(lab: &Lab, client: &str, server: &str) -> Self {
         let on = |host: &str, address: &str, port| {
             let address = SocketAddr::new(address.parse().unwrap(), port);
-            let socket = lab.host(host).datagrams(address);
+            let socket = lab.host(host).inside(move || UdpSocket::bind(address).unwrap());
             socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
             socket
         };
@@ -160,7 +161,7 @@ impl Talk {
     fn take(&self, to: Direction, many: usize) -> Vec<Had> {
         let mut octets = [0; 12];
         let one = |_| {
-            assert_eq!(self.ends(to).1.recv(&mut octets).expect("a datagram"), 12);
+            assert_eq!(receive(self.ends(to).1, &mut octets), 12);
             let number = u32::from_be_bytes(octets[..4].try_into().unwrap());
             let sent = u64::from_be_bytes(octets[4..].try_into().unwrap());
             Had { number, sent: Duration::from_nanos(sent), came: realtime() }
@@ -175,6 +176,16 @@ impl Talk {
         let quiet = socket.recv(&mut [0; 12]).is_err();
         socket.set_nonblocking(false).unwrap();
         quiet
+    }
+}
+
+#[track_caller]
+fn receive(socket: &UdpSocket, octets: &mut [u8]) -> usize {
+    loop {
+        match socket.recv(octets) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            received => return received.expect("a datagram"),
+        }
     }
 }
 
@@ -201,7 +212,7 @@ fn agree(had: &[Had], passages: &[Passage]) {
 #[case("2001:db8:1::2", V6)]
 #[ignore = "needs root for network namespaces"]
 fn a_program_has_what_the_wire_tells_number_by_number(#[case] client: &str, #[case] server: &str) {
-    let lab = WiredLab::up();
+    let lab = Lab::with_wire();
     let talk = Talk::over(&lab, client, server);
     let counts = Traffic::Ports(8760..=8761);
     let line = Line {
@@ -212,15 +223,15 @@ fn a_program_has_what_the_wire_tells_number_by_number(#[case] client: &str, #[ca
         counts: counts.clone(),
         ..Line::default()
     };
-    lab.wire.set(Direction::Out, line);
-    lab.wire.set(Direction::Back, Line { loses: Which::OneIn(10), counts, ..Line::default() });
+    lab.wire().set(Direction::Out, line);
+    lab.wire().set(Direction::Back, Line { loses: Which::OneIn(10), counts, ..Line::default() });
     for (to, many) in [(Direction::Out, 50 - 4 + 1), (Direction::Back, 50 - 5)] {
         talk.send(to, 50, milliseconds(2));
         let had = talk.take(to, many);
         assert!(talk.is_quiet(to));
         // The last one may be there before it is told of.
         let passages = until("all are told of", || {
-            let passages = going(&lab.wire.passages(), to);
+            let passages = going(&lab.wire().passages(), to);
             (passages.len() == 50 + usize::from(to == Direction::Out)).then_some(passages)
         });
         agree(&had, &passages);
@@ -229,7 +240,7 @@ fn a_program_has_what_the_wire_tells_number_by_number(#[case] client: &str, #[ca
             assert_eq!(had.last().unwrap().number, 30, "it was overtaken by all others: {had:?}");
         }
     }
-    assert_eq!(lab.wire.missed(), 0);
+    assert_eq!(lab.wire().missed(), 0);
 }
 
 /// The wire lies behind the router on the way out and before it on the way back.
@@ -243,21 +254,21 @@ fn ttl(to: Direction) -> u8 {
 #[test]
 #[ignore = "needs root for network namespaces"]
 fn each_way_has_its_own_delay_and_changes_while_packets_are_under_way() {
-    let lab = WiredLab::up();
+    let lab = Lab::with_wire();
     let talk = Talk::over(&lab, "198.51.100.2", V4);
     let late = [(Direction::Out, 80), (Direction::Back, 5)];
     for (to, delay) in late {
-        lab.wire.set(to, Line { delay: milliseconds(delay), ..Line::default() });
+        lab.wire().set(to, Line { delay: milliseconds(delay), ..Line::default() });
     }
     for (to, delay) in late {
         talk.send(to, 20, milliseconds(1));
         // What comes next has another line; what is under way keeps its own.
-        lab.wire.set(to, Line::default());
+        lab.wire().set(to, Line::default());
         talk.send(to, 1, milliseconds(0));
         let had = talk.take(to, 21);
         let slow = had.iter().filter(|had| had.came - had.sent >= milliseconds(delay)).count();
         assert!(slow >= 20, "{had:?}");
-        let passages = going(&lab.wire.passages(), to);
+        let passages = going(&lab.wire().passages(), to);
         let held = passages.iter().filter(|passage| passage.delay() >= Some(milliseconds(delay)));
         // On a machine that stands still the last one may be late as well.
         assert!(held.count() >= 20, "{passages:?}");
@@ -268,18 +279,18 @@ fn each_way_has_its_own_delay_and_changes_while_packets_are_under_way() {
 #[test]
 #[ignore = "needs root for network namespaces"]
 fn no_packet_leaves_before_its_time_and_most_leave_at_it() {
-    let lab = WiredLab::up();
+    let lab = Lab::with_wire();
     let talk = Talk::over(&lab, "198.51.100.2", V4);
     let varies: Vec<_> = [0, 3, 1, 7].map(milliseconds).to_vec();
     let delay = milliseconds(2);
-    lab.wire.set(Direction::Out, Line { delay, varies: varies.clone(), ..Line::default() });
+    lab.wire().set(Direction::Out, Line { delay, varies: varies.clone(), ..Line::default() });
     for _ in 0..4 {
         // A socket has room for more than these.
         talk.send(Direction::Out, 100, milliseconds(2));
         talk.take(Direction::Out, 100);
     }
     let told = |passages: Vec<Passage>| (passages.len() == 400).then_some(passages);
-    let passages = until("all are told of", || told(lab.wire.passages()));
+    let passages = until("all are told of", || told(lab.wire().passages()));
     let mut late: Vec<Duration> = passages
         .iter()
         .map(|passage| {
@@ -293,7 +304,7 @@ fn no_packet_leaves_before_its_time_and_most_leave_at_it() {
 }
 
 /// A server of iperf for datagrams on the lab's server.
-fn iperf_server(lab: &WiredLab, log: &Path) -> Program {
+fn iperf_server(lab: &Lab, log: &Path) -> Program {
     let mut server = lab.host("server").command(Path::new("iperf"));
     server.args(["-s", "-u", "-f", "k"]);
     let server = Program::start(server, log);
@@ -312,9 +323,9 @@ fn figures(report: &str) -> Option<(f64, usize, usize)> {
 #[ignore = "needs root for network namespaces"]
 fn iperf_finds_the_rate_of_the_wire_and_as_many_losses_as_the_wire_made() {
     let place = tempfile::tempdir().unwrap();
-    let lab = WiredLab::up();
+    let lab = Lab::with_wire();
     let rate = Some(Rate { bits: 2_000_000, queue: 20_000 });
-    lab.wire.set(Direction::Out, Line { rate, ..Line::default() });
+    lab.wire().set(Direction::Out, Line { rate, ..Line::default() });
     let server = iperf_server(&lab, &place.path().join("log"));
     let mut client = lab.host("client").command(Path::new("iperf"));
     client.args(["-c", V4, "-u", "-b", "6M", "-t", "3", "-l", "1000"]);
@@ -328,7 +339,7 @@ fn iperf_finds_the_rate_of_the_wire_and_as_many_losses_as_the_wire_made() {
     assert!((rate / expected - 1.0).abs() < 0.1, "of {expected} kbit/s: {report}");
     // Its last packets carry negative numbers and are repeated until they are answered.
     let mut ends = BTreeMap::new();
-    for passage in going(&lab.wire.passages(), Direction::Out) {
+    for passage in going(&lab.wire().passages(), Direction::Out) {
         let mark =
             passage.seen.mark(0).filter(|mark| passage.seen.ports.is_some() && *mark < 1 << 31);
         ends.extend(mark.map(|mark| (mark, passage.end)));
@@ -338,33 +349,33 @@ fn iperf_finds_the_rate_of_the_wire_and_as_many_losses_as_the_wire_made() {
     // How its last ones count is up to its version.
     let is_near = |one: usize, two: usize| one.abs_diff(two) <= 2;
     assert!(is_near(lost, full) && is_near(all, ends.len()), "{full} {} {report}", ends.len());
-    assert_eq!(lab.wire.missed(), 0);
+    assert_eq!(lab.wire().missed(), 0);
 }
 
 #[test]
 #[ignore = "needs root for network namespaces"]
 fn tcp_goes_over_a_wire_in_packets_of_the_wires_size() {
     let place = tempfile::tempdir().unwrap();
-    let lab = WiredLab::up();
-    lab.wire.set_both(&Line { delay: milliseconds(5), ..Line::default() });
+    let lab = Lab::with_wire();
+    lab.wire().set_both(&Line { delay: milliseconds(5), ..Line::default() });
     let mut server = lab.host("server").command(Path::new("iperf3"));
     server.args(["-s", "--forceflush"]);
     let server = Program::start(server, &place.path().join("log"));
     until("the server listens", || server.log().contains("listening").then_some(()));
     let mut client = lab.host("client").command(Path::new("iperf3"));
     stories::program::succeed(client.args(["-c", V6, "-n", "2M"]));
-    let passages = lab.wire.passages();
+    let passages = lab.wire().passages();
     let longest = passages.iter().map(|passage| passage.seen.length).max();
     assert_eq!(longest, Some(1514));
     let lost = passages.iter().filter(|passage| passage.left().is_none()).count();
-    assert_eq!((lost, lab.wire.missed()), (0, 0));
+    assert_eq!((lost, lab.wire().missed()), (0, 0));
 }
 
 #[test]
 #[ignore = "needs root for network namespaces"]
 fn nothing_is_left_of_a_wire() {
-    let lab = WiredLab::up();
-    lab.wire.set_both(&Line { delay: Duration::from_secs(3600), ..Line::default() });
+    let lab = Lab::with_wire();
+    lab.wire().set_both(&Line { delay: Duration::from_secs(3600), ..Line::default() });
     let lost = pings(&lab, &format!("-c 1 -W 1 {V4}"));
     assert!(said(&lost).contains("100% packet loss"));
     let own = lab.host("server").file();
