@@ -57,7 +57,7 @@ impl Direction {
     }
 }
 
-/// What a wire did with a packet, or with one of its copies. All times are those of CLOCK_REALTIME, since the
+/// What a wire did with a packet, or with one of its copies. All times are those of `CLOCK_REALTIME`, since the
 /// epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Passage {

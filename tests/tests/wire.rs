@@ -49,7 +49,8 @@ fn sequences(output: &Output) -> Vec<u64> {
 /// What passed one way of a ping: its sequence numbers are the third and fourth octets after the type.
 fn echoes(passages: &[Passage], to: Direction) -> Vec<(u64, &Passage)> {
     let ours = passages.iter().filter(|passage| passage.to == to && passage.seen.is_echo());
-    ours.map(|passage| (u64::from(passage.seen.mark(4).unwrap() & 0xffff), passage)).collect()
+    ours.map(|passage| (u64::from(passage.seen.mark(4).expect("an echo") & 0xffff), passage))
+        .collect()
 }
 
 #[rstest]
@@ -129,14 +130,14 @@ struct Talk {
 impl Talk {
     fn over(lab: &Lab, client: &str, server: &str) -> Self {
         let on = |host: &str, address: &str, port| {
-            let address = SocketAddr::new(address.parse().unwrap(), port);
-            let socket = lab.host(host).inside(move || UdpSocket::bind(address).unwrap());
-            socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+            let address = SocketAddr::new(address.parse().expect("an address"), port);
+            let socket = lab.host(host).inside(move || UdpSocket::bind(address).expect("a port"));
+            socket.set_read_timeout(Some(Duration::from_secs(2))).expect("a time-out");
             socket
         };
         let (client, server) = (on("client", client, 8760), on("server", server, 8761));
-        client.connect(server.local_addr().unwrap()).unwrap();
-        server.connect(client.local_addr().unwrap()).unwrap();
+        client.connect(server.local_addr().expect("an address")).expect("a peer");
+        server.connect(client.local_addr().expect("an address")).expect("a peer");
         Self { client, server }
     }
 
@@ -150,9 +151,9 @@ impl Talk {
     /// Sends so many datagrams one way, `apart` from each other.
     fn send(&self, to: Direction, many: u32, apart: Duration) {
         for number in 0..many {
-            let nanoseconds = u64::try_from(realtime().as_nanos()).unwrap();
+            let nanoseconds = u64::try_from(realtime().as_nanos()).expect("a time of today");
             let octets = [&number.to_be_bytes()[..], &nanoseconds.to_be_bytes()].concat();
-            self.ends(to).0.send(&octets).unwrap();
+            self.ends(to).0.send(&octets).expect("sent");
             stories::pause(apart);
         }
     }
@@ -162,8 +163,8 @@ impl Talk {
         let mut octets = [0; 12];
         let one = |_| {
             assert_eq!(receive(self.ends(to).1, &mut octets), 12);
-            let number = u32::from_be_bytes(octets[..4].try_into().unwrap());
-            let sent = u64::from_be_bytes(octets[4..].try_into().unwrap());
+            let number = u32::from_be_bytes(octets[..4].try_into().expect("four"));
+            let sent = u64::from_be_bytes(octets[4..].try_into().expect("eight"));
             Had { number, sent: Duration::from_nanos(sent), came: realtime() }
         };
         (0..many).map(one).collect()
@@ -172,9 +173,9 @@ impl Talk {
     /// Nothing more comes.
     fn is_quiet(&self, to: Direction) -> bool {
         let socket = self.ends(to).1;
-        socket.set_nonblocking(true).unwrap();
+        socket.set_nonblocking(true).expect("a mode");
         let quiet = socket.recv(&mut [0; 12]).is_err();
-        socket.set_nonblocking(false).unwrap();
+        socket.set_nonblocking(false).expect("a mode");
         quiet
     }
 }
@@ -202,7 +203,7 @@ fn agree(had: &[Had], passages: &[Passage]) {
     assert_eq!(had.len(), left.len());
     for (had, passage) in had.iter().zip(left) {
         assert_eq!(Some(had.number), passage.seen.mark(0));
-        let times = [had.sent, passage.arrived, passage.left().unwrap(), had.came];
+        let times = [had.sent, passage.arrived, passage.left().expect("it left"), had.came];
         assert!(times.is_sorted(), "sent, on the wire, off the wire, come: {times:?}");
     }
 }
@@ -266,7 +267,7 @@ fn each_way_has_its_own_delay_and_changes_while_packets_are_under_way() {
         lab.wire().set(to, Line::default());
         talk.send(to, 1, milliseconds(0));
         let had = talk.take(to, 21);
-        let slow = had.iter().filter(|had| had.came - had.sent >= milliseconds(delay)).count();
+        let slow = had.iter().filter(|had| had.came >= had.sent + milliseconds(delay)).count();
         assert!(slow >= 20, "{had:?}");
         let passages = going(&lab.wire().passages(), to);
         let held = passages.iter().filter(|passage| passage.delay() >= Some(milliseconds(delay)));

@@ -163,7 +163,7 @@ impl Carrier {
     }
 }
 
-/// Puts this thread before all others that are not as urgent (sched(7): SCHED_FIFO), where that is allowed;
+/// Puts this thread before all others that are not as urgent (sched(7): `SCHED_FIFO`), where that is allowed;
 /// each packet's times are recorded as they were in any case.
 fn hurry() {
     let _ = set_current_timer_slack(std::num::NonZeroU64::new(1));

@@ -149,7 +149,7 @@ impl Way {
     fn sent(&mut self, arrived: Duration, length: usize) -> Option<Duration> {
         let Some(rate) = self.line.rate else { return Some(arrived) };
         let start = self.free.max(arrived);
-        let waits = rate.octets_in(start - arrived);
+        let waits = rate.octets_in(start.saturating_sub(arrived));
         if waits > 0 && waits + length > rate.queue {
             return None;
         }

@@ -34,7 +34,7 @@ pub(super) struct Port {
     missed: u32,
 }
 
-/// A frame, and when it arrived (CLOCK_REALTIME).
+/// A frame, and when it arrived (`CLOCK_REALTIME`).
 #[derive(Debug)]
 pub(super) struct Frame {
     pub(super) arrived: Duration,
