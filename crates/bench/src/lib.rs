@@ -2,7 +2,7 @@
 //! run: what the machine does at that moment falls on both.
 //!
 //! - [`scheduling`], [`runs`], [`lateness`], [`hung`], [`loading`], [`claims`], [`idle`], [`watch`], [`servers`],
-//!   [`channel`], [`cleanup`], [`readers`], [`growth`], [`udp`] and [`owamp`] measure one thing each.
+//!   [`channel`], [`cleanup`], [`readers`], [`growth`], [`udp`], [`owamp`] and [`path`] measure one thing each.
 //! - [`bed`] is what they stand on: stations in a temporary directory, and programs that end with it.
 //! - [`driver`] is an engine's own driver: the yardstick for inserts.
 //! - [`crowd`] is thousands of processes that do nothing.
@@ -24,6 +24,7 @@ pub mod lateness;
 pub mod loading;
 pub mod machine;
 pub mod owamp;
+pub mod path;
 pub mod readers;
 pub mod rows;
 pub mod runs;
@@ -91,6 +92,8 @@ pub enum Name {
     Udp,
     /// How many test packets and sessions one thread carries
     Owamp,
+    /// How exactly one-way delays are told on a path that is known
+    Path,
 }
 
 impl Name {
@@ -111,6 +114,7 @@ impl Name {
             Self::Growth => growth::measure(bed),
             Self::Udp => udp::measure(bed),
             Self::Owamp => owamp::measure(bed),
+            Self::Path => path::measure(bed),
         }
     }
 }
