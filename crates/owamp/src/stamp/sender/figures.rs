@@ -171,7 +171,7 @@ fn there(book: &Book, firsts: &[Came], circumstances: &Circumstances) -> Summary
         receive_error: theirs(came),
         ttl: came.answer.ttl,
     };
-    stream(firsts.iter().map(record).collect(), circumstances)
+    stream(&firsts.iter().map(record).collect::<Vec<_>>(), circumstances)
 }
 
 /// By the reflector's own numbers, where they are some; else by those of the packets.
@@ -184,11 +184,11 @@ fn back(book: &Book, by_number: bool, circumstances: &Circumstances) -> Summary 
         receive_error: error_of(book, came),
         ttl: came.arrived.ttl,
     };
-    stream(book.came.iter().map(record).collect(), circumstances)
+    stream(&book.came.iter().map(record).collect::<Vec<_>>(), circumstances)
 }
 
 /// A stream of which only what came is known.
-fn stream(records: Vec<Record>, circumstances: &Circumstances) -> Summary {
+fn stream(records: &[Record], circumstances: &Circumstances) -> Summary {
     let numbers = || records.iter().map(|record| record.seq);
     let (first, last) = (numbers().min().unwrap_or(0), numbers().max().unwrap_or(0));
     let known = Known {
@@ -198,7 +198,7 @@ fn stream(records: Vec<Record>, circumstances: &Circumstances) -> Summary {
         clock_steps: circumstances.clock_steps.clone(),
         ..Known::default()
     };
-    Summary::of(&known, iter::empty(), &records)
+    Summary::of(&known, iter::empty(), records)
 }
 
 #[cfg(test)]

@@ -163,7 +163,7 @@ fn open_to(args: &Args, to: SocketAddr) -> Result<TimedSocket, String> {
     let scope = if let SocketAddr::V6(six) = to { six.scope_id() } else { 0 };
     let opening = Opening { scope, receive_buffer: QUEUE, dscp: args.dscp, ..Opening::at(own) };
     let socket = opening.open().map_err(|error| error.to_string())?;
-    socket.connect(to).map_err(told)?;
+    socket.report_all().and_then(|()| socket.connect(to)).map_err(told)?;
     Ok(socket)
 }
 
@@ -260,7 +260,13 @@ impl<'a> Run<'a> {
     }
 
     fn receive(&mut self) {
-        if let Err(error) = self.inbox.receive(self.socket) {
+        let received = self.inbox.receive(self.socket);
+        if !matches!(received, Ok(1..)) {
+            // What a router said may have been told with a packet that was sent; here it waits, and would wake us for
+            // ever.
+            let _ = Inbox::send_stamp(self.socket);
+        }
+        if let Err(error) = received {
             self.error = Some(error);
             return;
         }

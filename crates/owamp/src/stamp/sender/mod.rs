@@ -27,7 +27,8 @@ use measure::Measured;
 #[derive(Debug, Clone, Parser)]
 #[command(name = "stamp-sender", version)]
 pub struct Args {
-    /// The reflector: HOST, HOST:PORT or [HOST]:PORT; port 862 if none is named
+    /// The reflector; its port is 862, unless another is named: an address of IPv6 is then in brackets
+    #[arg(value_name = "HOST[:PORT]")]
     target: String,
     /// Packets
     #[arg(short, long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
