@@ -89,10 +89,13 @@ pub enum Way {
 
 const WAYS: [Way; 2] = [Way::There, Way::Back];
 
+/// When a frame is due, as which of all that were taken, which way it goes, and its octets.
+type Departure = (Duration, u64, Way, Vec<u8>);
+
 /// Frames that are on their way. Those that are due at the same time keep their order.
 #[derive(Debug, Default)]
 struct Underway {
-    frames: BinaryHeap<Reverse<(Duration, u64, Way, Vec<u8>)>>,
+    frames: BinaryHeap<Reverse<Departure>>,
     taken: u64,
 }
 
@@ -210,7 +213,7 @@ mod tests {
     }
 
     fn v6(number: u32) -> Vec<u8> {
-        let mut header = vec![0; IPV6];
+        let mut header = [0; IPV6];
         (header[0], header[6]) = (0x60, IS_UDP);
         ethernet([0x86, 0xdd], &[&header[..], &[0; UDP], &number.to_be_bytes(), &[0; 10]].concat())
     }
@@ -275,7 +278,7 @@ mod tests {
             let frames = std::iter::from_fn(|| underway.departure(now));
             frames.filter_map(|(_, frame)| test_number(&frame)).collect::<Vec<_>>()
         };
-        assert_eq!(departed(NOW - ms(1)), [0; 0]);
+        assert_eq!(departed(ms(99_999)), [0; 0]);
         assert_eq!(departed(NOW), [1, 2, 3]);
         assert_eq!(departed(NOW + ms(1)), [0]);
     }
