@@ -19,12 +19,17 @@ use std::{
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::program::{command, succeed};
+use crate::{
+    Line, Tap, Way, Wire,
+    program::{command, succeed},
+};
 
 /// The network; it is taken down when this is dropped.
 #[derive(Debug)]
 pub struct Lab {
     name: String,
+    /// What is between the router and the server, if that is made by the story.
+    wire: Option<Wire>,
 }
 
 /// One host of a lab.
@@ -44,8 +49,27 @@ impl Lab {
     /// Sets up the network.
     #[track_caller]
     pub fn up() -> Self {
+        let mut lab = Self::hosts();
+        lab.links(Self::veth);
+        lab
+    }
+
+    /// As [`Self::up`], with a [`Wire`] between the router and the server: see [`Self::to_server`] and
+    /// [`Self::to_client`].
+    #[track_caller]
+    pub fn with_wire() -> Self {
+        let mut lab = Self::hosts();
+        lab.links(|server, router| {
+            let tap = |host: &Host, device: &'static str| host.inside(move || Tap::new(device));
+            Some(Wire::between(tap(router, "s0"), tap(server, "eth0")))
+        });
+        lab
+    }
+
+    #[track_caller]
+    fn hosts() -> Self {
         let name = format!("iepm{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        let lab = Self { name };
+        let lab = Self { name, wire: None };
         for host in HOSTS {
             let namespace = lab.host(host).namespace;
             ip(&format!("netns add {namespace}"));
@@ -58,12 +82,11 @@ impl Lab {
             )
             .expect("written");
         }
-        lab.wire();
-        lab.host("router").resolver();
         lab
     }
 
-    fn wire(&self) {
+    /// Joins the hosts; `to_server` makes the devices of the link between the server and the router.
+    fn links(&mut self, to_server: impl FnOnce(&Host, &Host) -> Option<Wire>) {
         let (client, router, server) = (
             self.host("client").namespace,
             self.host("router").namespace,
@@ -83,32 +106,54 @@ impl Lab {
         for setting in ["net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"] {
             ip(&format!("netns exec {router} sysctl -qw {setting}"));
         }
-        Self::link(
-            (&client, "198.51.100.2/24", "2001:db8:1::2/64"),
+        Self::veth_pair((&client, "eth0"), (&router, "c0"));
+        self.wire = to_server(&self.host("server"), &self.host("router"));
+        for (host, device, v4, v6) in [
+            (&client, "eth0", "198.51.100.2/24", "2001:db8:1::2/64"),
             (&router, "c0", "198.51.100.1/24", "2001:db8:1::1/64"),
-        );
-        Self::link(
-            (&server, "192.0.2.2/24", "2001:db8:2::2/64"),
             (&router, "s0", "192.0.2.1/24", "2001:db8:2::1/64"),
-        );
+            (&server, "eth0", "192.0.2.2/24", "2001:db8:2::2/64"),
+        ] {
+            ip(&format!("-n {host} link set {device} up"));
+            ip(&format!("-n {host} addr add {v4} dev {device}"));
+            ip(&format!("-n {host} -6 addr add {v6} dev {device} nodad"));
+        }
         for (host, v4, v6) in
             [(&client, "198.51.100.1", "2001:db8:1::1"), (&server, "192.0.2.1", "2001:db8:2::1")]
         {
             ip(&format!("-n {host} route add default via {v4}"));
             ip(&format!("-n {host} -6 route add default via {v6}"));
         }
+        self.host("router").resolver();
     }
 
-    fn link(end: (&str, &str, &str), (router, device, v4, v6): (&str, &str, &str, &str)) {
-        let (host, host_v4, host_v6) = end;
-        ip(&format!("link add eth0 netns {host} type veth peer name {device} netns {router}"));
-        for (namespace, device, v4, v6) in
-            [(host, "eth0", host_v4, host_v6), (router, device, v4, v6)]
-        {
-            ip(&format!("-n {namespace} link set {device} up"));
-            ip(&format!("-n {namespace} addr add {v4} dev {device}"));
-            ip(&format!("-n {namespace} -6 addr add {v6} dev {device} nodad"));
-        }
+    fn veth(server: &Host, router: &Host) -> Option<Wire> {
+        Self::veth_pair((&server.namespace, "eth0"), (&router.namespace, "s0"));
+        None
+    }
+
+    fn veth_pair((host, device): (&str, &str), (peer, its_device): (&str, &str)) {
+        ip(&format!(
+            "link add {device} netns {host} type veth peer name {its_device} netns {peer}"
+        ));
+    }
+
+    /// Has the wire treat what goes from the router to the server so.
+    #[track_caller]
+    pub fn to_server(&self, line: Line) -> &Self {
+        self.fares(Way::There, line)
+    }
+
+    /// Has the wire treat what goes from the server to the router so.
+    #[track_caller]
+    pub fn to_client(&self, line: Line) -> &Self {
+        self.fares(Way::Back, line)
+    }
+
+    #[track_caller]
+    fn fares(&self, way: Way, line: Line) -> &Self {
+        self.wire.as_ref().expect("a lab with a wire").fares(way, line);
+        self
     }
 
     /// A host: `client`, `router` or `server`.
@@ -142,6 +187,8 @@ fn ip(arguments: &str) {
 
 impl Drop for Lab {
     fn drop(&mut self) {
+        // A tap holds its namespace.
+        self.wire = None;
         for host in HOSTS {
             let namespace = self.host(host).namespace;
             let _ = command("ip").args(["netns", "del", &namespace]).output();
@@ -164,7 +211,8 @@ impl Host {
     }
 
     /// Makes something, a socket for instance, on this host.
-    fn inside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+    #[track_caller]
+    pub fn inside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         let namespace = fs::File::open(self.file()).expect("a namespace");
         let worker = thread::spawn(move || {
             // Only this thread moves, and it ends with the thing made.

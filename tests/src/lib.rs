@@ -15,7 +15,9 @@ pub mod look;
 pub mod program;
 pub mod server;
 pub mod station;
+pub mod tap;
 pub mod watched;
+pub mod wire;
 pub mod witness;
 
 use std::time::Duration;
@@ -29,7 +31,9 @@ pub use look::Look;
 pub use program::Program;
 pub use server::Server;
 pub use station::{Engine, Station};
+pub use tap::Tap;
 pub use watched::{DAEMONS, Watched};
+pub use wire::{Line, Way, Wire};
 pub use witness::{Seen, Witness};
 
 /// The longest that a condition may take on a machine that is busy with other things.

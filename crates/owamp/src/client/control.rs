@@ -129,7 +129,7 @@ impl Control {
         let mut start = [0; ServerStart::LENGTH];
         stream.read_exact(&mut start)?;
         let start = ServerStart::from_bytes(&start);
-        granted("the connection", start.accept)?;
+        granted(asked(keys.is_some()), start.accept)?;
         let reading = stream.try_clone()?;
         let (mut from, to) = match &keys {
             Some(keys) => (
@@ -232,6 +232,11 @@ fn answer(
     let token = keys.to_token(&greeting.challenge, secret, &how);
     let client_iv = random::<BLOCK>()?;
     Ok((SetUpResponse { mode, key_id: *key_id, token, client_iv }, Some(keys)))
+}
+
+/// What a server accepts or refuses when a connection begins; it never says what it held against a passphrase.
+const fn asked(is_proven: bool) -> &'static str {
+    if is_proven { "our name (-u) and passphrase (-k)" } else { "the connection" }
 }
 
 fn granted(step: &'static str, accept: Accept) -> Result<(), Broken> {

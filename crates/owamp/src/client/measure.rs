@@ -436,8 +436,6 @@ impl Run {
     ) -> Option<Way> {
         let Some(Event::Received { report, .. }) = self.reports.get(&FROM) else { return None };
         let skips = said.map_or(&[][..], |end| &end.skips);
-        // Whoever does not say how far it came may have sent all.
-        let next = said.map_or(u32::MAX, |end| end.next_seq);
         let records = match report.records.iter().collect::<io::Result<Vec<_>>>() {
             Ok(records) => records,
             Err(error) => {
@@ -445,6 +443,8 @@ impl Run {
                 return None;
             }
         };
+        // Of who does not say how far it came we know that it sent what is here, and nothing of what follows.
+        let next = said.map_or_else(|| after_the_last(&records), |end| end.next_seq);
         warnings.extend(own_faults(report));
         let mut known = known(&session.request, skips);
         known.own_drops = report.dropped.into();
@@ -468,6 +468,12 @@ impl Run {
         });
         clocks.flat_map(|clock| clock.steps.iter().map(|step| step.nanos)).collect()
     }
+}
+
+/// The number after the highest of a packet that came.
+fn after_the_last(records: &[Record]) -> u32 {
+    let came = records.iter().filter(|record| record.received.is_some());
+    came.map(|record| record.seq.saturating_add(1)).max().unwrap_or(0)
 }
 
 fn known(request: &RequestSession, skips: &[SkipRange]) -> Known {
