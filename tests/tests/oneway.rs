@@ -417,6 +417,11 @@ fn a_station_keeps_owampd_alive_and_another_has_its_delays_in_a_table() {
     fs::write(server.path("config/servers.alive"), format!("{line}\n")).expect("written");
     let output = server.run("keep-servers-alive", &[]);
     assert!(output.status.success(), "{}\n{}", said(&output), server.logs());
+    // It gave up root's rights, and is known all the same: nobody starts a second one.
+    let output = server.run("keep-servers-alive", &["-v"]);
+    assert!(output.status.success(), "{}\n{}", said(&output), server.logs());
+    let server_log = server.logs();
+    assert_eq!(server_log.matches(" serves ").count(), 1, "{server_log}");
 
     let station = Station::on(Some(lab.host("client")));
     symlink(binaries().join("owping"), station.path("bin/owping")).expect("a link");
