@@ -223,6 +223,10 @@ impl<'a> Run<'a> {
     fn send_next(&mut self, number: u32) -> bool {
         let due = self.first + self.args.interval * number;
         self.receive_until(due - self.pacer.margin(), |_| false);
+        if Mono::now() > due {
+            // Who is late must not let answers wait as well, until the queue is full.
+            self.receive();
+        }
         if self.stop.asked() {
             return false;
         }
