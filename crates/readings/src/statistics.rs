@@ -114,8 +114,14 @@ impl Stream {
 /// `sorted` must be in ascending order, `percent` at most 100.
 #[must_use]
 pub fn percentile<T: Copy>(sorted: &[T], lost: u64, percent: u8) -> Option<T> {
+    quantile(sorted, lost, u32::from(percent) * 1_000)
+}
+
+/// The same of a percentage to the thousandth: 99.9 % are 99900 `thousandths`, and 100000 the most.
+#[must_use]
+pub fn quantile<T: Copy>(sorted: &[T], lost: u64, thousandths: u32) -> Option<T> {
     let size = u128::from(count(sorted.len())) + u128::from(lost);
-    let rank = (size * u128::from(percent)).div_ceil(100).max(1);
+    let rank = (size * u128::from(thousandths)).div_ceil(100_000).max(1);
     sorted.get(usize::try_from(rank - 1).ok()?).copied()
 }
 

@@ -178,7 +178,11 @@ impl Control {
     }
 
     /// Says that all is over, with what was sent from here; what the server says of its own.
-    pub(super) fn stop(&mut self, accept: Accept, ends: Vec<SessionEnd>) -> Result<Vec<SessionEnd>, Broken> {
+    pub(super) fn stop(
+        &mut self,
+        accept: Accept,
+        ends: Vec<SessionEnd>,
+    ) -> Result<Vec<SessionEnd>, Broken> {
         self.say(&Request::Stop(StopSessions { accept, ends }))?;
         let theirs = StopSessions::read(&mut self.from, &LIMITS)?;
         granted("its end", theirs.accept)?;
@@ -209,7 +213,8 @@ impl Control {
 
     /// Whether the server ended the connection, rather than having said something.
     pub(super) fn is_ended(&self) -> bool {
-        matches!(self.stream.peek(&mut [0]), Ok(0)) || self.stream.take_error().is_ok_and(|it| it.is_some())
+        matches!(self.stream.peek(&mut [0]), Ok(0))
+            || self.stream.take_error().is_ok_and(|it| it.is_some())
     }
 }
 
@@ -226,7 +231,7 @@ fn answer(
     let keys = SessionKeys::new(random()?);
     let token = keys.to_token(&greeting.challenge, secret, &how);
     let client_iv = random::<BLOCK>()?;
-    Ok((SetUpResponse { mode, key_id: key_id.clone(), token, client_iv }, Some(keys)))
+    Ok((SetUpResponse { mode, key_id: *key_id, token, client_iv }, Some(keys)))
 }
 
 fn granted(step: &'static str, accept: Accept) -> Result<(), Broken> {

@@ -32,8 +32,6 @@ use crate::{
     statistics::Known,
 };
 
-/// Where OWAMP servers listen (RFC 4656 section 3.1).
-const OWAMP_PORT: u16 = 861;
 /// The least time from asking for a session to its first packet.
 const LEAD: Duration = Duration::from_millis(300);
 /// Round trips that agreeing upon sessions takes, and some more.
@@ -81,6 +79,13 @@ pub(super) struct Measured {
     pub warnings: Vec<String>,
 }
 
+impl Measured {
+    /// Nothing, and why.
+    pub(super) fn none(trouble: Trouble) -> Self {
+        Self { trouble: Some(trouble), ..Self::default() }
+    }
+}
+
 /// A session that the server agreed to.
 struct Agreed {
     id: u64,
@@ -108,7 +113,17 @@ impl Agreed {
 const TO: u64 = 0;
 const FROM: u64 = 1;
 
-/// Carries out the test that `args` wants. `announce` is told how long it will take, seconds.
+/// What is known of a test when it begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Plan {
+    /// How long it takes until there are figures, from now.
+    pub takes: Duration,
+    /// When its last packet is due.
+    pub last_due: NtpTime,
+}
+
+/// Carries out the test that `args` wants, whose packets begin at `begin` if that is not too soon. `announce` is told
+/// what is planned.
 ///
 /// # Errors
 /// Why there are no figures at all.
@@ -116,12 +131,16 @@ pub(super) fn measure(
     args: &Args,
     identity: &Identity,
     stop: &Stop,
-    announce: impl FnOnce(f64) -> Result<(), Trouble>,
+    begin: Option<NtpTime>,
+    announce: impl FnOnce(Plan) -> Result<(), Trouble>,
 ) -> Result<Measured, Trouble> {
     let (mut control, round_trip) = open(args, identity)?;
     let ends = ends(args, &control)?;
     let lead = LEAD.max(round_trip * ROUND_TRIPS) + args.delay;
-    let start_at = later(Moment::now().wall, lead);
+    let now = Moment::now().wall;
+    let wished = begin.map_or(0, |begin| begin.nanos_since(now));
+    let lead = lead.max(Duration::from_nanos(wished.try_into().unwrap_or(0)));
+    let start_at = later(now, lead);
     let mut agreed = agree(args, &mut control, ends, start_at)?;
     let precision = if args.interval.mean() < DENSE { Precision::Exact } else { Precision::Saving };
     let settings = EngineSettings { precision, ..EngineSettings::default() };
@@ -136,7 +155,7 @@ pub(super) fn measure(
     }
     let length = agreed.iter().map(Agreed::length).max().unwrap_or_default();
     let ends_at = lead + length + args.timeout + SETTLE;
-    announce(ends_at.as_secs_f64())?;
+    announce(Plan { takes: ends_at, last_due: later(start_at, length) })?;
     let mut run = Run { control, handle, events, reports: BTreeMap::new(), trouble: None };
     run.wait(&agreed, Mono::now() + ends_at, stop);
     Ok(run.conclude(agreed, args))
@@ -145,7 +164,7 @@ pub(super) fn measure(
 fn open(args: &Args, identity: &Identity) -> Result<(Control, Duration), Trouble> {
     let named = args.server.as_ref().unwrap_or(&args.target);
     let place = Place::of(named).map_err(|why| Trouble::Place(named.clone(), why))?;
-    let servers = place.addresses(OWAMP_PORT, args.family());
+    let servers = place.addresses(args.port, args.family());
     let servers = servers.map_err(|why| Trouble::Place(place.host.clone(), why))?;
     let begun = Mono::now();
     let stream = connect(&servers, args.source, args.device.as_deref());
@@ -162,7 +181,8 @@ fn ends(args: &Args, control: &Control) -> Result<(IpAddr, IpAddr), Trouble> {
     let found = place.addresses(0, args.family());
     let found = found.map_err(|why| Trouble::Place(place.host.clone(), why))?;
     let same = found.iter().find(|address| address.is_ipv4() == ours.is_ipv4());
-    let other = || Trouble::Place(place.host.clone(), "it has no address of the server's family".into());
+    let other =
+        || Trouble::Place(place.host.clone(), "it has no address of the server's family".into());
     Ok((ours.ip(), same.ok_or_else(other)?.ip()))
 }
 
@@ -193,7 +213,7 @@ fn agree(
         let request = RequestSession {
             server_sends: !sends,
             server_receives: sends,
-            packets: if args.count == 0 { u32::MAX } else { args.count },
+            packets: args.count,
             sender: if sends { here } else { there },
             receiver: if sends { there } else { here },
             sid,
@@ -233,7 +253,12 @@ fn socket(session: &mut Agreed) -> Result<TimedSocket, Trouble> {
     session.socket.take().ok_or_else(|| Trouble::Engine(io::ErrorKind::NotFound.into()))
 }
 
-fn receive(args: &Args, session: &mut Agreed, control: &Control, handle: &Handle) -> Result<(), Trouble> {
+fn receive(
+    args: &Args,
+    session: &mut Agreed,
+    control: &Control,
+    handle: &Handle,
+) -> Result<(), Trouble> {
     let spec = ReceiveSpec {
         id: session.id,
         socket: socket(session)?,
@@ -247,7 +272,12 @@ fn receive(args: &Args, session: &mut Agreed, control: &Control, handle: &Handle
     handle.receive(spec).map_err(Trouble::Session)
 }
 
-fn send(args: &Args, session: &mut Agreed, control: &Control, handle: &Handle) -> Result<(), Trouble> {
+fn send(
+    args: &Args,
+    session: &mut Agreed,
+    control: &Control,
+    handle: &Handle,
+) -> Result<(), Trouble> {
     let spec = SendSpec {
         id: session.id,
         socket: socket(session)?,
@@ -348,7 +378,9 @@ impl Run {
     }
 
     fn sent(&mut self, session: &Agreed) -> Option<(SessionEnd, SendReport)> {
-        let Some(Event::Sent { report, .. }) = self.reports.remove(&session.id) else { return None };
+        let Some(Event::Sent { report, .. }) = self.reports.remove(&session.id) else {
+            return None;
+        };
         let skips = report.skips.ranges().to_vec();
         Some((SessionEnd { sid: session.sid, next_seq: report.next_seq, skips }, report))
     }
@@ -452,7 +484,9 @@ fn known(request: &RequestSession, skips: &[SkipRange]) -> Known {
 
 fn own_faults(report: &ReceiveReport) -> Option<String> {
     let lost = report.records.not_kept();
-    (lost > 0).then(|| format!("{lost} records were not kept: the disk is full or too slow, or there are too many"))
+    (lost > 0).then(|| {
+        format!("{lost} records were not kept: the disk is full or too slow, or there are too many")
+    })
 }
 
 fn clock_warning() -> Vec<String> {

@@ -2,6 +2,7 @@
 
 mod control;
 mod measure;
+mod stream;
 mod tell;
 mod trouble;
 mod wanted;
@@ -21,6 +22,7 @@ use crate::{
 
 use control::Identity;
 use measure::{Measured, measure};
+use stream::stream;
 use tell::Teller;
 use trouble::Trouble;
 
@@ -35,19 +37,20 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     let stop = Stop::on_signals()
         .map_err(|error| Failure::new(Exit::NeedsPerson, "listening for signals").because(error))?;
     let teller = Teller::new(args);
-    let measured = identity(args).and_then(|identity| {
-        measure(args, &identity, &stop, |seconds| teller.announce(seconds))
-    });
-    let measured = measured.unwrap_or_else(|trouble| Measured {
-        trouble: Some(trouble),
-        ..Measured::default()
-    });
+    let identity = identity(args);
+    let measured = match &identity {
+        Ok(identity) if args.count == 0 => return Ok(stream(args, identity, &stop)),
+        Ok(identity) => measure(args, identity, &stop, None, |plan| teller.announce(&plan)),
+        Err(why) => Err(Trouble::Secrets(why.clone())),
+    };
+    conclude(&teller, measured.unwrap_or_else(Measured::none))
+}
+
+fn conclude(teller: &Teller<'_>, measured: Measured) -> Result<Exit, Failure> {
     teller.tell(&measured).map_err(|error| {
         Failure::new(Exit::NeedsPerson, "writing the standard output").because(error)
     })?;
-    for warning in &measured.warnings {
-        log::warn!("{warning}");
-    }
+    measured.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     match measured.trouble {
         None => Ok(Exit::Well),
         Some(trouble) if measured.ways.is_empty() => {
@@ -61,23 +64,23 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
 }
 
 /// Our name and what proves it, if any mode but the open one may be used and there is a file.
-fn identity(args: &Args) -> Result<Identity, Trouble> {
+fn identity(args: &Args) -> Result<Identity, String> {
     let modes = args.modes;
     let (Some(path), Some(user)) = (&args.passphrases, &args.user) else {
         if !modes.has(Mode::Open) {
             let why = "the modes A and E need a user (-u) and a file of passphrases (-k)";
-            return Err(Trouble::Secrets(why.to_owned()));
+            return Err(why.to_owned());
         }
         return Ok(Identity { modes, secret: None });
     };
     let file = path.display();
     let text = fs::read_to_string(path)
-        .map_err(|error| Trouble::Secrets(format!("reading the passphrases of {file}: {error}")))?;
+        .map_err(|error| format!("reading the passphrases of {file}: {error}"))?;
     let (known, mistakes) = secrets::parse(&text);
     if !mistakes.is_empty() {
-        return Err(Trouble::Secrets(cite_all(&text, &file.to_string(), &mistakes)));
+        return Err(cite_all(&text, &file.to_string(), &mistakes));
     }
-    let nobody = || Trouble::Secrets(format!("{file} has no passphrase of \"{user}\""));
+    let nobody = || format!("{file} has no passphrase of \"{user}\"");
     let secret = known.of(user).cloned().ok_or_else(nobody)?;
     Ok(Identity { modes, secret: Some((KeyId::new(user).ok_or_else(nobody)?, secret)) })
 }

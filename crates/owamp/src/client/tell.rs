@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, Write};
 
 use super::{
-    measure::{Measured, Way},
+    measure::{Measured, Plan, Way},
     trouble::Trouble,
     wanted::{Args, Place},
 };
@@ -33,12 +33,13 @@ impl<'a> Teller<'a> {
     }
 
     /// Says how long it will take, where somebody reads along.
-    pub(super) fn announce(&self, seconds: f64) -> Result<(), Trouble> {
+    pub(super) fn announce(&self, plan: &Plan) -> Result<(), Trouble> {
         if self.args.raw || self.args.json || self.args.quiet {
             return Ok(());
         }
         let mut out = io::stdout().lock();
-        closed(approximately(&mut out, seconds).and_then(|()| out.flush())).map_err(Trouble::Output)
+        closed(approximately(&mut out, plan.takes.as_secs_f64()).and_then(|()| out.flush()))
+            .map_err(Trouble::Output)
     }
 
     /// Prints what came out.

@@ -48,7 +48,9 @@ impl fmt::Display for Trouble {
             Self::Socket(why) => write!(f, "opening a socket for test packets: {why}"),
             Self::Session(refusal) => refusal.fmt(f),
             Self::Engine(error) => write!(f, "sending and receiving test packets: {error}"),
-            Self::Interrupted => f.write_str("interrupted: the figures are of what was sent until then"),
+            Self::Interrupted => {
+                f.write_str("interrupted: the figures are of what was sent until then")
+            }
             Self::Secrets(why) => f.write_str(why),
             Self::Output(error) => write!(f, "writing the standard output: {error}"),
         }

@@ -17,16 +17,21 @@ use crate::{
     statistics::Percent,
 };
 
+/// Where OWAMP servers listen (RFC 4656 section 3.1).
+const OWAMP_PORT: u16 = 861;
+
 /// Measures one-way delay, loss and reordering to a host with an owampd, and back (OWAMP, RFC 4656).
 #[derive(Debug, Clone, Parser)]
 #[command(name = "owping", version, disable_version_flag = true)]
 #[expect(clippy::struct_excessive_bools, reason = "they are the reference tool's letters")]
-#[expect(clippy::doc_markdown, reason = "these comments are the help texts, which know no backticks")]
 pub struct Args {
     /// Where test packets go to and come from: HOST, HOST:PORT or [HOST]:PORT
     pub target: String,
     /// Where the OWAMP server is, if it is another address
     pub server: Option<String>,
+    /// The OWAMP server's port, where none is named behind it
+    #[arg(short, long, value_name = "PORT", default_value_t = OWAMP_PORT)]
+    pub port: u16,
     /// Packets in each direction; 0 goes on until it is interrupted
     #[arg(short, long, value_name = "N", default_value_t = 100)]
     pub count: u32,
@@ -133,7 +138,11 @@ fn interval(text: &str) -> Result<Interval, String> {
             None => (part.strip_suffix('e').unwrap_or(part), false),
         };
         let length = units_of(seconds(number)?);
-        Ok(if is_fixed { Slot::Fixed { offset: length } } else { Slot::Exponential { mean: length } })
+        Ok(if is_fixed {
+            Slot::Fixed { offset: length }
+        } else {
+            Slot::Exponential { mean: length }
+        })
     };
     text.split(',').map(slot).collect::<Result<_, String>>().map(Interval)
 }
@@ -162,7 +171,10 @@ fn dscp(text: &str) -> Result<u8, String> {
         Some(digits) => u8::from_str_radix(digits, 16),
         None => text.parse(),
     };
-    number.ok().filter(|it| *it < 64).ok_or_else(|| format!("\"{text}\" is no DSCP, which is 0 to 63"))
+    number
+        .ok()
+        .filter(|it| *it < 64)
+        .ok_or_else(|| format!("\"{text}\" is no DSCP, which is 0 to 63"))
 }
 
 fn modes(text: &str) -> Result<Modes, String> {
@@ -196,7 +208,8 @@ impl Place {
     pub fn of(text: &str) -> Result<Self, String> {
         let (host, port) = if text.parse::<IpAddr>().is_ok() {
             (text, None)
-        } else if let Some((host, rest)) = text.strip_prefix('[').and_then(|it| it.split_once(']')) {
+        } else if let Some((host, rest)) = text.strip_prefix('[').and_then(|it| it.split_once(']'))
+        {
             (host, rest.strip_prefix(':').or((!rest.is_empty()).then_some(rest)))
         } else {
             text.rsplit_once(':').map_or((text, None), |(host, port)| (host, Some(port)))
@@ -204,7 +217,8 @@ impl Place {
         if host.is_empty() {
             return Err(format!("\"{text}\" names no host"));
         }
-        let number = |port: &str| port.parse().map_err(|_| format!("\"{port}\" of \"{text}\" is no port"));
+        let number =
+            |port: &str| port.parse().map_err(|_| format!("\"{port}\" of \"{text}\" is no port"));
         Ok(Self { host: host.to_owned(), port: port.map(number).transpose()? })
     }
 
@@ -214,7 +228,8 @@ impl Place {
     /// The name has none, or none of this family, or cannot be looked up.
     pub fn addresses(&self, default: u16, family: Family) -> Result<Vec<SocketAddr>, String> {
         let port = self.port.unwrap_or(default);
-        let found = (self.host.as_str(), port).to_socket_addrs().map_err(|error| error.to_string())?;
+        let found =
+            (self.host.as_str(), port).to_socket_addrs().map_err(|error| error.to_string())?;
         let found: Vec<_> = found.filter(|address| family.has(address.ip())).collect();
         if found.is_empty() { Err(format!("it has no {family} address")) } else { Ok(found) }
     }
@@ -297,13 +312,22 @@ mod tests {
         let args = |line: &str| Args::try_parse_from(line.split(' '));
         let it = args("owping -M -c 20 -i 0.05 192.0.2.2").expect("understood");
         assert!(it.machine && it.count == 20);
-        let it = args("owping -a 99 -a 50 -b 0.0002 -v3 -U -n u -N 20 -t -L 1 -A AE -u iepm -k keys 192.0.2.2:8861 192.0.2.3");
+        let it = args(
+            "owping -a 99 -a 50 -b 0.0002 -v3 -U -n u -N 20 -t -L 1 -A AE -u iepm -k keys 192.0.2.2:8861 192.0.2.3",
+        );
         let it = it.expect("understood");
         assert_eq!((it.verbose, it.percentiles.len(), it.part), (Some(3), 2, 20));
         assert!(!it.modes.has(Mode::Open));
         let it = args("owping -v -t -c 10 -i 0.02 192.0.2.2").expect("understood");
         assert_eq!((it.verbose, it.target.as_str()), (Some(u32::MAX), "192.0.2.2"));
-        for wrong in ["owping", "owping -t -f h", "owping -M -R h", "owping -A X h", "owping -D 64 h", "owping -P 9-1 h"] {
+        for wrong in [
+            "owping",
+            "owping -t -f h",
+            "owping -M -R h",
+            "owping -A X h",
+            "owping -D 64 h",
+            "owping -P 9-1 h",
+        ] {
             assert!(args(wrong).is_err(), "{wrong}");
         }
     }

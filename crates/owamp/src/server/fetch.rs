@@ -23,28 +23,32 @@ impl Talk<'_> {
             records: u32::try_from(wanted(&kept, fetch).count()).unwrap_or(u32::MAX),
         };
         ack.put(&mut self.client.to);
-        Fetched { session: kept.session.clone(), skips: kept.skips.clone() }
-            .put(&mut self.client.to);
-        let mut given = 0;
-        for record in wanted(&kept, fetch).take(ack.records as usize) {
-            Fetched::put_record(&record.to_bytes(), &mut self.client.to);
-            given += 1;
-            if given % AT_A_TIME == 0 {
-                self.say()?;
-            }
-        }
-        if given != ack.records as usize {
-            let why = format!("the records of session {} can be read no more", fetch.sid);
-            return Err(Ended::new(Cause::Ours, why));
-        }
-        Fetched::put_end(&mut self.client.to);
-        self.say()?;
+        let (session, skips) = (kept.session.clone(), kept.skips.clone());
+        Fetched { session, skips }.put(&mut self.client.to);
+        self.give(&kept, fetch, ack.records as usize)?;
         let class = self.server.classes.class(self.client.class);
         let is_whole = (fetch.first, fetch.last) == (0, u32::MAX);
         if is_whole && class.is_some_and(|class| class.delete_on_fetch) {
             self.server.shelf.forget(&fetch.sid);
         }
         Ok(())
+    }
+
+    fn give(&mut self, kept: &Kept, fetch: &FetchSession, promised: usize) -> Result<(), Ended> {
+        let mut given = 0;
+        for record in wanted(kept, fetch).take(promised) {
+            Fetched::put_record(&record.to_bytes(), &mut self.client.to);
+            given += 1;
+            if given % AT_A_TIME == 0 {
+                self.say()?;
+            }
+        }
+        if given != promised {
+            let why = format!("the records of session {} can be read no more", fetch.sid);
+            return Err(Ended::new(Cause::Ours, why));
+        }
+        Fetched::put_end(&mut self.client.to);
+        self.say()
     }
 }
 

@@ -34,6 +34,8 @@ const SETUP: Duration = Duration::from_secs(10);
 const SWEEP: Duration = Duration::from_secs(5);
 /// A conversation needs little: its messages are read in small parts.
 const STACK: usize = 256 << 10;
+/// Connections that may wait to be taken.
+const BACKLOG: i32 = 1_024;
 /// How long conversations may take to end when we do.
 const ENDING: Duration = Duration::from_secs(5);
 
@@ -47,7 +49,7 @@ pub(super) fn bind(source: &Source) -> Result<TcpListener, Failure> {
         None => TcpListener::bind(place(Ipv6Addr::UNSPECIFIED.into()))
             .or_else(|_| TcpListener::bind(place(Ipv4Addr::UNSPECIFIED.into()))),
     };
-    let bound = bound.and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
+    let bound = bound.and_then(with_room);
     bound.map_err(|error| {
         let (exit, advice) = match error.kind() {
             io::ErrorKind::PermissionDenied => {
@@ -60,6 +62,13 @@ pub(super) fn bind(source: &Source) -> Result<TcpListener, Failure> {
         let failure = Failure::new(exit, format!("listening on TCP port {port}"));
         failure.why(format_args!("{error}; {advice}"))
     })
+}
+
+/// A crowd at the door is to wait there, not to try again after a second.
+fn with_room(listener: TcpListener) -> io::Result<TcpListener> {
+    rustix::net::listen(&listener, BACKLOG)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 /// Serves until it is told to stop.

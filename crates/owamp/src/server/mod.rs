@@ -65,7 +65,8 @@ pub struct Args {
     /// what is not there is as built in
     #[arg(short = 'c', long = "config-dir", value_name = "DIR")]
     folder: Option<PathBuf>,
-    /// Where to listen: ADDRESS, ADDRESS:PORT, [ADDRESS]:PORT or :PORT [default: all addresses, port 861]
+    /// Where to listen: an address, :PORT, or both, with an address of IPv6 in brackets
+    /// [default: all addresses, port 861]
     #[arg(short = 'S', long = "listen", value_name = "ADDRESS[:PORT]")]
     source: Option<Source>,
     /// Ports of test packets

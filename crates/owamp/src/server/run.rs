@@ -3,6 +3,7 @@
 use std::{collections::HashMap, os::fd::AsFd, time::Duration};
 
 use station::world::{clock::Monotonic, signals::wait_for};
+use timed_udp::socket::TimedSocket;
 
 use super::{
     greet::Ended,
@@ -14,7 +15,7 @@ use super::{
     talk::{Opened, Talk},
 };
 use crate::{
-    protocol::{Accept, Finished, PacketKey, Request, SessionEnd, StopSessions},
+    protocol::{Accept, Finished, PacketKey, Request, RequestSession, SessionEnd, StopSessions},
     session::{Event, ReceiveSpec, Records, SendReport, SendSpec, Source, Timetable},
 };
 
@@ -31,47 +32,53 @@ impl Talk<'_> {
         mailbox: &mut Mailbox<'_>,
     ) -> Result<(), Refused> {
         let failed = |why: String| Refused::new(Accept::Failure, why);
-        let Opened { id, request, plan, .. } = &*opened;
-        let key = PacketKey::of_session(self.client.mode, self.client.keys.as_ref(), &request.sid)
+        let sid = &opened.request.sid;
+        let key = PacketKey::of_session(self.client.mode, self.client.keys.as_ref(), sid)
             .ok_or_else(|| failed("there are no keys".to_owned()))?;
-        let timetable = Timetable::of(&request.sid, &request.slots, request.packets);
-        let (id, start, plan) = (*id, request.start, *plan);
-        let (sender, receiver) = (request.sender, request.receiver);
-        let (sends, padding) = (request.server_sends, request.padding as usize);
-        let most_records = plan.records;
         let socket =
             opened.socket.take().ok_or_else(|| failed("it was started already".to_owned()))?;
-        mailbox.expect(id).map_err(|error| failed(error.to_string()))?;
+        mailbox.expect(opened.id).map_err(|error| failed(error.to_string()))?;
         let handle = self.server.hub.handle();
-        let taken = if sends {
-            let (peer, too_late) = (receiver, plan.timeout);
-            handle.send(SendSpec {
-                id,
-                socket,
-                peer,
-                key,
-                start,
-                timetable,
-                padding,
-                is_zero_padded: false,
-                too_late,
-            })
+        let taken = if opened.request.server_sends {
+            handle.send(to_send(opened, socket, key))
         } else {
-            let port = Some(sender.port()).filter(|port| *port != 0);
-            let peer = Source { address: plan.theirs, port };
-            let timeout = plan.timeout;
-            handle.receive(ReceiveSpec {
-                id,
-                socket,
-                peer,
-                key,
-                start,
-                timetable,
-                timeout,
-                most_records,
-            })
+            handle.receive(to_receive(opened, socket, key))
         };
         taken.map_err(|refusal| failed(refusal.to_string()))
+    }
+}
+
+fn timetable(request: &RequestSession) -> Timetable {
+    Timetable::of(&request.sid, &request.slots, request.packets)
+}
+
+fn to_send(opened: &Opened, socket: TimedSocket, key: PacketKey) -> SendSpec {
+    let request = &opened.request;
+    SendSpec {
+        id: opened.id,
+        socket,
+        peer: request.receiver,
+        key,
+        start: request.start,
+        timetable: timetable(request),
+        padding: request.padding as usize,
+        is_zero_padded: false,
+        too_late: opened.plan.timeout,
+    }
+}
+
+fn to_receive(opened: &Opened, socket: TimedSocket, key: PacketKey) -> ReceiveSpec {
+    let (request, plan) = (&opened.request, &opened.plan);
+    let port = Some(request.sender.port()).filter(|port| *port != 0);
+    ReceiveSpec {
+        id: opened.id,
+        socket,
+        peer: Source { address: plan.theirs, port },
+        key,
+        start: request.start,
+        timetable: timetable(request),
+        timeout: plan.timeout,
+        most_records: plan.records,
     }
 }
 
