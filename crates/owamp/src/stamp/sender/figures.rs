@@ -99,7 +99,8 @@ fn firsts(book: &Book) -> Vec<Came> {
     firsts
 }
 
-fn round(book: &Book, circumstances: &Circumstances) -> Summary {
+/// Of each answer in time one, and one of each packet without.
+fn round_records(book: &Book, circumstances: &Circumstances) -> Vec<Record> {
     let timeout = i64::try_from(nanos(circumstances.timeout)).unwrap_or(i64::MAX);
     let in_time = book.came.iter().filter(|it| it.took <= timeout);
     let mut answered = vec![false; book.sent.len()];
@@ -132,6 +133,10 @@ fn round(book: &Book, circumstances: &Circumstances) -> Summary {
         (!answered).then_some(record)
     };
     records.extend((0..).zip(book.sent.iter().zip(answered)).filter_map(lost));
+    records
+}
+
+fn round(book: &Book, circumstances: &Circumstances) -> Summary {
     let known = Known {
         skipped: skipped(book),
         start: circumstances.start,
@@ -144,7 +149,7 @@ fn round(book: &Book, circumstances: &Circumstances) -> Summary {
     };
     let interval = circumstances.interval;
     let schedule = (0_u32..).map(|n| units_of(interval * n));
-    Summary::of(&known, schedule, &records)
+    Summary::of(&known, schedule, &round_records(book, circumstances))
 }
 
 fn skipped(book: &Book) -> Vec<SkipRange> {

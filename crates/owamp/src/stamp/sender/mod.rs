@@ -2,13 +2,14 @@
 //!
 //! - `book`: which packets went, and which answers came. `losses`: on which way packets were lost. `figures`: what it
 //!   all comes to. Pure.
-//! - `measure`: the socket. `tell`, `form`: what is printed.
+//! - `measure`: the socket. `measured`: what there is then, and what to do if it is nothing. `tell`, `form`: what is printed.
 
 mod book;
 mod figures;
 mod form;
 mod losses;
 mod measure;
+mod measured;
 mod tell;
 
 use std::{net::IpAddr, time::Duration};
@@ -21,7 +22,7 @@ use station::{
 
 use crate::client::Family;
 use figures::Figures;
-use measure::Measured;
+use measured::Measured;
 
 /// Measures the delay to a reflector of STAMP (RFC 8762) or TWAMP-Light (RFC 5357 appendix I) and back
 #[derive(Debug, Clone, Parser)]
