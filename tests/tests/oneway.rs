@@ -385,6 +385,10 @@ fn an_honest_test_goes_on_undisturbed_while_the_server_is_under_attack() {
     }
     assert_eq!(honest.ended(), Some(Some(0)), "{}", honest.log());
     assert!(served.peak() < MOST_MEMORY, "{} kB", served.peak());
+    assert!(
+        served.owampd.log().contains("one that had said nothing went"),
+        "nobody was turned away"
+    );
     // A line for each kind of mischief, not for each of its thousands.
     assert!(served.owampd.log().lines().count() < 200, "{}", served.owampd.log());
 }
