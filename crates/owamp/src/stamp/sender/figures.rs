@@ -154,7 +154,9 @@ fn round(book: &Book, circumstances: &Circumstances) -> Summary {
 
 fn skipped(book: &Book) -> Vec<SkipRange> {
     let all = (0_u32..).zip(&book.sent);
-    all.filter(|(_, sent)| sent.is_none()).map(|(number, _)| SkipRange { first: number, last: number }).collect()
+    all.filter(|(_, sent)| sent.is_none())
+        .map(|(number, _)| SkipRange { first: number, last: number })
+        .collect()
 }
 
 fn error_of(book: &Book, came: &Came) -> Option<ErrorEstimate> {
