@@ -447,6 +447,10 @@ fn an_honest_test_goes_on_undisturbed_while_the_server_is_under_attack() {
     }
     assert_eq!(honest.ended(), Some(Some(0)), "{}", honest.log());
     assert!(served.peak() < MOST_MEMORY, "{} kB", served.peak());
+    assert!(
+        served.owampd.log().contains("one that had said nothing went"),
+        "nobody was turned away"
+    );
     // A line for each kind of mischief, not for each of its thousands.
     assert!(served.owampd.log().lines().count() < 200, "{}", served.owampd.log());
 }
@@ -479,6 +483,11 @@ fn a_station_keeps_owampd_alive_and_another_has_its_delays_in_a_table() {
     fs::write(server.path("config/servers.alive"), format!("{line}\n")).expect("written");
     let output = server.run("keep-servers-alive", &[]);
     assert!(output.status.success(), "{}\n{}", said(&output), server.logs());
+    // It gave up root's rights, and is known all the same: nobody starts a second one.
+    let output = server.run("keep-servers-alive", &["-v"]);
+    assert!(output.status.success(), "{}\n{}", said(&output), server.logs());
+    let server_log = server.logs();
+    assert_eq!(server_log.matches(" serves ").count(), 1, "{server_log}");
 
     let station = Station::on(Some(lab.host("client")));
     symlink(binaries().join("owping"), station.path("bin/owping")).expect("a link");

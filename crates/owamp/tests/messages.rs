@@ -227,7 +227,7 @@ proptest! {
 
     #[test]
     fn whatever_comes_is_a_message_or_a_reason(octets in vec(any::<u8>(), 0..600), first in 0_u8..6) {
-        for what in ["owamp-setup", "owamp-request", "owamp-answer", "owamp-packet"] {
+        for what in ["owamp-setup", "owamp-request", "owamp-answer", "owamp-packet", "stamp-packet"] {
             common::soundness::check(what, &octets);
             // Most octets are no command: these are.
             let begun = [&[first][..], &octets].concat();

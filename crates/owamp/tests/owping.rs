@@ -1,4 +1,5 @@
 //! The programs themselves, on the loopback: `owping` against `owampd`.
+#![expect(clippy::disallowed_methods, reason = "real programs are started and waited for")]
 
 use std::{
     fs,

@@ -3,10 +3,13 @@
 
 use std::{fs, path::Path};
 
-use owamp::protocol::{
-    Accept, AcceptSession, FetchAck, FetchSession, Fetched, Finished, Inbound, KeyId, Limits, Mode,
-    Modes, Outbound, PacketKey, PassPhrase, Record, Request, RequestSession, Schedule,
-    ServerGreeting, ServerStart, SessionKeys, SetUpResponse, Sid, StartAck, StopSessions,
+use owamp::{
+    protocol::{
+        Accept, AcceptSession, FetchAck, FetchSession, Fetched, Finished, Inbound, KeyId, Limits,
+        Mode, Modes, Outbound, PacketKey, PassPhrase, Record, Request, RequestSession, Schedule,
+        ServerGreeting, ServerStart, SessionKeys, SetUpResponse, Sid, StartAck, StopSessions,
+    },
+    stamp::packet::{Answer, answer, is_answer, stamp},
 };
 use timed_udp::ntp::NtpTime;
 
@@ -252,11 +255,31 @@ fn an_open_conversation_both_ways_is_read_and_written_again() {
 }
 
 #[test]
+fn two_way_packets_are_answered_octet_by_octet_as_the_reference_answers_them() {
+    let trace = trace("twamp-open.pcap", 8862);
+    assert_eq!(trace.packets.len(), 20);
+    for pair in trace.packets.chunks(2) {
+        let [(_, asked), (_, answered)] = pair else { panic!("a packet without an answer") };
+        let read = Answer::read(answered).expect("an answer");
+        assert_eq!(Some(read.number), owamp::stamp::packet::number(asked));
+        assert_eq!((read.of, read.ttl), (read.number, 255));
+        let mut ours = asked.clone();
+        answer(&mut ours, read.number, read.came, read.ttl).expect("long enough");
+        stamp(&mut ours, read.sent, read.error.expect("told")).expect("long enough");
+        assert_eq!(&ours, answered);
+        assert!(is_answer(answered) && !is_answer(asked));
+    }
+}
+
+#[test]
 fn what_fuzzing_begins_with_is_of_the_traces() {
     let open = trace("open-both.pcap", 8861);
     assert_eq!(capture("open-both.client"), open.client);
     assert_eq!(capture("open-both.server"), open.server);
     assert_eq!(capture("open-both.packet"), open.packets[0].1);
+    let two_way = trace("twamp-open.pcap", 8862);
+    assert_eq!(capture("twamp-open.packet"), two_way.packets[0].1);
+    assert_eq!(capture("twamp-open.answer"), two_way.packets[1].1);
     // These were decrypted.
     let requests = capture("auth-both.requests");
     let mut from = Inbound::open(&requests[..]);

@@ -81,6 +81,21 @@ impl TimedSocket {
         self.socket.connect(peer)
     }
 
+    /// Has it report whatever routers say of its packets (`IP_RECVERR`), and not only that a port is not there. Each
+    /// report also waits in the error queue, and keeps the socket readable until [`crate::inbox::Inbox::send_stamp`]
+    /// has emptied that.
+    ///
+    /// # Errors
+    /// The kernel does not.
+    pub fn report_all(&self) -> io::Result<()> {
+        if self.local.is_ipv4() {
+            setsockopt(&self.socket, sockopt::Ipv4RecvErr, &true)?;
+        } else {
+            setsockopt(&self.socket, sockopt::Ipv6RecvErr, &true)?;
+        }
+        Ok(())
+    }
+
     /// Sends a packet to where it is connected.
     ///
     /// # Errors

@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn times_of_ptp_are_read() {
         let mut packet = asked(44, 1);
-        let time = NtpTime(1_783_000_000 << 32 | 500_000_000);
+        let time = NtpTime((1_783_000_000 << 32) + 500_000_000);
         answer(&mut packet, 1, time, 250).expect("long enough");
         stamp(&mut packet, time, ErrorEstimate { z: true, ..ERROR }).expect("long enough");
         let answer = Answer::read(&packet).expect("an answer");

@@ -1,9 +1,13 @@
 //! What holds of everything that comes over the network: it is read as a message and written again as what was read,
 //! or refused with a reason. The fuzzing targets check the same.
 
-use owamp::protocol::{
-    AcceptSession, Failed, FetchAck, Fetched, Inbound, Limits, Outbound, PacketKey, Record,
-    Request, ServerGreeting, ServerStart, SessionKeys, SetUpResponse, Sid, StartAck, StopSessions,
+use owamp::{
+    protocol::{
+        AcceptSession, Failed, FetchAck, Fetched, Inbound, Limits, Outbound, PacketKey, Record,
+        Request, ServerGreeting, ServerStart, SessionKeys, SetUpResponse, Sid, StartAck,
+        StopSessions,
+    },
+    stamp::packet::{Answer, SHORTEST, answer, is_answer, number, stamp},
 };
 
 const LIMITS: Limits = Limits { slots: 16, sessions: 8, skips: 32 };
@@ -15,6 +19,7 @@ pub(crate) fn check(what: &str, octets: &[u8]) {
         "owamp-request" => requests(octets),
         "owamp-answer" => answers(octets),
         "owamp-packet" => packets(octets),
+        "stamp-packet" => reflected(octets),
         other => panic!("there is no target {other}"),
     }
 }
@@ -137,4 +142,24 @@ fn packets(octets: &[u8]) {
         key.seal(packet.seq, packet.sent, packet.error, &mut again).expect("room");
         assert_eq!(key.open(&again), Ok(packet));
     }
+}
+
+/// Test packets of STAMP: what comes gets an answer of its own length that says what it said, or none.
+fn reflected(octets: &[u8]) {
+    let _ = is_answer(octets);
+    let mut packet = octets.to_vec();
+    let read = Answer::read(octets);
+    let time = read.map_or_else(Default::default, |it| it.came);
+    let is_answered = answer(&mut packet, 7, time, 64).is_some();
+    assert_eq!((packet.len(), is_answered), (octets.len(), octets.len() >= SHORTEST));
+    if !is_answered {
+        assert!(packet == octets && read.is_none());
+        return;
+    }
+    if let Some(error) = read.and_then(|it| it.error) {
+        stamp(&mut packet, time, error).expect("long enough");
+        assert!(is_answer(&packet) || time.0 >> 32 == 0 || error.z, "it would be answered again");
+    }
+    let again = Answer::read(&packet).expect("long enough");
+    assert_eq!((again.number, Some(again.of), again.ttl), (7, number(octets), 64));
 }

@@ -30,7 +30,7 @@ use rustix::{
 
 use super::{
     clock::{Clock, SystemClock},
-    process::{self, Status, TAG},
+    process::{self, STARTED_BY, Status, TAG},
     signals,
 };
 
@@ -75,6 +75,7 @@ pub fn start(start: Start<'_>) -> io::Result<Detached> {
         command.arg0(name);
     }
     command.current_dir(start.folder).env_remove(TAG);
+    command.env(STARTED_BY, rustix::process::getuid().as_raw().to_string());
     command.stdin(Stdio::null()).stdout(start.stdout).stderr(start.stderr);
     let descriptors = descriptors();
     #[expect(unsafe_code, reason = "a session is made between fork and exec, or not at all")]

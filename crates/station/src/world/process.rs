@@ -29,6 +29,10 @@ pub use rustix::process::Signal;
 /// them: the home of the station, the program that started it, and the run.
 pub const TAG: &str = "IEPM_RUN";
 
+/// The environment variable of what is started to outlive us: the number of the user who started it. A server that
+/// gives up root's rights is root's all the same.
+pub const STARTED_BY: &str = "IEPM_STARTED_BY";
+
 /// Where tools are looked for beyond the station's `bin` and PATH: cron's PATH leaves out `sbin`.
 const MORE_PATH: [&str; 6] =
     ["/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin"];

@@ -24,7 +24,7 @@ use rustix::{
     process::{Signal, pidfd_send_signal},
 };
 
-use super::process::TAG;
+use super::process::{STARTED_BY, TAG};
 use crate::words::names;
 
 pub use crate::words::names::words;
@@ -86,7 +86,8 @@ pub fn ours(wanted: impl Fn(&Glimpse<'_>) -> bool) -> io::Result<Vec<Process>> {
         let Some(pid) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
         seen |= i64::from(pid) == i64::from(own);
         let Ok(owner) = statat(&proc, name, AtFlags::empty()) else { continue };
-        if owner.st_uid != user && owner.st_uid != 0 {
+        // Whoever is not root cannot have started what is another user's.
+        if owner.st_uid != user && owner.st_uid != 0 && user != 0 {
             continue;
         }
         let owners = Owners { shown: owner.st_uid, user };
@@ -165,7 +166,8 @@ fn look(
     if arguments.is_empty() {
         return Ok(None);
     }
-    let program = if owners.shown == owners.user { program_of(&directory) } else { None };
+    let may_know = owners.shown == owners.user || owners.user == 0;
+    let program = if may_know { program_of(&directory) } else { None };
     if !wanted(&Glimpse { pid, arguments, program: program.as_deref() }) {
         return Ok(None);
     }
@@ -173,7 +175,23 @@ fn look(
     if owners.shown == 0 && real_user(&directory)? != Some(owners.user) {
         return Ok(None);
     }
+    if owners.shown != 0 && owners.shown != owners.user {
+        // One that root started and that gave up root's rights says so. Who lies about it is ended as ours.
+        let starter = environment(&directory, STARTED_BY);
+        if starter != Some(owners.user.to_string()) {
+            return Ok(None);
+        }
+    }
     whole(directory, pid, arguments.clone(), program)
+}
+
+/// The value of a variable in the environment that a process was started with, if we may read that.
+fn environment(directory: &OwnedFd, name: &str) -> Option<String> {
+    let mut environment = Vec::new();
+    read_at(directory, "environ", &mut environment).ok()?;
+    let mut entries = environment.split(|byte| *byte == 0);
+    let value = entries.find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="));
+    value.map(|value| String::from_utf8_lossy(value).into_owned())
 }
 
 fn whole(
@@ -310,12 +328,7 @@ impl Process {
     /// The value of [`TAG`] in the environment that it was started with, if we may read that.
     #[must_use]
     pub fn tag(&self) -> Option<String> {
-        let mut environment = Vec::new();
-        read_at(&self.directory, "environ", &mut environment).ok()?;
-        let mut entries = environment.split(|byte| *byte == 0);
-        let value =
-            entries.find_map(|entry| entry.strip_prefix(TAG.as_bytes())?.strip_prefix(b"="));
-        value.map(|value| String::from_utf8_lossy(value).into_owned())
+        environment(&self.directory, TAG)
     }
 
     /// The directory of its descriptors.
@@ -430,6 +443,36 @@ mod tests {
         let age = SystemClock.moment().boot.saturating_sub(sleep.started());
         assert!(age < Duration::from_secs(60), "{age:?}");
         assert_eq!(of(child.pid()).expect("a look").expect("there").identity, sleep.identity);
+    }
+
+    #[test]
+    fn what_gave_up_the_rights_of_root_is_roots_if_root_started_it() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let seen_of = |seconds: &str, is_marked: bool| {
+            let setpriv = process::find("setpriv", Path::new("/")).expect("a machine with setpriv");
+            let arguments = ["--reuid=65534", "--clear-groups", "sleep", seconds];
+            let mut command = process::command(&setpriv, arguments);
+            if is_marked {
+                command.env(STARTED_BY, "0");
+            }
+            let mut child = command.spawn().expect("started");
+            let ending = format!("\0{seconds}\0");
+            let is_it = |arguments: &[u8]| {
+                arguments.starts_with(b"sleep") && arguments.ends_with(ending.as_bytes())
+            };
+            let pid = i32::try_from(child.id()).expect("a pid");
+            while !of(pid).expect("a look").is_some_and(|it| is_it(&it.arguments)) {
+                clock::pause(Duration::from_millis(1));
+            }
+            let seen = ours(|glimpse| is_it(glimpse.arguments)).expect("a look").len();
+            child.kill().expect("ours");
+            child.wait().expect("ended");
+            seen
+        };
+        assert_eq!(seen_of("654341", true), 1);
+        assert_eq!(seen_of("654342", false), 0, "it is somebody else's");
     }
 
     #[test]

@@ -179,12 +179,14 @@ fn is_many(address: IpAddr) -> bool {
 fn source(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
-        v4 => v4,
+        IpAddr::V4(v4) => v4.into(),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use timed_udp::ntp::{ErrorEstimate, NtpTime};
 
     use super::*;
@@ -260,12 +262,10 @@ mod tests {
         let mut judge = judge(100, 1_000, false);
         let honest = at("10.255.0.1:5000");
         let mut expected = 0;
-        for tick in 0_u64..100_000 {
-            let now = Mono(tick * 100_000);
-            let crowd = SocketAddr::new(
-                IpAddr::from([10, 0, (tick >> 8) as u8, tick as u8]),
-                6_000 + (tick % 50_000) as u16,
-            );
+        for tick in 0_u32..100_000 {
+            let now = Mono(u64::from(tick) * 100_000);
+            let address = Ipv4Addr::from_bits(0x0a00_0000 | tick);
+            let crowd = SocketAddr::new(address.into(), 6_000);
             let _ = judge.judge(crowd, OURS, &asked(0), now);
             if tick % 1_000 == 0 {
                 assert_eq!(judge.judge(honest, OURS, &asked(0), now), Ok(expected));

@@ -90,7 +90,7 @@ pub(super) fn serve(sockets: &[TimedSocket], rules: Rules, stop: &Stop) -> Exit 
         answer: vec![0; LONGEST],
     };
     let mut inbox = Inbox::new(LONGEST);
-    let mut told = now;
+    let (mut told, mut dropped) = (now, 0);
     let mut fds: Vec<BorrowedFd<'_>> = sockets.iter().map(AsFd::as_fd).collect();
     fds.push(stop.fd());
     while !stop.asked() {
@@ -103,9 +103,11 @@ pub(super) fn serve(sockets: &[TimedSocket], rules: Rules, stop: &Stop) -> Exit 
         }
         if Mono::now().since(told) >= A_MINUTE {
             told = Mono::now();
+            reflector.tally.note_drops(sockets, &mut dropped);
             std::mem::take(&mut reflector.tally).tell();
         }
     }
+    reflector.tally.note_drops(sockets, &mut dropped);
     reflector.tally.tell();
     log::info!("ends, as it was told to");
     Exit::Well
@@ -156,6 +158,7 @@ impl Reflector {
 struct Tally {
     answered: u64,
     failed: u64,
+    dropped: u64,
     refused: [u64; Refused::ALL.len()],
 }
 
@@ -168,6 +171,13 @@ impl Tally {
         }
     }
 
+    /// What our queues dropped, of which no packet was ever seen.
+    fn note_drops(&mut self, sockets: &[TimedSocket], told: &mut u64) {
+        let all: u64 = sockets.iter().map(|socket| u64::from(socket.dropped())).sum();
+        self.dropped = all.saturating_sub(*told);
+        *told = all;
+    }
+
     /// Nothing, if every packet was answered.
     fn line(&self) -> Option<String> {
         let mut line = format!("in a minute {} packets were answered; not", self.answered);
@@ -175,6 +185,12 @@ impl Tally {
         let mut parts: Vec<String> = counts.map(|(why, count)| format!("{count} {why}")).collect();
         if self.failed > 0 {
             parts.push(format!("{} that could not be sent", self.failed));
+        }
+        if self.dropped > 0 {
+            parts.push(format!(
+                "{} that our own queue dropped: this machine is too busy",
+                self.dropped
+            ));
         }
         write!(line, " {}", parts.join(", ")).ok()?;
         (!parts.is_empty()).then_some(line)

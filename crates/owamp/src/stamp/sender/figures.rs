@@ -99,7 +99,8 @@ fn firsts(book: &Book) -> Vec<Came> {
     firsts
 }
 
-fn round(book: &Book, circumstances: &Circumstances) -> Summary {
+/// Of each answer in time one, and one of each packet without.
+fn round_records(book: &Book, circumstances: &Circumstances) -> Vec<Record> {
     let timeout = i64::try_from(nanos(circumstances.timeout)).unwrap_or(i64::MAX);
     let in_time = book.came.iter().filter(|it| it.took <= timeout);
     let mut answered = vec![false; book.sent.len()];
@@ -132,6 +133,10 @@ fn round(book: &Book, circumstances: &Circumstances) -> Summary {
         (!answered).then_some(record)
     };
     records.extend((0..).zip(book.sent.iter().zip(answered)).filter_map(lost));
+    records
+}
+
+fn round(book: &Book, circumstances: &Circumstances) -> Summary {
     let known = Known {
         skipped: skipped(book),
         start: circumstances.start,
@@ -144,7 +149,7 @@ fn round(book: &Book, circumstances: &Circumstances) -> Summary {
     };
     let interval = circumstances.interval;
     let schedule = (0_u32..).map(|n| units_of(interval * n));
-    Summary::of(&known, schedule, &records)
+    Summary::of(&known, schedule, &round_records(book, circumstances))
 }
 
 fn skipped(book: &Book) -> Vec<SkipRange> {
@@ -173,7 +178,7 @@ fn there(book: &Book, firsts: &[Came], circumstances: &Circumstances) -> Summary
         receive_error: theirs(came),
         ttl: came.answer.ttl,
     };
-    stream(firsts.iter().map(record).collect(), circumstances)
+    stream(&firsts.iter().map(record).collect::<Vec<_>>(), circumstances)
 }
 
 /// By the reflector's own numbers, where they are some; else by those of the packets.
@@ -186,11 +191,11 @@ fn back(book: &Book, by_number: bool, circumstances: &Circumstances) -> Summary 
         receive_error: error_of(book, came),
         ttl: came.arrived.ttl,
     };
-    stream(book.came.iter().map(record).collect(), circumstances)
+    stream(&book.came.iter().map(record).collect::<Vec<_>>(), circumstances)
 }
 
 /// A stream of which only what came is known.
-fn stream(records: Vec<Record>, circumstances: &Circumstances) -> Summary {
+fn stream(records: &[Record], circumstances: &Circumstances) -> Summary {
     let numbers = || records.iter().map(|record| record.seq);
     let (first, last) = (numbers().min().unwrap_or(0), numbers().max().unwrap_or(0));
     let known = Known {
@@ -200,7 +205,7 @@ fn stream(records: Vec<Record>, circumstances: &Circumstances) -> Summary {
         clock_steps: circumstances.clock_steps.clone(),
         ..Known::default()
     };
-    Summary::of(&known, iter::empty(), &records)
+    Summary::of(&known, iter::empty(), records)
 }
 
 #[cfg(test)]

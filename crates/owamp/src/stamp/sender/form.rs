@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use timed_udp::ntp::NtpTime;
 
-use super::{Args, figures::Figures, measure::Measured};
+use super::{Args, figures::Figures, measured::Measured};
 use crate::statistics::{Percent, Summary, Verdict};
 
 /// The version of the form. It grows when a key goes or changes its meaning.

@@ -72,11 +72,11 @@ impl Losses {
         let Some(first) = answers().min_by_key(|it| it.number) else { return };
         // One that knew our port from before goes on from there; what was lost before its first answer is then unknown.
         let (base, from) = if first.number <= first.of { (0, 0) } else { (first.number, first.of) };
-        let last = answers().map(|it| it.of).max().unwrap_or(0);
+        let newest = answers().map(|it| it.of).max().unwrap_or(0);
         let closing = book.closing.and_then(|it| it.number).filter(|it| numbers.last() < Some(it));
         let (got, until) = match closing {
             Some(number) => (u64::from(number) - u64::from(base), u32::MAX),
-            None => (numbers.last().map_or(0, |it| u64::from(*it) + 1 - u64::from(base)), last),
+            None => (numbers.last().map_or(0, |it| u64::from(*it) + 1 - u64::from(base)), newest),
         };
         let known = count(lost.iter().filter(|it| (from..=until).contains(*it)).count());
         self.back = got.saturating_sub(count(numbers.len())).min(known);

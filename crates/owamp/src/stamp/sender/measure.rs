@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use rustix::io::Errno;
 use station::world::signals::{Stop, wait_for};
 use timed_udp::{
     clock::{ClockState, KnownState, Moment, Mono, StepWatch},
@@ -21,6 +20,7 @@ use super::{
     Args,
     book::{Arrived, Book, Closing, Sent},
     figures::Circumstances,
+    measured::{Measured, advice},
 };
 use crate::{
     client::Place,
@@ -35,68 +35,6 @@ const SLOT: usize = 128;
 const LEAD: Duration = Duration::from_millis(20);
 /// How long copies are waited for when all answers are there.
 const COPIES: Duration = Duration::from_millis(100);
-
-/// A test, and how it went.
-#[derive(Debug)]
-pub(super) struct Measured {
-    pub(super) from: SocketAddr,
-    pub(super) to: SocketAddr,
-    pub(super) book: Book,
-    pub(super) circumstances: Circumstances,
-    pub(super) warnings: Vec<String>,
-    /// What the network said last: no packet, or an answer by ICMP.
-    error: Option<io::Error>,
-}
-
-impl Measured {
-    /// Why there is nothing to be told.
-    pub(super) fn problem(&self) -> Option<String> {
-        if !self.book.came.is_empty() {
-            return None;
-        }
-        let (to, port) = (self.to, self.to.port());
-        let sent = self.book.sent.iter().flatten().count();
-        Some(match &self.error {
-            Some(error) => {
-                format!("sending test packets to {to}: {error}; {}", advice(error, port))
-            }
-            None if sent == 0 => {
-                format!("sending test packets to {to}: broken off before the first was answered")
-            }
-            None if self.book.wrong > 0 => format!(
-                "measuring to {to}: {} packets came, and none is an answer to one of ours: something else than a \
-                 reflector of STAMP or TWAMP-Light has this port; name another by {}:PORT",
-                self.book.wrong,
-                to.ip()
-            ),
-            None => format!(
-                "measuring to {to}: nobody answered {sent} packets: no reflector is there, or it does not answer this \
-                 address, or a firewall drops UDP port {port}; start a stamp-reflector there, or have its --allow or \
-                 its router's configuration name {}",
-                self.from.ip()
-            ),
-        })
-    }
-}
-
-fn advice(error: &io::Error, port: u16) -> String {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => format!(
-            "no reflector listens on UDP port {port} there: start a stamp-reflector, or name its port behind the host"
-        ),
-        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
-            "no way leads there: look at the address, the routes, and firewalls that answer for it"
-                .to_owned()
-        }
-        io::ErrorKind::PermissionDenied => {
-            "a firewall of this machine forbids it, or it is a broadcast address".to_owned()
-        }
-        _ if error.raw_os_error() == Some(Errno::MSGSIZE.raw_os_error()) => {
-            "packets are too long for the way: a smaller padding (-s) would do".to_owned()
-        }
-        _ => "look at the address and the interface".to_owned(),
-    }
-}
 
 /// Carries out the test.
 ///
@@ -163,7 +101,7 @@ fn open_to(args: &Args, to: SocketAddr) -> Result<TimedSocket, String> {
     let scope = if let SocketAddr::V6(six) = to { six.scope_id() } else { 0 };
     let opening = Opening { scope, receive_buffer: QUEUE, dscp: args.dscp, ..Opening::at(own) };
     let socket = opening.open().map_err(|error| error.to_string())?;
-    socket.connect(to).map_err(told)?;
+    socket.report_all().and_then(|()| socket.connect(to)).map_err(told)?;
     Ok(socket)
 }
 
@@ -223,6 +161,10 @@ impl<'a> Run<'a> {
     fn send_next(&mut self, number: u32) -> bool {
         let due = self.first + self.args.interval * number;
         self.receive_until(due - self.pacer.margin(), |_| false);
+        if Mono::now() > due {
+            // Who is late must not let answers wait as well, until the queue is full.
+            self.receive();
+        }
         if self.stop.asked() {
             return false;
         }
@@ -260,7 +202,13 @@ impl<'a> Run<'a> {
     }
 
     fn receive(&mut self) {
-        if let Err(error) = self.inbox.receive(self.socket) {
+        let received = self.inbox.receive(self.socket);
+        if !matches!(received, Ok(1..)) {
+            // What a router said may have been told with a packet that was sent; here it waits, and would wake us for
+            // ever.
+            let _ = Inbox::send_stamp(self.socket);
+        }
+        if let Err(error) = received {
             self.error = Some(error);
             return;
         }

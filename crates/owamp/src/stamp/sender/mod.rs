@@ -2,13 +2,14 @@
 //!
 //! - `book`: which packets went, and which answers came. `losses`: on which way packets were lost. `figures`: what it
 //!   all comes to. Pure.
-//! - `measure`: the socket. `tell`, `form`: what is printed.
+//! - `measure`: the socket. `measured`: what there is then, and what to do if it is nothing. `tell`, `form`: what is printed.
 
 mod book;
 mod figures;
 mod form;
 mod losses;
 mod measure;
+mod measured;
 mod tell;
 
 use std::{net::IpAddr, time::Duration};
@@ -21,13 +22,14 @@ use station::{
 
 use crate::client::Family;
 use figures::Figures;
-use measure::Measured;
+use measured::Measured;
 
 /// Measures the delay to a reflector of STAMP (RFC 8762) or TWAMP-Light (RFC 5357 appendix I) and back
 #[derive(Debug, Clone, Parser)]
 #[command(name = "stamp-sender", version)]
 pub struct Args {
-    /// The reflector: HOST, HOST:PORT or [HOST]:PORT; port 862 if none is named
+    /// The reflector; its port is 862, unless another is named: an address of IPv6 is then in brackets
+    #[arg(value_name = "HOST[:PORT]")]
     target: String,
     /// Packets
     #[arg(short, long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]

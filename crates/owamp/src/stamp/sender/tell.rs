@@ -3,7 +3,7 @@
 use chrono::DateTime;
 use timed_udp::ntp::NtpTime;
 
-use super::{Args, figures::Figures, losses::Numbers, measure::Measured};
+use super::{Args, figures::Figures, losses::Numbers, measured::Measured};
 use crate::{
     client::Place,
     statistics::{Percent, Summary},
