@@ -102,24 +102,18 @@ impl Carrier {
             return self.keep(arrived, Waiting { octets, passage: None, to });
         };
         let (number, fate) = self.ways[to as usize].on_packet(arrived, &seen);
-        let passage =
-            |end, is_copy| Passage { to, number, arrived, end, is_copy, seen: seen.clone() };
-        let departs = |at, octets, is_copy| {
-            (at, Waiting { octets, passage: Some(passage(End::Left(at), is_copy)), to })
+        let passage = |end, is_copy| {
+            let seen = seen.clone();
+            Passage { to, number, arrived, end, is_copy, seen }
         };
-        match fate {
-            Fate::Lost(cause) => self.tell(passage(End::Lost(cause), false)),
-            Fate::Once(at) => {
-                let (at, waiting) = departs(at, octets, false);
-                self.keep(at, waiting);
-            }
-            Fate::Twice(first, second) => {
-                for (at, waiting) in
-                    [departs(first, octets.clone(), false), departs(second, octets, true)]
-                {
-                    self.keep(at, waiting);
-                }
-            }
+        let times = match fate {
+            Fate::Lost(cause) => return self.tell(passage(End::Lost(cause), false)),
+            Fate::Once(at) => vec![at],
+            Fate::Twice(first, second) => vec![first, second],
+        };
+        for (turn, at) in times.into_iter().enumerate() {
+            let passage = Some(passage(End::Left(at), turn > 0));
+            self.keep(at, Waiting { octets: octets.clone(), passage, to });
         }
     }
 
