@@ -301,7 +301,7 @@ fn no_packet_leaves_before_its_time_and_most_leave_at_it() {
         .collect();
     late.sort_unstable();
     println!("late: {:?} at the median, {:?} the 1 in 20", late[200], late[380]);
-    assert!(late[200] < milliseconds(1), "{late:?}");
+    assert!(late[200] < milliseconds(5), "{late:?}");
 }
 
 /// A server of iperf for datagrams on the lab's server.
