@@ -467,8 +467,8 @@ fn running(host: &Host) -> Vec<Pid> {
 /// How many of it are called so.
 fn running_as(host: &Host, name: &str) -> usize {
     let called = |pid: &Pid| fs::read_to_string(format!("/proc/{}/comm", pid.as_raw_nonzero()));
-    let is_ours = |pid: &Pid| called(pid).is_ok_and(|called| called.trim() == name);
-    running(host).iter().filter(|pid| is_ours(pid)).count()
+    let is_it = |pid: &Pid| called(pid).is_ok_and(|called| called.trim() == name);
+    running(host).iter().filter(|pid| is_it(pid)).count()
 }
 
 /// Ends what runs on a host when it is dropped.

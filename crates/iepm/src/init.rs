@@ -271,7 +271,7 @@ mod tests {
         let (nodes, mistakes) = node::parse(&on(nodes, &["gateway", "far"]));
         assert_eq!((nodes.len(), mistakes), (5, vec![]));
         let (specs, mistakes) = toolspec::parse(&on(specs, &["station"]));
-        assert_eq!((specs.len(), mistakes), (15, vec![]));
+        assert_eq!((specs.len(), mistakes), (17, vec![]));
         let (list, mistakes) = cleanup::parse(list);
         assert_eq!((list.len(), mistakes), (13, vec![]));
         let (servers, mistakes) = servers::parse(servers);

@@ -136,9 +136,10 @@ fn a_wrong_passphrase_and_one_that_nobody_has_are_refused() {
     let keys = server.folder.path().join("keys");
     secret(&keys, "00");
     let keys = keys.to_str().expect("UTF-8");
-    for (user, reason) in
-        [("iepm", "the server refused the connection"), ("nobody", "no passphrase of \"nobody\"")]
-    {
+    for (user, reason) in [
+        ("iepm", "the server refused our name (-u) and passphrase (-k)"),
+        ("nobody", "no passphrase of \"nobody\""),
+    ] {
         let output = server.owping(&["-A", "A", "-u", user, "-k", keys, "127.0.0.1"]).output();
         let output = output.expect("run");
         assert_eq!(output.status.code(), Some(1));

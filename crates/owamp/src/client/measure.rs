@@ -1,9 +1,9 @@
-//! One test: sessions are agreed upon, carried out, ended and fetched.
+//! One test: sessions are carried out, ended and fetched.
 
 use std::{
     collections::BTreeMap,
     io,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::mpsc::{Receiver, RecvTimeoutError},
     time::Duration,
 };
@@ -14,19 +14,20 @@ use timed_udp::{
     clock::{ClockState, Moment, Mono},
     ntp::NtpTime,
     pace::Precision,
-    socket::{Opening, Port, PortRange, TimedSocket},
+    socket::TimedSocket,
 };
 
 use super::{
-    control::{Broken, Control, Identity, connect, random},
+    agree::{Agreed, FROM, TO, agree, ends},
+    control::{Broken, Control, Identity, connect},
     trouble::Trouble,
     wanted::{Args, Place},
 };
 use crate::{
-    protocol::{Accept, PacketKey, Record, RequestSession, Schedule, SessionEnd, Sid, SkipRange},
+    protocol::{Accept, PacketKey, Record, RequestSession, SessionEnd, Sid, SkipRange},
     session::{
         EngineSettings, Event, Handle, ReceiveReport, ReceiveSpec, SendReport, SendSpec, Source,
-        Timetable, apply_skips, nanos_of_units, start, units_of,
+        apply_skips, start, units_of,
     },
     statistics::Known,
 };
@@ -39,8 +40,6 @@ const ROUND_TRIPS: u32 = 12;
 const SETTLE: Duration = Duration::from_millis(400);
 /// Records of one session that are kept: a gigabyte.
 const MOST_RECORDS: u64 = 40_000_000;
-/// Room for packets that arrive while the machine does something else, octets.
-const QUEUE: usize = 4 << 20;
 /// With less time between packets it is worth a core to send each at its microsecond.
 const DENSE: f64 = 0.002;
 /// How often it is looked whether the server is there.
@@ -84,33 +83,6 @@ impl Measured {
         Self { trouble: Some(trouble), ..Self::default() }
     }
 }
-
-/// A session that the server agreed to.
-struct Agreed {
-    id: u64,
-    sends: bool,
-    sid: Sid,
-    ours: SocketAddr,
-    theirs: SocketAddr,
-    request: RequestSession,
-    socket: Option<TimedSocket>,
-}
-
-impl Agreed {
-    /// When its last packet is due, after its start.
-    fn length(&self) -> Duration {
-        let last = usize::try_from(self.request.packets.saturating_sub(1)).unwrap_or(usize::MAX);
-        let due = Schedule::new(&self.sid, &self.request.slots).nth(last).unwrap_or_default();
-        Duration::from_nanos(nanos_of_units(due))
-    }
-
-    fn timetable(&self) -> Timetable {
-        Timetable::of(&self.sid, &self.request.slots, self.request.packets)
-    }
-}
-
-const TO: u64 = 0;
-const FROM: u64 = 1;
 
 /// What is known of a test when it begins.
 #[derive(Debug, Clone, Copy)]
@@ -170,77 +142,6 @@ fn open(args: &Args, identity: &Identity) -> Result<(Control, Duration), Trouble
     let stream = stream.map_err(|(server, error)| Trouble::Connect(server, error))?;
     let round_trip = Mono::now().since(begun);
     Ok((Control::begin(stream, identity)?, round_trip))
-}
-
-/// Our address for test packets, and the target's.
-fn ends(args: &Args, control: &Control) -> Result<(IpAddr, IpAddr), Trouble> {
-    let (ours, server) = control.ends().map_err(|error| Trouble::Control(error.into()))?;
-    let Some(_) = &args.server else { return Ok((ours.ip(), server.ip())) };
-    let place = Place::of(&args.target).map_err(|why| Trouble::Place(args.target.clone(), why))?;
-    let found = place.addresses(0, args.family());
-    let found = found.map_err(|why| Trouble::Place(place.host.clone(), why))?;
-    let same = found.iter().find(|address| address.is_ipv4() == ours.is_ipv4());
-    let other =
-        || Trouble::Place(place.host.clone(), "it has no address of the server's family".into());
-    Ok((ours.ip(), same.ok_or_else(other)?.ip()))
-}
-
-fn agree(
-    args: &Args,
-    control: &mut Control,
-    (ours, theirs): (IpAddr, IpAddr),
-    start: NtpTime,
-) -> Result<Vec<Agreed>, Trouble> {
-    let range = args.ports.and_then(|(first, last)| PortRange::new(first, last));
-    let mut agreed = Vec::new();
-    for (id, sends) in [(TO, true), (FROM, false)] {
-        if (sends && args.from) || (!sends && args.to) {
-            continue;
-        }
-        let port = range.as_ref().map_or(Port::Any, Port::Of);
-        let opening = Opening {
-            port,
-            receive_buffer: QUEUE,
-            dscp: args.dscp,
-            device: args.device.clone().map(Into::into),
-            ..Opening::at(ours)
-        };
-        let socket = opening.open().map_err(|error| Trouble::Socket(error.to_string()))?;
-        let here = socket.local();
-        let there = SocketAddr::new(theirs, 0);
-        let sid = if sends { Sid([0; 16]) } else { sid(ours, start)? };
-        let request = RequestSession {
-            server_sends: !sends,
-            server_receives: sends,
-            packets: args.count,
-            sender: if sends { here } else { there },
-            receiver: if sends { there } else { here },
-            sid,
-            padding: args.size,
-            start,
-            timeout: units_of(args.timeout),
-            type_p: u32::from(args.dscp) << 24,
-            slots: args.interval.0.clone(),
-        };
-        let (port, made) = control.session(request.clone())?;
-        let theirs = SocketAddr::new(theirs, port);
-        let sid = if sends { made } else { sid };
-        agreed.push(Agreed { id, sends, sid, ours: here, theirs, request, socket: Some(socket) });
-    }
-    Ok(agreed)
-}
-
-/// An identifier for a session that we receive: our address, the time and chance (RFC 4656 section 3.5).
-fn sid(receiver: IpAddr, now: NtpTime) -> Result<Sid, Trouble> {
-    let mut octets = [0; 16];
-    let address = match receiver {
-        IpAddr::V4(address) => address.octets(),
-        IpAddr::V6(address) => address.octets()[12..].try_into().unwrap_or_default(),
-    };
-    octets[..4].copy_from_slice(&address);
-    octets[4..12].copy_from_slice(&now.to_bytes());
-    octets[12..].copy_from_slice(&random::<4>().map_err(Trouble::Engine)?);
-    Ok(Sid(octets))
 }
 
 fn key(control: &Control, sid: &Sid) -> Result<PacketKey, Trouble> {

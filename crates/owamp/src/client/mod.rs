@@ -1,5 +1,6 @@
 //! `owping`: a client of OWAMP (RFC 4656), and what it prints.
 
+mod agree;
 mod control;
 mod measure;
 mod stream;

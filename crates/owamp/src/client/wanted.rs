@@ -22,7 +22,7 @@ const OWAMP_PORT: u16 = 861;
 
 /// Measures one-way delay, loss and reordering to a host with an owampd, and back (OWAMP, RFC 4656).
 #[derive(Debug, Clone, Parser)]
-#[command(name = "owping", version, disable_version_flag = true)]
+#[command(name = "owping", version)]
 #[expect(clippy::struct_excessive_bools, reason = "they are the reference tool's letters")]
 pub struct Args {
     /// Where test packets go to and come from: HOST or HOST:PORT; an address of IPv6 with a port in brackets

@@ -1,12 +1,33 @@
 //! The small values that messages are made of.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, net::IpAddr, str::FromStr};
+
+use timed_udp::ntp::NtpTime;
 
 use super::Wrong;
 
 /// A session's identifier: made by its receiver, and the seed of its schedule (RFC 4656 section 3.5).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Sid(pub [u8; 16]);
+
+impl Sid {
+    /// The identifier of a session that the host `receiver` receives: its address (of one of IPv6 the last four
+    /// octets), the time, and what is left of `random`, which nobody can guess.
+    #[must_use]
+    pub fn new(receiver: IpAddr, now: NtpTime, random: [u8; 16]) -> Self {
+        let address = match receiver {
+            IpAddr::V4(v4) => v4.octets(),
+            IpAddr::V6(v6) => {
+                let [.., a, b, c, d] = v6.octets();
+                [a, b, c, d]
+            }
+        };
+        let mut octets = random;
+        octets[..4].copy_from_slice(&address);
+        octets[4..12].copy_from_slice(&now.to_bytes());
+        Self(octets)
+    }
+}
 
 impl fmt::Display for Sid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -147,17 +147,7 @@ impl Server {
 
     /// A new session: our address, the time, and what nobody can guess (RFC 4656 section 3.5).
     fn sid(&self, ours: IpAddr) -> io::Result<Sid> {
-        let mut sid = self.random()?;
-        let address = match ours {
-            IpAddr::V4(v4) => v4.octets(),
-            IpAddr::V6(v6) => {
-                let [.., a, b, c, d] = v6.octets();
-                [a, b, c, d]
-            }
-        };
-        sid[..4].copy_from_slice(&address);
-        sid[4..12].copy_from_slice(&timed_udp::clock::wall().to_bytes());
-        Ok(Sid(sid))
+        Ok(Sid::new(ours, timed_udp::clock::wall(), self.random()?))
     }
 }
 
