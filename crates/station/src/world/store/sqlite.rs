@@ -136,7 +136,9 @@ fn in_its_turn(
     let begun = now();
     loop {
         match work() {
-            Err(error) if error.kind() == Kind::Busy && now() - begun < busy_timeout => {
+            Err(error)
+                if error.kind() == Kind::Busy && now().saturating_sub(begun) < busy_timeout =>
+            {
                 clock::pause(TURN);
             }
             result => return result,
