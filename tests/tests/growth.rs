@@ -55,6 +55,12 @@ fn fill(look: &mut Look, rounds: i64) {
              SELECT {key}, {us}, {us} + 9000000, 1, 7, 1, 1 + n.i % 2, 1500 {}",
             only("traceroute")
         ),
+        // Most of them were seen last long ago.
+        format!(
+            "INSERT INTO ROUTENO (srcNodeID, destNodeID, routeno, route, firstepoch, lastepoch) {n} \
+             SELECT t.srcNodeID, t.destNodeID, n.i + 1, '192.0.2.' || n.i, {BEGIN}, {BEGIN} + n.i * 600 {}",
+            only("traceroute")
+        ),
         format!(
             "INSERT INTO OWAMPDATA ({columns}, tmin) {n} SELECT {key}, {us}, {us} + 9000000, 1, 1.5 {}",
             only("owping")

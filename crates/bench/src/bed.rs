@@ -264,6 +264,17 @@ impl Station {
         Driver::of(&self.config.database)
     }
 
+    /// Adds lines to its `iepm.toml`; gives the file, and what it held before.
+    ///
+    /// # Errors
+    /// As the system calls.
+    pub(crate) fn add_settings(&self, lines: &str) -> Result<(PathBuf, String)> {
+        let file = self.config.paths.home.join("iepm.toml");
+        let before = fs::read_to_string(&file)?;
+        fs::write(&file, format!("{before}{lines}"))?;
+        Ok((file, before))
+    }
+
     /// Puts a script into its `bin`.
     ///
     /// # Errors

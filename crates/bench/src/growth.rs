@@ -21,9 +21,10 @@ use station::{
 use stories::Server;
 
 use crate::{
-    bed::{Bed, Station, nowhere},
-    loading,
+    bed::{Bed, Engine, Station, nowhere},
+    loading, longest,
     machine::{median, settle, timed},
+    past,
     table::{Line, Quantity, Reach},
 };
 
@@ -32,6 +33,8 @@ const NODES: i64 = 1_000;
 const INTERVAL: i64 = 600;
 /// 2026-01-01: the first readings.
 const BEGIN: i64 = 1_767_225_600;
+/// Readings of which the longest transactions are measured, on a station of their own: all of them are rolled up.
+const MILLION: i64 = 1_000_000;
 /// Rows of SCHEDULE of each specification, beside those that are loaded.
 const PAST: i64 = 100;
 /// So often each figure is measured.
@@ -46,6 +49,7 @@ const PATIENCE: Duration = Duration::from_secs(3_600);
 pub fn measure(bed: &Bed) -> Result<Vec<Line>> {
     let readings = i64::from(bed.size(10_000_000, 1_000_000));
     let mut lines = on_engine(bed, "SQLite", readings, &|_| String::new())?;
+    lines.extend(past::measure(bed, Engine::Sqlite)?);
     // One engine after the other: there may not be room for both.
     let mut server = Server::up();
     // As Debian's, where the tests' own has less.
@@ -53,6 +57,8 @@ pub fn measure(bed: &Bed) -> Result<Vec<Line>> {
     server.start_with(&["--innodb-buffer-pool-size=128M"]);
     let url = |name: &str| format!("database = \"{}\"\n", server.url(name));
     lines.extend(on_engine(bed, "MariaDB", readings, &url)?);
+    drop(server);
+    lines.extend(past::measure(bed, Engine::Mariadb)?);
     Ok(lines)
 }
 
@@ -81,7 +87,11 @@ fn on_engine(
         std::fs::remove_file(file)?;
     }
     let of = format!("{readings} PINGDATA rows, {engine}");
-    Ok(lines(&of, median(&status), [median(&on_full), median(&on_empty)], &beside))
+    let mut lines = lines(&of, median(&status), [median(&on_full), median(&on_empty)], &beside);
+    let million = bed.station(&settings("million"))?;
+    Field::of(&million, MILLION)?;
+    lines.extend(longest::measure(bed, &million, &format!("{MILLION} PINGDATA rows, {engine}"))?);
+    Ok(lines)
 }
 
 fn lines(of: &str, status: f64, [full, empty]: [f64; 2], beside: &Beside) -> Vec<Line> {
@@ -183,10 +193,7 @@ impl<'a> Field<'a> {
     /// Loads files while readings are rolled up and go.
     fn load_beside_prune(&self, bed: &Bed, files: u32) -> Result<Beside> {
         self.put_files(files)?;
-        let settings = "[retention]\nreadings = '1d'\n";
-        let file = self.station.config.paths.home.join("iepm.toml");
-        let before = std::fs::read_to_string(&file)?;
-        std::fs::write(&file, format!("{before}{settings}"))?;
+        let (file, before) = self.station.add_settings("[retention]\nreadings = '1d'\n")?;
         let count = self.count_all()?;
         let mut prune = bed.start(self.station, "iepm", &["prune"])?;
         bed.until("the first readings go", PATIENCE, || {

@@ -4,6 +4,7 @@
 //! - [`scheduling`], [`runs`], [`lateness`], [`hung`], [`loading`], [`claims`], [`idle`], [`watch`], [`servers`],
 //!   [`channel`], [`cleanup`], [`readers`], [`growth`], [`udp`], [`owamp`] and [`path`] measure one thing each.
 //! - [`bed`] is what they stand on: stations in a temporary directory, and programs that end with it.
+//! - `past` and `longest` are parts of what [`growth`] measures.
 //! - [`driver`] is an engine's own driver: the yardstick for inserts.
 //! - [`crowd`] is thousands of processes that do nothing.
 //! - [`rows`] puts runs into databases; [`machine`] tells time and memory.
@@ -22,9 +23,11 @@ pub mod hung;
 pub mod idle;
 pub mod lateness;
 pub mod loading;
+mod longest;
 pub mod machine;
 pub mod owamp;
 pub mod path;
+mod past;
 pub mod readers;
 pub mod rows;
 pub mod runs;
@@ -86,7 +89,7 @@ pub enum Name {
     Servers,
     /// How fast the outputs of the tools are read
     Readings,
-    /// What ten million readings do to status and loaders, on both engines
+    /// What ten million readings, and rows of SCHEDULE, do to status, loaders, claims and cycles, on both engines
     Growth,
     /// How exactly packets leave
     Udp,

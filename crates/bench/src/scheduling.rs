@@ -12,7 +12,7 @@ use station::{
     text::Timestamp,
     world::{
         clock::{Clock, Moment, SystemClock},
-        store::{Error, Session, Store, Value},
+        store::{self, Claimant, Error, Session, Store, Value},
     },
 };
 
@@ -34,6 +34,10 @@ const TOOLS: [&str; 4] = ["ping", "traceroute", "owping", "pathchirp"];
 const PATIENCE: Duration = Duration::from_secs(6);
 /// How long one statement of filling the database may take.
 const FILLING: Duration = Duration::from_secs(120);
+/// So many runs are claimed at a time.
+const CLAIMS: usize = 64;
+/// So many rows of the past are written in one transaction.
+const MILLION: u32 = 1_000_000;
 /// So many rows are prepared in memory when the database is filled.
 const AT_ONCE: u32 = 10_000;
 
@@ -86,7 +90,7 @@ fn on(bed: &Bed, engine: Engine, many: u32) -> Result<Vec<Line>> {
 }
 
 /// A station with many specifications, and the time on it.
-struct Field {
+pub(crate) struct Field {
     station: Station,
     store: Store,
     look: Driver,
@@ -94,14 +98,19 @@ struct Field {
 }
 
 impl Field {
-    fn make(bed: &Bed, engine: Engine, specs: u32, history: u32) -> Result<Self> {
+    /// A station with so many specifications, and so many runs of the past.
+    pub(crate) fn make(bed: &Bed, engine: Engine, specs: u32, history: u32) -> Result<Self> {
         let station = bed.station_on(engine, "")?;
         let moment = SystemClock.moment();
         let mut store = Store::of(&station.config.database, FILLING);
         // The first cycle is a pause after `moment`.
         let first = (moment.wall + station.config.look_ahead).seconds() + 1;
         store.transaction(|session| fill(session, specs, first))?;
-        store.transaction(|session| grow_old(session, history))?;
+        let mut due = LONG_AGO;
+        for first in (0..history).step_by(MILLION as usize) {
+            let some = MILLION.min(history - first);
+            due = store.transaction(|session| grow_old(session, due, some))?;
+        }
         let mut look = station.look()?;
         if engine == Engine::Mariadb {
             look.rows("ANALYZE TABLE SCHEDULE, TOOLSPECS, NODES, AGENDA")?;
@@ -110,23 +119,47 @@ impl Field {
         Ok(Self { station, store, look, moment })
     }
 
-    /// Does a cycle; gives its milliseconds and the rows that it wrote.
+    /// Does a cycle, whose runs end at once; gives its milliseconds and the rows that it wrote.
     fn cycle(&mut self, bed: &Bed) -> Result<(f64, Rows)> {
+        let last = self.look.last_key("SCHEDULE")?;
+        let took = self.schedule(bed)?;
+        let rows = self.look.rows_after("SCHEDULE", last)?;
+        self.end()?;
+        Ok((took, rows))
+    }
+
+    /// Does a cycle; gives its milliseconds.
+    pub(crate) fn schedule(&mut self, bed: &Bed) -> Result<f64> {
         // In the seconds from one cycle to the next a server has long done that.
         bed.until("the server to clean up", FILLING, || {
             Ok(self.look.has_cleaned_up()?.then_some(()))
         })?;
         let before = self.moment;
         self.moment = later(&before);
-        let last = self.look.last_key("SCHEDULE")?;
         let (took, tally) = timed(|| {
             let config = &self.station.config;
             Ok(load_scheduled::cycle(&mut self.store, config, &self.moment, Some(&before))?)
         })?;
         ensure!(tally.scheduled == DUE, "a cycle scheduled {tally:?}, {DUE} were due");
-        let rows = self.look.rows_after("SCHEDULE", last)?;
-        end_all(&mut self.look)?;
-        Ok((millis(took), rows))
+        Ok(millis(took))
+    }
+
+    /// Claims some of the runs that a cycle has just scheduled; gives the milliseconds.
+    pub(crate) fn claim(&mut self) -> Result<f64> {
+        let who = Claimant { station: "station", program: "pingd", tool: "ping" };
+        let now = self.moment.wall;
+        let until = now + self.station.config.look_ahead + PAUSE + PAUSE;
+        let (took, claimed) = timed(|| {
+            let work = |session: &mut dyn Session| store::claim(session, &who, now, until, CLAIMS);
+            Ok(self.store.transaction(work)?)
+        })?;
+        ensure!(claimed.len() == CLAIMS, "{} of {CLAIMS} runs were claimed", claimed.len());
+        Ok(millis(took))
+    }
+
+    /// Has all open runs end.
+    pub(crate) fn end(&mut self) -> Result<()> {
+        end_all(&mut self.look)
     }
 }
 
@@ -165,8 +198,7 @@ fn millis(took: Duration) -> f64 {
 
 /// All runs end before the next cycle, on both sides.
 fn end_all(driver: &mut Driver) -> Result<()> {
-    let sql =
-        "UPDATE SCHEDULE SET state = 'loaded', opentoolspecsID = NULL WHERE state = 'pending'";
+    let sql = "UPDATE SCHEDULE SET state = 'loaded', opentoolspecsID = NULL WHERE state IN ('pending', 'running')";
     driver.execute(sql).map(|_| ())
 }
 
@@ -225,19 +257,19 @@ fn name(number: u32) -> String {
 /// 2026-01-01, before every slot of the bench.
 const LONG_AGO: i64 = 1_767_225_600;
 
-/// Writes `count` runs of the past.
-fn grow_old(session: &mut dyn Session, count: u32) -> Result<(), Error> {
+/// Writes `count` runs of the past, that were due after `due`; says when the last of them was.
+fn grow_old(session: &mut dyn Session, due: i64, count: u32) -> Result<i64, Error> {
     let sql = "INSERT INTO SCHEDULE (toolspecsID, srcNodeID, destNodeID, toolName, testtype, target, command, \
          dueepoch, due_us, latest_us, limit_s, state, attempt, lastdue_us, claimedby, start_us, end_us) \
          SELECT toolspecsID, srcNodeID, destNodeID, toolName, testtype, '192.0.2.1', \
          '[\"ping\",\"-s\",\"1000\",\"-c\",\"10\",\"-w\",\"20\",\"192.0.2.1\"]', \
          ?, ?, ? + 60000000, 25, 'loaded', 1, NULL, 'pingd', ?, ? + 9000000 FROM TOOLSPECS LIMIT ?";
-    let (mut written, mut due) = (0, LONG_AGO);
+    let (mut written, mut due) = (0, due);
     while written < count {
         due += 600;
         let us = || Value::from(Timestamp::from_seconds(due));
         let values = [due.into(), us(), us(), us(), us(), (count - written).into()];
         written += u32::try_from(session.execute(sql, &values)?).unwrap_or(u32::MAX);
     }
-    Ok(())
+    Ok(due)
 }

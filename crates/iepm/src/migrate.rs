@@ -33,7 +33,21 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
 
 /// Brings the schema forward; says from which version it came.
 pub(crate) fn forward(store: &mut Store, now: Timestamp) -> Result<i64, Error> {
-    store.unchecked(|session| store::migrate(session, now))
+    store.unchecked(|session| store::migrate(session, now)).map_err(told_who)
+}
+
+/// Of two that migrate on two nodes of a cluster, the quicker one undoes a statement of the other, to which its
+/// node says no more than that there was a conflict.
+fn told_who(error: Error) -> Error {
+    let told = error.to_string();
+    if error.kind() != store::Kind::Busy || told.contains("`iepm migrate`") {
+        return error;
+    }
+    let what = format!(
+        "another program is at the tables, an `iepm migrate` on another server perhaps; call it again when that has \
+         ended: {told}"
+    );
+    Error::new(store::Kind::Busy, what)
 }
 
 /// The version that is there: 0 where there is none yet. Nothing is changed.
@@ -77,6 +91,15 @@ mod tests {
         station.execute("INSERT INTO SCHEMAVERSION (version, appliedepoch) VALUES (99, 0)", &[]);
         let error = forward(&mut station.store, Timestamp(0)).expect_err("newer");
         assert_eq!(error.kind(), store::Kind::Newer);
+    }
+
+    #[test]
+    fn who_was_slower_is_told_of_the_other_once() {
+        let of = |kind, what: &str| told_who(Error::new(kind, what)).to_string();
+        let told = of(store::Kind::Busy, "a deadlock");
+        assert!(told.contains("`iepm migrate`") && told.ends_with(": a deadlock"), "{told}");
+        assert_eq!(of(store::Kind::Busy, &told), told);
+        assert_eq!(of(store::Kind::Away, "gone"), "gone");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod files;
 mod readings;
+mod routes;
 mod rows;
 
 use std::time::Duration;
@@ -19,6 +20,8 @@ use station::{
         store::{self, Error, Store},
     },
 };
+
+use crate::rollup::Desk;
 
 use self::{
     readings::{Before, Gone},
@@ -96,15 +99,19 @@ fn prune_rows(
     let kept = &config.retention;
     let specs = rows::specs(store, station).map_err(failed)?;
     let before = Before::at(now, kept);
+    let mut desk = Desk::new(store, now.seconds());
     let gone = if dry_run {
-        readings::count(store, &specs, before)
+        readings::count(&mut desk, &specs, before)
     } else {
-        readings::prune(store, &specs, before, now.seconds())
+        readings::prune(&mut desk, &specs, before)
     };
     let gone = gone.map_err(failed)?;
-    let rows = rows::prune(store, &specs, now - kept.schedule, dry_run).map_err(failed)?;
-    let routes = rows::prune_routes(store, station, now - kept.readings, dry_run);
-    Ok(Pruned { gone, rows, routes: routes.map_err(failed)?, ..Pruned::default() })
+    let rows = rows::prune(&mut desk, &specs, now - kept.schedule, dry_run).map_err(failed)?;
+    let routes = routes::prune(&mut desk, station, now - kept.readings, dry_run).map_err(failed)?;
+    if !dry_run {
+        log::info!("the longest transaction took {:?}", desk.told.longest);
+    }
+    Ok(Pruned { gone, rows, routes, ..Pruned::default() })
 }
 
 /// Rows of a station that is gone, and deletes none itself any more. Its files are elsewhere.

@@ -4,7 +4,7 @@
 use station::{
     text::Timestamp,
     words::config::Retention,
-    world::store::{self, Error, Kind as Fault, Session, Store},
+    world::store::{self, Error, Kind as Fault, Session},
 };
 
 use crate::rollup::{
@@ -50,41 +50,36 @@ pub(super) struct Gone {
 }
 
 /// Deletes the readings of whole days that were over before a time, and the roll-ups.
-pub(super) fn prune(
-    store: &mut Store,
-    specs: &[i64],
-    before: Before,
-    now: i64,
-) -> Result<Gone, Error> {
-    let mut desk = Desk::new(store, now);
+pub(super) fn prune(desk: &mut Desk<'_>, specs: &[i64], before: Before) -> Result<Gone, Error> {
     let mut gone = Gone::default();
     for kind in kinds() {
         for some in specs.chunks(SPECS) {
-            gone.readings += readings(&mut desk, kind, some, begin(before.readings, DAY))?;
+            gone.readings += readings(desk, kind, some, begin(before.readings, DAY))?;
         }
         for spec in specs {
-            gone.hours += hours(&mut desk, kind, *spec, begin(before.hours, DAY))?;
-            gone.days += days(&mut desk, kind, *spec, begin(before.days, DAY))?;
+            gone.hours += hours(desk, kind, *spec, begin(before.hours, DAY))?;
+            gone.days += days(desk, kind, *spec, begin(before.days, DAY))?;
         }
-    }
-    if gone != Gone::default() {
-        log::info!("the longest transaction took {:?}", desk.told.longest);
     }
     Ok(gone)
 }
 
 /// Counts what [`prune`] would delete.
-pub(super) fn count(store: &mut Store, specs: &[i64], before: Before) -> Result<Gone, Error> {
+pub(super) fn count(desk: &mut Desk<'_>, specs: &[i64], before: Before) -> Result<Gone, Error> {
     let mut gone = Gone::default();
     for kind in kinds() {
         for spec in specs {
             let until = |end: i64| 0..begin(end, DAY);
-            store.read(|session| {
-                gone.readings += kind.count(session, *spec, None, &until(before.readings))?;
-                gone.hours += kind.count(session, *spec, Some(HOUR), &until(before.hours))?;
-                gone.days += kind.count(session, *spec, Some(DAY), &until(before.days))?;
-                Ok(())
+            let [readings, hours, days] = desk.read(|session| {
+                Ok([
+                    kind.count(session, *spec, None, &until(before.readings))?,
+                    kind.count(session, *spec, Some(HOUR), &until(before.hours))?,
+                    kind.count(session, *spec, Some(DAY), &until(before.days))?,
+                ])
             })?;
+            gone.readings += readings;
+            gone.hours += hours;
+            gone.days += days;
         }
     }
     Ok(gone)
@@ -245,7 +240,8 @@ mod tests {
 
     fn go(station: &mut Station, days: [i64; 3]) -> Gone {
         let [readings, hours, days] = days.map(|days| NOW - days * DAY);
-        prune(&mut station.store, &[1], Before { readings, hours, days }, NOW).expect("pruned")
+        let mut desk = Desk::new(&mut station.store, NOW);
+        prune(&mut desk, &[1], Before { readings, hours, days }).expect("pruned")
     }
 
     fn rows(station: &mut Station) -> Vec<String> {

@@ -8,7 +8,7 @@ use station::{
     world::store::{self, Error, Session, Store, Value},
 };
 
-use crate::rollup::gently;
+use crate::rollup::Desk;
 
 /// So many rows go in one transaction: some ten milliseconds.
 const BATCH: u64 = 500;
@@ -48,40 +48,6 @@ pub(super) fn prune_leases(
     store.transaction(|session| session.execute(delete, &[before.into()]))
 }
 
-/// Deletes a station's routes that were seen last before `before`; says how many. Readings that name one are
-/// as old.
-pub(super) fn prune_routes(
-    store: &mut Store,
-    station: &str,
-    before: Timestamp,
-    dry_run: bool,
-) -> Result<u64, Error> {
-    let find = "SELECT routenoID FROM ROUTENO WHERE srcNodeID = ? AND lastepoch < ? LIMIT ?";
-    let values =
-        |most: u64| -> [Value<'_>; 3] { [station.into(), before.seconds().into(), most.into()] };
-    if dry_run {
-        let found = |session: &mut dyn Session| {
-            store::all(session, find, &values(u64::MAX), |row| row.int(0))
-        };
-        return Ok(store.read(found)?.len() as u64);
-    }
-    let mut all = 0;
-    loop {
-        let rows = gently(store, |session| {
-            let found = store::all(session, find, &values(BATCH), |row| row.int(0))?;
-            for row in &found {
-                session.execute("DELETE FROM ROUTENO WHERE routenoID = ?", &[(*row).into()])?;
-            }
-            Ok(found.len() as u64)
-        })
-        .0?;
-        all += rows;
-        if rows < BATCH {
-            return Ok(all);
-        }
-    }
-}
-
 /// Rows that were deleted, or would be.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Rows {
@@ -99,14 +65,14 @@ pub(super) fn specs(store: &mut Store, station: &str) -> Result<Vec<i64>, Error>
 
 /// Deletes rows of SCHEDULE and TRIES from before `schedule`.
 pub(super) fn prune(
-    store: &mut Store,
+    desk: &mut Desk<'_>,
     specs: &[i64],
     schedule: Timestamp,
     dry_run: bool,
 ) -> Result<Rows, Error> {
     Ok(Rows {
-        schedule: sweep(store, &SCHEDULE, specs, schedule.0, dry_run)?,
-        tries: sweep(store, &TRIES, specs, schedule.0, dry_run)?,
+        schedule: sweep(desk, &SCHEDULE, specs, schedule.0, dry_run)?,
+        tries: sweep(desk, &TRIES, specs, schedule.0, dry_run)?,
     })
 }
 
@@ -115,18 +81,18 @@ const SPECS: usize = 500;
 
 /// Goes through a table, batch by batch.
 fn sweep(
-    store: &mut Store,
+    desk: &mut Desk<'_>,
     table: &Table,
     specs: &[i64],
     before: i64,
     dry_run: bool,
 ) -> Result<u64, Error> {
     if dry_run {
-        return store.read(|session| count(session, table, specs, before));
+        return desk.read(|session| count(session, table, specs, before));
     }
     let (mut rest, mut all) = (specs, 0);
     while !rest.is_empty() {
-        let (rows, done) = gently(store, |session| batch(session, table, rest, before)).0?;
+        let (rows, done) = desk.change(|session| batch(session, table, rest, before))?;
         all += rows;
         rest = &rest[done..];
     }
@@ -202,6 +168,10 @@ mod tests {
         );
     }
 
+    fn go(station: &mut Station, specs: &[i64], at: Timestamp, dry: bool) -> Result<Rows, Error> {
+        prune(&mut Desk::new(&mut station.store, 0), specs, at, dry)
+    }
+
     #[test]
     fn old_rows_go_but_none_that_may_still_become_something() {
         let mut station = station();
@@ -210,8 +180,8 @@ mod tests {
             run(&mut station, 100, state);
         }
         let at = Timestamp::from_seconds(100);
-        let counted = prune(&mut station.store, &[1], at, true).expect("counted");
-        let pruned = prune(&mut station.store, &[1], at, false).expect("pruned");
+        let counted = go(&mut station, &[1], at, true).expect("counted");
+        let pruned = go(&mut station, &[1], at, false).expect("pruned");
         let three = Rows { schedule: 3, ..Rows::default() };
         assert_eq!((counted, pruned), (three, three));
         let left =
@@ -233,7 +203,7 @@ mod tests {
         }
         let at = Timestamp::from_seconds(100);
         for dry_run in [true, false] {
-            let pruned = prune(&mut station.store, &[1], at, dry_run).expect("pruned");
+            let pruned = go(&mut station, &[1], at, dry_run).expect("pruned");
             assert_eq!(pruned, Rows { schedule: 0, tries: 1 });
         }
         assert_eq!(station.rows("SELECT scheduleID FROM TRIES"), [["2"]]);
@@ -264,28 +234,11 @@ mod tests {
         let at = Timestamp::from_seconds(100);
         for dry_run in [true, false] {
             let specs = specs(&mut station.store, "s").expect("its own");
-            let pruned = prune(&mut station.store, &specs, at, dry_run).expect("pruned");
+            let pruned = go(&mut station, &specs, at, dry_run).expect("pruned");
             assert_eq!(pruned, Rows { schedule: 1, tries: 0 });
-            assert_eq!(prune_routes(&mut station.store, "s", at, dry_run).expect("pruned"), 1);
         }
-        assert_eq!(station.rows("SELECT srcNodeID FROM ROUTENO"), [["o"]]);
         let sql = "SELECT srcNodeID, COUNT(*) FROM SCHEDULE GROUP BY srcNodeID ORDER BY srcNodeID";
         assert_eq!(station.rows(sql), [["o", "3"], ["s", "2"]]);
-    }
-
-    #[test]
-    fn a_route_goes_when_it_was_seen_last_long_ago() {
-        let mut station = station();
-        station.execute(
-            "INSERT INTO ROUTENO (srcNodeID, destNodeID, routeno, route, firstepoch, lastepoch) \
-             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100) \
-             SELECT 's', 'd', (a.i - 1) * 100 + b.i, 'r', 0, (a.i - 1) * 100 + b.i FROM n a, n b WHERE a.i <= 60",
-            &[],
-        );
-        let at = Timestamp::from_seconds(5_990);
-        assert_eq!(prune_routes(&mut station.store, "s", at, true).expect("counted"), 5_989);
-        assert_eq!(prune_routes(&mut station.store, "s", at, false).expect("pruned"), 5_989);
-        assert_eq!(station.rows("SELECT MIN(lastepoch) FROM ROUTENO"), [["5990"]]);
     }
 
     #[test]
@@ -300,7 +253,7 @@ mod tests {
         );
         run(&mut station, 20_000, "loaded");
         let at = Timestamp::from_seconds(12_000);
-        let pruned = prune(&mut station.store, &[1], at, false).expect("pruned");
+        let pruned = go(&mut station, &[1], at, false).expect("pruned");
         assert_eq!(pruned, Rows { schedule: 11_999, tries: 0 });
         assert_eq!(station.rows("SELECT dueepoch FROM SCHEDULE"), [["12000"], ["20000"]]);
     }

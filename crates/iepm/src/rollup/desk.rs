@@ -132,7 +132,7 @@ impl<'a> Desk<'a> {
 
 /// Changes something in one transaction, and then leaves the database to others for longer than that took:
 /// whoever waits for the embedded engine's lock looks for it only now and then.
-pub(crate) fn gently<T>(
+fn gently<T>(
     store: &mut Store,
     work: impl FnMut(&mut dyn Session) -> Result<T, Error>,
 ) -> (Result<T, Error>, Duration) {

@@ -19,7 +19,7 @@ pub(crate) mod work;
 
 #[cfg(test)]
 pub(crate) use columns::RUNS;
-pub(crate) use desk::{Desk, gently};
+pub(crate) use desk::Desk;
 pub(crate) use figures::Figures;
 
 use station::{

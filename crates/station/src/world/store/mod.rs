@@ -55,6 +55,8 @@ pub use marks::{Mark, clear_mark, mark, put_mark};
 pub use monhosts::{monhost_of, monhosts, note_rival, put_findings, put_monhost, retire_monhost};
 pub use notes::{get_note, put_note};
 pub use schedule::{Gap, NewRows, NewRun, OpenRun, insert_running};
+#[doc(hidden)]
+pub use schema::first_of_test;
 pub use schema::{LATEST, migrate, version};
 pub use specs::{StoredSpec, nodes, specs};
 pub use tries::{
@@ -203,9 +205,18 @@ impl Store {
             schema::check(session, beyond_marks)?;
             work(session)
         };
+        self.again(Mode::Write, &mut checked)
+    }
+
+    /// Does `work` in a transaction, and again while others stand in its way.
+    fn again<T>(
+        &mut self,
+        mode: Mode,
+        work: &mut dyn FnMut(&mut dyn Session) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let mut tries = 1;
         loop {
-            match self.engine.transaction(Mode::Write, &mut checked) {
+            match self.engine.transaction(mode, work) {
                 Err(error) if error.kind() == Kind::Busy && self.engine.stand_back(tries) => {
                     tries += 1;
                 }
@@ -214,7 +225,8 @@ impl Store {
         }
     }
 
-    /// Does `work`, which only reads, on one state of the database; nobody is kept waiting by it.
+    /// Does `work`, which only reads, on one state of the database; nobody is kept waiting by it. `work` may be
+    /// called several times: a table that was changed meanwhile has no such state any more.
     ///
     /// # Errors
     /// What `work` says, or why the database cannot be read.
@@ -227,7 +239,7 @@ impl Store {
             schema::check(session, beyond_marks)?;
             work(session)
         };
-        self.engine.transaction(Mode::Read, &mut checked)
+        self.again(Mode::Read, &mut checked)
     }
 
     /// As [`Self::transaction`], on a schema of any age: for migrations.

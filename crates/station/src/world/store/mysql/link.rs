@@ -100,6 +100,13 @@ impl Servers {
         self.nodes.failed(node, error.to_string(), now());
     }
 
+    /// Takes note that a server answers, and is good for less than another one may be.
+    fn is_worse(&mut self, node: &str, standing: &Standing) {
+        if let Standing::Poor(why) | Standing::Bad(why) = standing {
+            self.nodes.failed(node, format!("{node}: {why}"), now());
+        }
+    }
+
     /// A new connection, to the first server that is good for work; `begin` is the first thing that is done on
     /// it.
     ///
@@ -116,7 +123,10 @@ impl Servers {
             match self.open(&ways[index], begin) {
                 Ok((link, Standing::Well)) => return Ok(self.using(link, &ways[index])),
                 // The first of these, if there is nothing better.
-                Ok((link, _)) => second = second.or(Some((link, index))),
+                Ok((link, standing)) => {
+                    self.is_worse(&ways[index].node, &standing);
+                    second = second.or(Some((link, index)));
+                }
                 Err(error) => {
                     self.failed(&ways[index].node, &error);
                     told.push((index, error));
@@ -152,9 +162,7 @@ impl Servers {
         for way in better.into_iter().filter_map(|index| ways.get(index)) {
             match self.open(way, &mut |_| Ok(())) {
                 Ok((link, Standing::Well)) => return self.using(link, way),
-                Ok((_, Standing::Poor(why) | Standing::Bad(why))) => {
-                    self.nodes.failed(&way.node, why, now());
-                }
+                Ok((_, standing)) => self.is_worse(&way.node, &standing),
                 Err(error) => self.failed(&way.node, &error),
             }
         }

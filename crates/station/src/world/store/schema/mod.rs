@@ -44,6 +44,15 @@ pub fn migrate(session: &mut dyn Session, now: Timestamp) -> Result<i64, Error> 
     Ok(found)
 }
 
+/// Makes an empty database one of version 1: for tests of what brings it forward.
+///
+/// # Errors
+/// What the engine says.
+#[doc(hidden)]
+pub fn first_of_test(session: &mut dyn Session) -> Result<(), Error> {
+    take(session, Timestamp(0), &STEPS[..1]).map(|_| ())
+}
+
 /// Takes those of the steps that were not taken yet.
 fn take(
     session: &mut dyn Session,
@@ -133,7 +142,7 @@ mod tests {
         let mut store = Store::of(&database, Duration::from_secs(5));
         store.create().expect("made");
         let fill = |session: &mut dyn Session| {
-            take(session, Timestamp(0), &STEPS[..1])?;
+            first_of_test(session)?;
             for sql in [
                 "INSERT INTO TOOLSPECS (srcNodeID, destNodeID, toolName, toolPath, testtype, time2run, runinterval) \
                  VALUES ('s', 'd', 'ping', 'ping', 'background', 15, 600)",
