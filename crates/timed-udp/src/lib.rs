@@ -7,6 +7,7 @@
 //! - [`clock`] reads the clocks: the time, what it is worth, and whether somebody set it meanwhile.
 //! - [`socket`] opens sockets and sends; [`inbox`] receives in batches, each packet with the kernel's stamp.
 //! - [`pace`] waits for a time: exactly, or for next to nothing.
+//! - [`train`] sends packets at many times, and tells whether their gaps were kept.
 
 pub mod clock;
 pub mod inbox;
@@ -16,3 +17,4 @@ pub mod pace;
 mod ports;
 pub mod socket;
 mod stamping;
+pub mod train;
