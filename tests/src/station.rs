@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The programs of the suite that a story may call.
-const PROGRAMS: [&str; 17] = [
+const PROGRAMS: [&str; 18] = [
     "iepm",
     "keep-em-alive",
     "keep-servers-alive",
@@ -37,6 +37,7 @@ const PROGRAMS: [&str; 17] = [
     "kill-all-servers",
     "restart-all-servers",
     "bw-iperf3-server",
+    "map-updated",
 ];
 
 const SPEC_COLUMNS: &str =

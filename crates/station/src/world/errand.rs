@@ -27,8 +27,8 @@ use super::{
 
 /// How long a program that was asked to end may take, before it is killed.
 const GRACE: Duration = Duration::from_secs(1);
-/// More of what a program says is not listened to, bytes.
-const MOST: u64 = 1 << 20;
+/// More of what a program says is not listened to, bytes: far more than the status of the largest station.
+const MOST: u64 = 64 << 20;
 
 /// What to run.
 #[derive(Debug)]
