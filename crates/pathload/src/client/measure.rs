@@ -1,0 +1,261 @@
+//! Streams, fleets of them, and the search.
+
+use std::{collections::BTreeMap, os::fd::AsFd, time::Duration};
+
+use station::world::signals::Stop;
+use timed_udp::{clock::Mono, inbox::Inbox, ntp::NtpTime};
+
+use super::{
+    Args,
+    agree::{Agreed, PATIENCE, agree},
+    report::{FleetTold, Run},
+    trouble::Trouble,
+};
+use crate::{
+    control::Ended,
+    line::{Stretch, fit},
+    protocol::{Answer, HEADER, Mark, Request},
+    search::{Fleet, Next, Outcome, Search, Verdict},
+    server::payload,
+    shape::{Bounds, LONGEST, Shape},
+    trend::{Packet, Sending, Trend, growth, judge},
+};
+
+/// Packets of the train that begins.
+const TRAIN: u32 = 100;
+/// What is still on its way when the server says that a stream is sent, is waited for as long as nothing comes.
+const QUIET: Duration = Duration::from_millis(150);
+/// The slowest stream, bit/s.
+const FLOOR: f64 = 50_000.0;
+/// Packets that any path carries whole, if it does not carry the longest.
+const SMALLER: [u32; 2] = [1_280, 576];
+
+/// What was found.
+pub(super) struct Measured {
+    pub(super) outcome: Outcome,
+}
+
+/// Measures; what was seen until something goes wrong stands in `run`.
+pub(super) fn measure(args: &Args, stop: &Stop, run: &mut Run) -> Result<Measured, Trouble> {
+    let began = Mono::now();
+    let end = began + Duration::from_secs(args.timeout.into());
+    let agreed = agree(args, stop, end)?;
+    run.server = Some(agreed.server.ip().to_canonical());
+    run.say(args, super::report::begin)?;
+    let bounds = Bounds {
+        packets: agreed.limits.packets,
+        rate: real(agreed.limits.rate),
+        octets: agreed.limits.octets.min(LONGEST),
+    };
+    let mut meter = Meter { agreed, inbox: Inbox::new(HEADER), next: 0, end, bounds };
+    let measured = meter.search(args, run);
+    run.seconds = Mono::now().since(began).as_secs_f64();
+    if measured.is_ok() {
+        // Whether the server hears it or not: it is over.
+        let _ = meter.agreed.control.say(&Request::Bye);
+    }
+    measured
+}
+
+fn real(number: u64) -> f64 {
+    // A rate in bit/s is far below 2^52.
+    f64::from(u32::try_from(number / 1_000).unwrap_or(u32::MAX)) * 1e3
+}
+
+/// A stream as it came.
+struct Came {
+    packets: Vec<Packet>,
+    sending: Sending,
+    dropped: u32,
+}
+
+struct Meter<'a> {
+    agreed: Agreed<'a>,
+    inbox: Inbox,
+    next: u32,
+    end: Mono,
+    bounds: Bounds,
+}
+
+impl Meter<'_> {
+    fn search(&mut self, args: &Args, run: &mut Run) -> Result<Measured, Trouble> {
+        let first = self.train(run)?;
+        let resolution = args.resolution.map_or(0.1, |width| (width / first).clamp(0.01, 0.5));
+        let mut search = Search::new(first, (FLOOR, self.bounds.rate), resolution);
+        let (mut rate, mut too_fast) = (search.rate(), Vec::new());
+        let outcome = loop {
+            match self.fleet(rate, args, run, &mut too_fast) {
+                Ok(Some(verdict)) => match search.take(verdict) {
+                    Next::Fleet(next) => rate = next,
+                    Next::Over(outcome) => break outcome,
+                },
+                // The time is over: what is known by now.
+                Ok(None) => {
+                    run.warn("the time was over before the range was as small as it should be");
+                    break search.best();
+                }
+                Err(trouble) => return Err(trouble),
+            }
+        };
+        let outcome = outcome.narrowed(fit(&too_fast));
+        run.outcome = Some(outcome);
+        Ok(Measured { outcome })
+    }
+
+    /// The rate at which a train of packets comes that was sent as fast as can be: more than what is left, and not much
+    /// more than the path's tightest link has (the asymptotic dispersion rate; PAM 2002 section 2.1).
+    fn train(&mut self, run: &mut Run) -> Result<f64, Trouble> {
+        let mut longest = self.bounds.octets;
+        for smaller in SMALLER.into_iter().chain([0]) {
+            self.bounds.octets = longest;
+            let shape = Shape::train(TRAIN, &self.bounds);
+            let came = self.stream(&shape, run)?;
+            if let [first, .., last] = came.packets.as_slice() {
+                let span = last.came.saturating_sub(first.came).max(1);
+                let octets = shape.octets * (u32::try_from(came.packets.len()).unwrap_or(1) - 1);
+                return Ok((f64::from(octets) * 8e9 / real_time(span)).min(self.bounds.rate));
+            }
+            longest = smaller;
+        }
+        Err(Trouble::Dark("no packet of a stream came: is a filter on the way?".to_owned()))
+    }
+
+    /// None if there is no time for it.
+    fn fleet(
+        &mut self,
+        rate: f64,
+        args: &Args,
+        run: &mut Run,
+        too_fast: &mut Vec<Stretch>,
+    ) -> Result<Option<Verdict>, Trouble> {
+        let shape = Shape::of(rate, &self.bounds);
+        let number = run.fleets.len();
+        run.say(args, |_| {
+            format!("Receiving Fleet {number}, Rate {:.2}Mbps\n", shape.rate() / 1e6)
+        })?;
+        let (mut fleet, mut stretches, mut trends) = (Fleet::default(), Vec::new(), Vec::new());
+        let verdict = loop {
+            if Mono::now() + (shape.length() + shape.pause()) > self.end {
+                return Ok(None);
+            }
+            let came = self.stream(&shape, run)?;
+            let trend = judge(&came.sending, &came.packets, came.dropped);
+            fleet.take(trend);
+            trends.push(trend);
+            if !matches!(trend, Trend::Void(_)) && came.packets.len() > 1 {
+                stretches.push(Stretch { rate: shape.rate(), growth: growth(&came.packets) });
+            }
+            self.agreed.control.pause(Mono::now() + shape.pause())?;
+            if let Some(verdict) = fleet.verdict() {
+                break verdict;
+            }
+        };
+        if verdict == Verdict::Above {
+            too_fast.append(&mut stretches);
+        }
+        let told = FleetTold { rate: shape.rate(), verdict, trends };
+        if args.verbose {
+            run.say(args, |_| told.text())?;
+        }
+        run.fleets.push(told);
+        Ok(Some(verdict))
+    }
+
+    fn stream(&mut self, shape: &Shape, run: &mut Run) -> Result<Came, Trouble> {
+        self.next += 1;
+        let stream = self.next;
+        let before = self.agreed.socket.dropped();
+        self.agreed.control.say(&Request::Stream {
+            stream,
+            packets: shape.packets,
+            octets: shape.octets,
+            gap: shape.gap,
+        })?;
+        run.octets += u64::from(shape.octets) * u64::from(shape.packets);
+        let (packets, (late, unsent)) = self.receive(stream, shape)?;
+        let length = u64::try_from(shape.length().as_nanos()).unwrap_or(u64::MAX);
+        let sending = Sending { packets: shape.packets, length, late, unsent };
+        Ok(Came { packets, sending, dropped: self.agreed.socket.dropped().wrapping_sub(before) })
+    }
+
+    /// Receives until the server has said what it sent, and nothing comes any more.
+    fn receive(
+        &mut self,
+        stream: u32,
+        shape: &Shape,
+    ) -> Result<(Vec<Packet>, (u64, u32)), Trouble> {
+        let mut came = BTreeMap::new();
+        let mut origin = None;
+        let (mut sent, mut until) = (None, Mono::now() + shape.length() + PATIENCE);
+        loop {
+            if self.take_packets(stream, shape, &mut origin, &mut came) && sent.is_some() {
+                until = Mono::now() + QUIET;
+            }
+            if sent.is_none() {
+                sent = self.hear_sent(stream)?;
+                if sent.is_some() {
+                    until = Mono::now() + QUIET;
+                }
+            }
+            let is_whole = u32::try_from(came.len()).is_ok_and(|count| count == shape.packets);
+            let is_over = self.agreed.control.look(&[self.agreed.socket.as_fd()], until)?.is_none();
+            match sent {
+                Some(sent) if is_whole || is_over => {
+                    return Ok((came.into_values().collect(), sent));
+                }
+                None if is_over => return Err(Ended::Silent("the server sent no stream").into()),
+                _ => {}
+            }
+        }
+    }
+
+    fn hear_sent(&mut self, stream: u32) -> Result<Option<(u64, u32)>, Trouble> {
+        match self.agreed.control.hear()? {
+            None => Ok(None),
+            Some(Answer::Sent { stream: told, late, unsent }) if told == stream => {
+                Ok(Some((late, unsent)))
+            }
+            Some(Answer::Refused { later, why }) => Err(Trouble::Refused(later, why)),
+            Some(other) => Err(Ended::Senseless(format!("{other:?}")).into()),
+        }
+    }
+
+    /// Takes what is there; whether there was something of this stream.
+    fn take_packets(
+        &mut self,
+        stream: u32,
+        shape: &Shape,
+        origin: &mut Option<NtpTime>,
+        came: &mut BTreeMap<u32, Packet>,
+    ) -> bool {
+        let wanted = payload(shape.octets, self.agreed.server.ip());
+        let mut some = false;
+        // What the network reports is found in what does not come.
+        while self.inbox.receive(&self.agreed.socket).is_ok_and(|count| count > 0) {
+            for (arrival, packet) in self.inbox.batch() {
+                let Some(mark) = Mark::read(packet) else { continue };
+                let is_ours = mark.token == self.agreed.token && mark.stream == stream;
+                if !is_ours || arrival.length != wanted || mark.number >= shape.packets {
+                    continue;
+                }
+                some = true;
+                let first = *origin.get_or_insert(arrival.received);
+                // A second apart, so that what overtook the first one is not before the begin.
+                let since = arrival.received.nanos_since(first) + 1_000_000_000;
+                let packet = Packet {
+                    number: mark.number,
+                    left: mark.left,
+                    came: since.max(0).unsigned_abs(),
+                };
+                came.entry(mark.number).or_insert(packet);
+            }
+        }
+        some
+    }
+}
+
+/// Nanoseconds of a stream.
+#[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+fn real_time(span: u64) -> f64 {
+    span as f64
+}

@@ -1,0 +1,344 @@
+//! Which rate is tried next, and when it is enough: a bisection between the highest rate at which no stream was too fast
+//! and the lowest at which all were, around a grey region in which some are and some are not (the paper, section 4.2).
+
+use crate::{
+    line::Crossing,
+    trend::{Flaw, Trend},
+};
+
+/// Streams of a fleet (the paper's N).
+pub const FLEET: u32 = 12;
+/// So many of them decide (the paper's f is 0.7).
+pub const DECIDE: u32 = 9;
+/// Void streams that a fleet may have beyond those that count.
+pub const MOST_VOID: u32 = 12;
+/// Fleets that may be given up before the measurement is.
+const MOST_FAILED: u32 = 2;
+/// Fleets of a measurement.
+const MOST_FLEETS: u32 = 24;
+
+/// What a fleet showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Its rate is above what is left.
+    Above,
+    /// Below.
+    Below,
+    /// At times above and at times below: what is left changes, and its rate lies within.
+    Grey,
+    /// Too many streams were not to be believed.
+    Failed(Flaw),
+}
+
+/// The streams of a fleet so far.
+#[derive(Debug, Clone, Default)]
+pub struct Fleet {
+    increasing: u32,
+    level: u32,
+    ambiguous: u32,
+    void: [u32; 3],
+}
+
+impl Fleet {
+    /// Adds a stream.
+    pub fn take(&mut self, trend: Trend) {
+        match trend {
+            Trend::Increasing => self.increasing += 1,
+            Trend::Level => self.level += 1,
+            Trend::Ambiguous => self.ambiguous += 1,
+            Trend::Void(flaw) => self.void[flaw as usize] += 1,
+        }
+    }
+
+    /// The verdict, as soon as the streams to come cannot change it.
+    #[must_use]
+    pub fn verdict(&self) -> Option<Verdict> {
+        let counted = self.increasing + self.level + self.ambiguous;
+        let left = FLEET.saturating_sub(counted);
+        if self.increasing >= DECIDE {
+            Some(Verdict::Above)
+        } else if self.level >= DECIDE {
+            Some(Verdict::Below)
+        } else if self.void.iter().sum::<u32>() > MOST_VOID {
+            Some(Verdict::Failed(self.worst()))
+        } else {
+            let undecided = self.increasing + left < DECIDE && self.level + left < DECIDE;
+            undecided.then_some(Verdict::Grey)
+        }
+    }
+
+    fn worst(&self) -> Flaw {
+        let all = [Flaw::LateSender, Flaw::Coalesced, Flaw::OwnDrops];
+        all.into_iter().max_by_key(|flaw| self.void[*flaw as usize]).unwrap_or(Flaw::LateSender)
+    }
+}
+
+/// What was found, bit/s.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Outcome {
+    /// It lies between the two.
+    Range(f64, f64),
+    /// It is at least this: faster streams cannot be sent, or were not to be believed.
+    AtLeast(f64),
+    /// It is at most this: slower ones are not sent.
+    AtMost(f64),
+    /// Nothing can be told.
+    Nothing(Flaw),
+}
+
+impl Outcome {
+    /// The part of a range in which the line of the streams that were too fast begins, too; the range itself if there is
+    /// no such part: then the line is not to be believed.
+    #[must_use]
+    pub fn narrowed(self, crossing: Option<Crossing>) -> Self {
+        let Self::Range(low, high) = self else { return self };
+        let wider = Self::Range(low * (1.0 - EDGE), high * (1.0 + EDGE));
+        let (Self::Range(low, high), Some(crossing)) = (wider, crossing) else { return wider };
+        let either_way = (ERRORS * crossing.error).max(LEAST * crossing.rate);
+        let (low, high) =
+            (low.max(crossing.rate - either_way), high.min(crossing.rate + either_way));
+        if low < high { Self::Range(low, high) } else { wider }
+    }
+}
+
+/// A rate that is above or below by less than this part of it looks as if it were level.
+const EDGE: f64 = 0.02;
+/// What is left lies within so many standard errors of where the line begins.
+const ERRORS: f64 = 2.5;
+/// And is not told more exactly than to this part of it.
+const LEAST: f64 = 0.04;
+
+/// What comes next.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Next {
+    /// A fleet at this rate, bit/s.
+    Fleet(f64),
+    /// It is over.
+    Over(Outcome),
+}
+
+/// The search.
+#[derive(Debug, Clone)]
+pub struct Search {
+    /// The highest rate that was below, or the least that is tried.
+    low: f64,
+    /// The lowest that was above; none: none was.
+    high: Option<f64>,
+    grey: Option<(f64, f64)>,
+    ceiling: f64,
+    floor: f64,
+    resolution: f64,
+    /// The rate that is tried now.
+    rate: f64,
+    was_below: bool,
+    failed: u32,
+    /// The reason of the last failed fleet.
+    flaw: Option<Flaw>,
+    fleets: u32,
+}
+
+impl Search {
+    /// Begins at `first`, and tries none above `ceiling` or below `floor`. It ends when the range is no wider than
+    /// `resolution` times its middle, or its parts beside a grey region are not. Rates in bit/s.
+    #[must_use]
+    pub fn new(first: f64, (floor, ceiling): (f64, f64), resolution: f64) -> Self {
+        let rate = first.clamp(floor, ceiling);
+        Self {
+            low: floor,
+            high: None,
+            grey: None,
+            ceiling,
+            floor,
+            resolution,
+            rate,
+            was_below: false,
+            failed: 0,
+            flaw: None,
+            fleets: 0,
+        }
+    }
+
+    /// The rate of the first fleet.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        self.rate
+    }
+
+    /// What comes after a fleet with this verdict.
+    pub fn take(&mut self, verdict: Verdict) -> Next {
+        self.fleets += 1;
+        let rate = self.rate;
+        match verdict {
+            Verdict::Above => self.above(rate),
+            Verdict::Below => self.below(rate),
+            Verdict::Grey => self.grey(rate),
+            Verdict::Failed(flaw) => {
+                self.failed += 1;
+                self.flaw = Some(flaw);
+                // What cannot be sent or seen at this rate perhaps can at a lower one.
+                self.ceiling = rate;
+            }
+        }
+        if let Some(outcome) = self.outcome() {
+            return Next::Over(outcome);
+        }
+        self.rate = self.next_rate();
+        Next::Fleet(self.rate)
+    }
+
+    fn above(&mut self, rate: f64) {
+        self.high = Some(self.high.map_or(rate, |high| high.min(rate)));
+        self.low = self.low.min(rate);
+        self.grey = self.grey.filter(|grey| grey.1 < rate);
+    }
+
+    fn below(&mut self, rate: f64) {
+        self.was_below = true;
+        self.low = self.low.max(rate);
+        self.grey = self.grey.filter(|grey| grey.0 > rate);
+    }
+
+    fn grey(&mut self, rate: f64) {
+        let (least, most) = self.grey.unwrap_or((rate, rate));
+        self.grey = Some((least.min(rate), most.max(rate)));
+    }
+
+    /// Whether two rates are as close as wanted.
+    fn are_close(&self, low: f64, high: f64) -> bool {
+        high - low <= self.resolution * f64::midpoint(low, high)
+    }
+
+    fn outcome(&self) -> Option<Outcome> {
+        if self.failed > MOST_FAILED || (self.failed > 0 && self.ceiling <= self.floor * 1.01) {
+            return Some(self.best());
+        }
+        let top = self.high.unwrap_or(self.ceiling);
+        let is_found = match self.grey {
+            None => self.are_close(self.low, top),
+            Some((least, most)) => self.are_close(self.low, least) && self.are_close(most, top),
+        };
+        (is_found || self.fleets >= MOST_FLEETS).then(|| self.best())
+    }
+
+    /// What is known now.
+    #[must_use]
+    pub fn best(&self) -> Outcome {
+        let least = if self.was_below { Some(self.low) } else { None };
+        match (least, self.high, self.grey, self.flaw) {
+            (Some(low), Some(high), ..) => Outcome::Range(low, high),
+            (Some(low), None, ..) => Outcome::AtLeast(low),
+            (None, None, Some((grey, _)), _) => Outcome::AtLeast(grey),
+            (None, Some(high), Some(_), _) => Outcome::Range(self.low, high),
+            (None, Some(high), None, _) => Outcome::AtMost(high),
+            (None, None, None, flaw) => Outcome::Nothing(flaw.unwrap_or(Flaw::LateSender)),
+        }
+    }
+
+    fn next_rate(&self) -> f64 {
+        let top = self.high.unwrap_or(self.ceiling);
+        match self.grey {
+            Some((least, most)) => {
+                // The wider part beside the grey region.
+                if top - most > least - self.low {
+                    self.between(most, top)
+                } else {
+                    self.between(self.low, least)
+                }
+            }
+            None => self.between(self.low, top),
+        }
+    }
+
+    /// In the middle; while nothing was above yet, not farther than twice what was below, and while nothing was below,
+    /// not lower than half of what was above.
+    fn between(&self, low: f64, high: f64) -> f64 {
+        let middle = f64::midpoint(low, high);
+        let middle =
+            if self.high.is_none() && self.was_below { middle.min(low * 2.0) } else { middle };
+        if self.was_below { middle } else { middle.max(high / 2.0) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Searches where everything below `free` is below and everything above is above, but for a grey region.
+    fn found(free: f64, grey: f64, mut search: Search) -> (Outcome, u32) {
+        let mut rate = search.rate();
+        for fleets in 1..100 {
+            let verdict = if rate < free * (1.0 - grey) {
+                Verdict::Below
+            } else if rate > free * (1.0 + grey) {
+                Verdict::Above
+            } else {
+                Verdict::Grey
+            };
+            match search.take(verdict) {
+                Next::Fleet(next) => rate = next,
+                Next::Over(outcome) => return (outcome, fleets),
+            }
+        }
+        panic!("it does not end");
+    }
+
+    #[test]
+    fn what_is_left_is_found_in_a_few_fleets() {
+        let (outcome, fleets) = found(42e6, 0.0, Search::new(80e6, (1e5, 1e9), 0.1));
+        let Outcome::Range(low, high) = outcome else { panic!("{outcome:?}") };
+        assert!(low <= 42e6 && high >= 42e6 && high - low < 0.11 * 42e6, "{low} {high}");
+        assert!(fleets <= 8, "{fleets}");
+    }
+
+    #[test]
+    fn a_path_that_is_faster_than_any_stream_has_a_lower_bound_only() {
+        let (outcome, _) = found(1e12, 0.0, Search::new(5e8, (1e5, 1e9), 0.1));
+        assert!(matches!(outcome, Outcome::AtLeast(rate) if rate > 9e8), "{outcome:?}");
+    }
+
+    #[test]
+    fn one_that_is_slower_than_any_has_an_upper_one() {
+        let (outcome, _) = found(1.0, 0.0, Search::new(1e6, (1e5, 1e9), 0.1));
+        assert!(matches!(outcome, Outcome::AtMost(rate) if rate < 1.2e5), "{outcome:?}");
+    }
+
+    #[test]
+    fn who_cannot_be_believed_at_any_rate_tells_nothing_and_why() {
+        let mut search = Search::new(1e8, (1e5, 1e9), 0.1);
+        let mut last = Next::Fleet(0.0);
+        for _ in 0..3 {
+            last = search.take(Verdict::Failed(Flaw::Coalesced));
+        }
+        assert_eq!(last, Next::Over(Outcome::Nothing(Flaw::Coalesced)));
+    }
+
+    #[test]
+    fn a_fleet_is_over_when_the_rest_cannot_change_it() {
+        let mut fleet = Fleet::default();
+        (0..8).for_each(|_| fleet.take(Trend::Increasing));
+        assert_eq!(fleet.verdict(), None);
+        fleet.take(Trend::Increasing);
+        assert_eq!(fleet.verdict(), Some(Verdict::Above));
+        let mut mixed = Fleet::default();
+        (0..4).for_each(|_| mixed.take(Trend::Increasing));
+        (0..3).for_each(|_| mixed.take(Trend::Level));
+        assert_eq!(mixed.verdict(), None);
+        mixed.take(Trend::Level);
+        assert_eq!(mixed.verdict(), Some(Verdict::Grey));
+        let mut void = Fleet::default();
+        (0..=MOST_VOID).for_each(|_| void.take(Trend::Void(Flaw::LateSender)));
+        assert_eq!(void.verdict(), Some(Verdict::Failed(Flaw::LateSender)));
+    }
+
+    proptest! {
+        #[test]
+        fn the_truth_is_always_within_the_range(free in 2e5_f64..9e8, grey in 0.0_f64..0.1, first in 1e5_f64..1e9) {
+            let (outcome, _) = found(free, grey, Search::new(first, (1e5, 1e9), 0.1));
+            if let Outcome::Range(low, high) = outcome {
+                prop_assert!(low <= free && free <= high, "{low} {high}");
+            }
+        }
+    }
+}
