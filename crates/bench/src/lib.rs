@@ -2,8 +2,10 @@
 //! run: what the machine does at that moment falls on both.
 //!
 //! - [`scheduling`], [`runs`], [`lateness`], [`hung`], [`loading`], [`claims`], [`idle`], [`watch`], [`servers`],
-//!   [`channel`], [`cleanup`], [`readers`], [`growth`], [`udp`], [`owamp`] and [`path`] measure one thing each.
+//!   [`channel`], [`cleanup`], [`readers`], [`growth`], [`udp`], [`owamp`], [`path`] and
+//!   [`pathload`] measure one thing each.
 //! - [`bed`] is what they stand on: stations in a temporary directory, and programs that end with it.
+//! - `narrow` is the path that tools of available bandwidth are held against.
 //! - `past` and `longest` are parts of what [`growth`] measures.
 //! - [`driver`] is an engine's own driver: the yardstick for inserts.
 //! - [`crowd`] is thousands of processes that do nothing.
@@ -25,9 +27,11 @@ pub mod lateness;
 pub mod loading;
 mod longest;
 pub mod machine;
+mod narrow;
 pub mod owamp;
 mod past;
 pub mod path;
+pub mod pathload;
 pub mod readers;
 pub mod rows;
 pub mod runs;
@@ -97,6 +101,8 @@ pub enum Name {
     Owamp,
     /// How exactly one-way delays are told on a path that is known
     Path,
+    /// Whether `pathload_rcv` finds what is free
+    Pathload,
 }
 
 impl Name {
@@ -118,6 +124,7 @@ impl Name {
             Self::Udp => udp::measure(bed),
             Self::Owamp => owamp::measure(bed),
             Self::Path => path::measure(bed),
+            Self::Pathload => pathload::measure(bed),
         }
     }
 }

@@ -249,13 +249,17 @@ impl Search {
         }
     }
 
-    /// In the middle; while nothing was above yet, not farther than twice what was below, and while nothing was below,
-    /// not lower than half of what was above.
+    /// In the middle; while nothing was above yet, not farther than twice what is known, and while nothing was below, not
+    /// lower than half of it.
     fn between(&self, low: f64, high: f64) -> f64 {
         let middle = f64::midpoint(low, high);
-        let middle =
-            if self.high.is_none() && self.was_below { middle.min(low * 2.0) } else { middle };
-        if self.was_below { middle } else { middle.max(high / 2.0) }
+        if self.high.is_none() && low > self.floor {
+            middle.min(low * 2.0)
+        } else if !self.was_below {
+            middle.max(high / 2.0)
+        } else {
+            middle
+        }
     }
 }
 
@@ -296,6 +300,13 @@ mod tests {
     fn a_path_that_is_faster_than_any_stream_has_a_lower_bound_only() {
         let (outcome, _) = found(1e12, 0.0, Search::new(5e8, (1e5, 1e9), 0.1));
         assert!(matches!(outcome, Outcome::AtLeast(rate) if rate > 9e8), "{outcome:?}");
+    }
+
+    #[test]
+    fn a_first_fleet_that_is_grey_does_not_make_the_next_one_a_flood() {
+        let mut search = Search::new(2e7, (1e5, 1e9), 0.1);
+        let next = search.take(Verdict::Grey);
+        assert!(matches!(next, Next::Fleet(rate) if rate <= 4e7), "{next:?}");
     }
 
     #[test]

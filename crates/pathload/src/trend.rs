@@ -51,7 +51,7 @@ const MOST_LOST: f64 = 0.1;
 const NOISE: f64 = 60_000.0;
 /// A sender may be late by this part of the stream's length, or by the time, nanoseconds: it then sent at another rate
 /// for so long.
-const LATE: (u64, u64) = (20, 400_000);
+const LATE: (u64, u64) = (12, 400_000);
 /// More than this part of the gaps closed, and so many in a row: bunches.
 const CLOSED: (f64, usize) = (0.5, 3);
 

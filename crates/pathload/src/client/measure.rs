@@ -81,7 +81,9 @@ impl Meter<'_> {
     fn search(&mut self, args: &Args, run: &mut Run) -> Result<Measured, Trouble> {
         let first = self.train(run)?;
         let resolution = args.resolution.map_or(0.1, |width| (width / first).clamp(0.01, 0.5));
-        let mut search = Search::new(first, (FLOOR, self.bounds.rate), resolution);
+        // A train comes faster than what is left, but for what a token bucket lets through at once.
+        let ceiling = self.bounds.rate.min(first * 2.0);
+        let mut search = Search::new(first, (FLOOR.min(ceiling), ceiling), resolution);
         let (mut rate, mut too_fast) = (search.rate(), Vec::new());
         let outcome = loop {
             match self.fleet(rate, args, run, &mut too_fast) {

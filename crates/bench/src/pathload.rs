@@ -1,0 +1,86 @@
+//! Whether what is free lies within the range of `pathload_rcv`, and how wide that is, on paths whose capacity and other
+//! traffic are known: a real `pathload_snd` and a real `pathload_rcv`.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use stories::{Lab, Program};
+
+use crate::{
+    bed::Bed,
+    narrow::Narrow,
+    table::{Line, Quantity},
+};
+
+/// How wide a range may be, per cent of what is free.
+const WIDTH: f64 = 30.0;
+/// How many runs in ten may have what is free outside.
+const OUTSIDE: f64 = 10.0;
+const SERVER: &str = "192.0.2.2";
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Every path, some times.
+///
+/// # Errors
+/// One of the programs could not be started.
+pub fn measure(bed: &Bed) -> Result<Vec<Line>> {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("bench: Pathload is left out: it needs root for network namespaces");
+        return Ok(Vec::new());
+    }
+    let (mut lines, mut runs, mut outside) = (Vec::new(), 0.0, 0.0);
+    for path in Narrow::all() {
+        for run in 1..=bed.size(3, 1) {
+            if bed.is_stopped() {
+                return Ok(lines);
+            }
+            let (told, free) = measured(bed, path)?;
+            lines.push(Line::told(path.name(run, "free"), Quantity::new(free, "Mbit/s")));
+            let Some((low, high)) = range(&told) else {
+                eprintln!("bench: {}: {}", path.name(run, "no range"), told["problem"]);
+                continue;
+            };
+            runs += 1.0;
+            outside += f64::from(u8::from(low > free || high < free));
+            lines.push(Line::told(path.name(run, "from"), Quantity::new(low, "Mbit/s")));
+            lines.push(Line::told(path.name(run, "to"), Quantity::new(high, "Mbit/s")));
+            let width = Quantity::new((high - low) / free * 100.0, "%");
+            lines.push(Line::limited(path.name(run, "width of the range"), width, WIDTH));
+        }
+    }
+    let missed = Quantity::new(100.0 * outside / f64::max(runs, 1.0), "%");
+    lines.push(Line::limited("runs that have what is free outside their range", missed, OUTSIDE));
+    Ok(lines)
+}
+
+fn measured(bed: &Bed, path: Narrow) -> Result<(Value, f64)> {
+    let place = tempfile::tempdir().context("making a place for pathload_snd")?;
+    let lab = path.lab();
+    let _sender = serve(bed, &lab, place.path())?;
+    path.beside_others(&lab, || {
+        let mut command = lab.host("client").command(&bed.program("pathload_rcv"));
+        let output = command.args(["-s", SERVER, "--json"]).output();
+        let output = output.context("starting pathload_rcv")?;
+        serde_json::from_slice(&output.stdout)
+            .with_context(|| format!("reading JSON of {}", stories::program::said(&output)))
+    })
+}
+
+fn serve(bed: &Bed, lab: &Lab, place: &Path) -> Result<Program> {
+    let command = lab.host("server").command(&bed.program("pathload_snd"));
+    let mut sender = Program::start(command, &place.join("log"));
+    bed.until("pathload_snd to serve", PATIENCE, || match sender.ended() {
+        Some(_) => bail!("pathload_snd ended: {}", sender.log()),
+        None => Ok(sender.log().contains("serves [::]").then_some(())),
+    })?;
+    Ok(sender)
+}
+
+/// Both ends, Mbit/s.
+fn range(told: &Value) -> Option<(f64, f64)> {
+    told["min_bit_per_s"]
+        .as_f64()
+        .zip(told["max_bit_per_s"].as_f64())
+        .map(|(low, high)| (low / 1e6, high / 1e6))
+}

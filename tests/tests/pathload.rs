@@ -1,0 +1,96 @@
+//! Available bandwidth with the real pathload_snd and pathload_rcv, on a path whose narrow link is known.
+
+use std::{path::Path, time::Duration};
+
+use rstest::rstest;
+use serde_json::Value;
+use stories::{
+    Lab, Program,
+    bottleneck::{Bottleneck, CrossTraffic},
+    program::{binaries, said},
+    until,
+};
+use tempfile::TempDir;
+
+const V4: &str = "192.0.2.2";
+const V6: &str = "2001:db8:2::2";
+
+struct Served {
+    _sender: Program,
+    lab: Lab,
+    _folder: TempDir,
+}
+
+impl Served {
+    fn on(lab: Lab) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut command = lab.host("server").command(&binaries().join("pathload_snd"));
+        command.arg("-i");
+        let sender = Program::start(command, &folder.path().join("log"));
+        until("it serves both families", || sender.log().contains("serves [::]").then_some(()));
+        Self { _sender: sender, lab, _folder: folder }
+    }
+
+    /// A measurement that takes at most a minute; what it tells, and how it ended.
+    fn measures(&self, server: &str) -> (Value, bool) {
+        let mut command = self.lab.host("client").command(&binaries().join("pathload_rcv"));
+        let output =
+            command.args(["-s", server, "-t", "60", "--json"]).output().expect("it starts");
+        let told = serde_json::from_slice(&output.stdout);
+        (told.unwrap_or_else(|_| panic!("{}", said(&output))), output.status.success())
+    }
+}
+
+/// How exactly it is told is the bench's: a machine that is busy makes ranges wide, or none, and says why.
+#[rstest]
+#[case(V4)]
+#[case(V6)]
+#[ignore = "needs root for network namespaces"]
+fn what_a_narrow_link_has_is_told_or_why_it_cannot_be(#[case] server: &str) {
+    let lab = Lab::up();
+    lab.narrows(Bottleneck { bits: 20_000_000, queue: Duration::from_millis(100) });
+    let (told, is_well) = Served::on(lab).measures(server);
+    println!("{told:#}");
+    assert_eq!(told["address"], server);
+    let (low, high) = (told["min_bit_per_s"].as_f64(), told["max_bit_per_s"].as_f64());
+    if is_well {
+        assert!(low.is_none_or(|low| low < 22e6) && high.is_none_or(|high| high > 18e6));
+        assert!(low.or(high).is_some() && told["problem"].is_null());
+    } else {
+        assert!(
+            told["problem"].as_str().is_some_and(|why| why.starts_with("Measurement terminated"))
+        );
+    }
+}
+
+#[test]
+#[ignore = "needs root for network namespaces"]
+fn other_traffic_leaves_less() {
+    let lab = Lab::up();
+    lab.narrows(Bottleneck { bits: 20_000_000, queue: Duration::from_millis(100) });
+    let served = Served::on(lab);
+    let crossing = served.lab.crosses(CrossTraffic { bits: 12_000_000, packet: 1_500 });
+    let (told, _) = served.measures(V4);
+    println!("{told:#}\n{}", crossing.rate());
+    // At 20 Mbit/s every stream is too fast now.
+    assert!(told["max_bit_per_s"].as_f64().is_none_or(|high| high < 19e6), "{told:#}");
+    let verdicts = told["fleets"].as_array().expect("fleets");
+    let is_above = |fleet: &Value| fleet["verdict"] == "above" || fleet["verdict"] == "late sender";
+    assert!(verdicts.iter().any(is_above), "{told:#}");
+}
+
+#[test]
+#[ignore = "needs root for network namespaces"]
+fn a_filter_on_the_way_is_told_and_nothing_is_sent() {
+    let lab = Lab::up();
+    lab.router_filters("-p udp -j DROP");
+    let served = Served::on(lab);
+    let before = served.lab.host("client").received();
+    let mut command =
+        served.lab.host("client").command(Path::new(&binaries().join("pathload_rcv")));
+    let output = command.args(["-s", V4]).output().expect("it starts");
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("did not hear us by UDP"), "{}", said(&output));
+    // A connection and some lines; a stream would be more.
+    assert!(served.lab.host("client").received() < before + 20_000);
+}
