@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn a_stream_whose_sender_paused_is_void() {
         let level = stream(|_| 1_000_000);
-        let paused = Sending { late: 3_000_000, ..SENDING };
+        let paused = Sending { late: 5_000_000, ..SENDING };
         assert_eq!(judge(&paused, &level, 0), Trend::Void(Flaw::LateSender));
         let unsent = Sending { unsent: 1, ..SENDING };
         assert_eq!(judge(&unsent, &level, 0), Trend::Void(Flaw::LateSender));
