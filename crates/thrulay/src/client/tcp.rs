@@ -20,12 +20,16 @@ use crate::{
 };
 
 const USUAL_BLOCK: u32 = 64 << 10;
-/// Blocks that a stream may send before the others have their turn.
-const AT_ONCE: usize = 8;
+/// Calls by which a stream may send before the others have their turn.
+const AT_ONCE: usize = 4;
+/// Blocks that are written by one call, where the rate is such that this is a short time.
+const TOGETHER: usize = 4;
 /// Records that are read at once.
 const PIECE: usize = RECORD * 256;
-/// Octets that may wait in our own queue without having been sent: what waits there is no round trip of the network.
-const LEAST_UNSENT: u32 = 256 << 10;
+/// How often a stream's room for what waits is set anew, nanoseconds.
+const TUNING: u64 = 50_000_000;
+/// Octets that may wait in our own queue while nothing is known of the rate.
+const FIRST_UNSENT: u32 = 256 << 10;
 
 /// Carries out a test. What came of it is in `run` then, also where it did not come to its end.
 pub(super) fn measure(
@@ -87,7 +91,7 @@ fn join(
             return Err(senseless("joining a stream"));
         };
         window = if number == 0 { theirs } else { window };
-        streams.push(Stream::of(line.stream, args.length.unwrap_or(USUAL_BLOCK))?);
+        streams.push(Stream::of(line.stream));
     }
     Ok((streams, window))
 }
@@ -132,37 +136,74 @@ struct Stream {
     next: u64,
     /// Retransmissions up to the last row.
     told: u32,
+    /// Octets that may wait unsent.
+    unsent: u32,
+    /// What the server had when that was looked at last.
+    tuned: u64,
+}
+
+/// Octets that may wait in our own queue at a rate of so many octets in so many nanoseconds: four milliseconds of it.
+/// What waits there is no round trip of the network; but for less a thread has to wake more promptly than it may.
+fn unsent(octets: u64, nanos: u64) -> u32 {
+    const LENGTH: u128 = 4_000_000;
+    let octets = u128::from(octets) * LENGTH / u128::from(nanos.max(1));
+    u32::try_from(octets).unwrap_or(u32::MAX).clamp(32 << 10, 8 << 20)
 }
 
 impl Stream {
-    fn of(socket: TcpStream, block: u32) -> Result<Self, Trouble> {
-        // A kernel that does not know it lets more wait, and the round trip is longer by that.
-        let _ = SockRef::from(&socket).set_tcp_notsent_lowat(LEAST_UNSENT.max(block));
+    fn of(socket: TcpStream) -> Self {
         let (records, head) = (Records::default(), [0; HEAD]);
-        Ok(Self { socket, records, head, written: 0, next: 0, told: 0 })
+        let mut stream =
+            Self { socket, records, head, written: 0, next: 0, told: 0, unsent: 0, tuned: 0 };
+        stream.let_wait(FIRST_UNSENT);
+        stream
     }
 
-    /// Writes of its block what there is room for; says whether all of it was.
+    /// What may wait unsent follows the rate of the time since the last look.
+    fn tune(&mut self, received: u64, nanos: u64) {
+        let octets = received - std::mem::replace(&mut self.tuned, received);
+        let unsent = unsent(octets, nanos);
+        if unsent.abs_diff(self.unsent) > self.unsent / 4 {
+            self.let_wait(unsent);
+        }
+    }
+
+    /// A kernel that does not know it lets more wait, and the round trip is longer by that.
+    fn let_wait(&mut self, octets: u32) {
+        self.unsent = octets;
+        let _ = SockRef::from(&self.socket).set_tcp_notsent_lowat(octets);
+    }
+
+    /// Writes what there is room for, of a few blocks at the most; says whether there was room for all of them. The head
+    /// of a block has the time when its first octet was written.
     fn write(&mut self, payload: &[u8], begin: Mono) -> io::Result<bool> {
-        if self.written == 0 {
-            let sent = nanos(Mono::now().since(begin));
-            self.head = Head { number: self.next, sent }.to_bytes();
+        let block = HEAD + payload.len();
+        let mut heads = [self.head; TOGETHER];
+        let sent = nanos(Mono::now().since(begin));
+        let first = usize::from(self.written > 0);
+        for (number, head) in (self.next..).zip(&mut heads).skip(first) {
+            *head = Head { number, sent }.to_bytes();
         }
+        let count = (self.unsent as usize / block).clamp(1, TOGETHER);
         let from_head = self.written.min(HEAD);
-        let parts = [
-            IoSlice::new(&self.head[from_head..]),
-            IoSlice::new(&payload[self.written - from_head..]),
-        ];
-        match self.socket.write_vectored(&parts) {
-            Ok(length) => self.written += length,
-            Err(error) if would_wait(&error) => {}
+        let mut parts = [IoSlice::new(&[]); 2 * TOGETHER];
+        for (place, head) in heads.iter().take(count).enumerate() {
+            parts[2 * place] = IoSlice::new(head);
+            parts[2 * place + 1] = IoSlice::new(payload);
+        }
+        parts[0] = IoSlice::new(&heads[0][from_head..]);
+        parts[1] = IoSlice::new(&payload[self.written - from_head..]);
+        let wanted = count * block - self.written;
+        let length = match self.socket.write_vectored(&parts[..2 * count]) {
+            Ok(length) => length,
+            Err(error) if would_wait(&error) => 0,
             Err(error) => return Err(error),
-        }
-        let is_whole = self.written >= HEAD + payload.len();
-        if is_whole {
-            (self.written, self.next) = (0, self.next + 1);
-        }
-        Ok(is_whole)
+        };
+        self.written += length;
+        let whole = self.written / block;
+        (self.written, self.next) = (self.written % block, self.next + whole as u64);
+        self.head = heads.get(whole).copied().unwrap_or_default();
+        Ok(length == wanted)
     }
 
     /// What the kernel says, of the time since the last row.
@@ -184,6 +225,8 @@ struct Test {
     due: Option<u64>,
     intervals: Vec<Told>,
     piece: Vec<u8>,
+    /// When the streams' room was set last, nanoseconds after the begin.
+    tuned: u64,
 }
 
 /// Rows that a test keeps: a day of seconds. More go to the screen only.
@@ -203,6 +246,7 @@ impl Test {
             due: (setup.interval_s > 0).then_some(u64::from(setup.interval_s) * SECOND),
             intervals: Vec::new(),
             piece: vec![0; PIECE],
+            tuned: 0,
             setup,
             streams,
         }
@@ -234,6 +278,13 @@ impl Test {
                 return Err(senseless("measuring"));
             }
             self.serve(&ready[2.min(ready.len())..])?;
+        }
+    }
+
+    fn tune(&mut self, age: u64) {
+        let length = age - std::mem::replace(&mut self.tuned, age);
+        for (place, stream) in self.streams.iter_mut().enumerate() {
+            stream.tune(self.meter.received_of(place), length);
         }
     }
 

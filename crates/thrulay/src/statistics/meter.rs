@@ -59,6 +59,12 @@ impl Meter {
         stream.received = stream.received.max(received);
     }
 
+    /// Octets of a stream.
+    #[must_use]
+    pub fn received_of(&self, stream: usize) -> u64 {
+        self.streams.get(stream).map_or(0, |stream| stream.received)
+    }
+
     /// Octets of all streams.
     #[must_use]
     pub fn received(&self) -> u64 {
