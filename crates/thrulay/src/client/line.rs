@@ -191,9 +191,9 @@ fn socket(server: SocketAddr, args: &Args) -> io::Result<Socket> {
     socket.set_tcp_nodelay(true)?;
     let class = u32::from(args.dscp) << 2;
     if server.is_ipv4() {
-        socket.set_tos_v4(class)?
+        socket.set_tos_v4(class)?;
     } else {
-        socket.set_tclass_v6(class)?
+        socket.set_tclass_v6(class)?;
     }
     Ok(socket)
 }

@@ -31,6 +31,7 @@ use crate::{
 /// Measures throughput over TCP, with the round trip in the stream, or what becomes of UDP packets
 #[derive(Debug, Clone, Parser)]
 #[command(name = "thrulay", version)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct Args {
     /// The server
     #[arg(value_name = "HOST")]
@@ -209,7 +210,7 @@ mod tests {
         for wrong in [
             "-m 0 h", "-m 65 h", "-t 0 h", "-l 63 h", "-u 0 h", "-u 5X h", "-4 -6 h", "-D 64 h", "",
         ] {
-            assert!(args(&format!("thrulay {wrong}").trim_end().to_owned()).is_err(), "{wrong}");
+            assert!(args(format!("thrulay {wrong}").trim_end()).is_err(), "{wrong}");
         }
     }
 

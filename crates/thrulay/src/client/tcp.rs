@@ -267,6 +267,9 @@ impl Test {
             if self.due.is_some_and(|due| age >= due) {
                 self.row(age, screen)?;
             }
+            if age >= self.tuned + TUNING {
+                self.tune(age);
+            }
             let until = self
                 .due
                 .map_or(self.end, |due| self.end.min(self.begin + Duration::from_nanos(due)));

@@ -58,7 +58,7 @@ pub fn row(row: &Row, verbose: bool) -> String {
 pub fn totals(outcome: &TcpOutcome, verbose: bool) -> String {
     let streams = outcome.streams.iter().filter(|_| outcome.streams.len() > 1);
     let rows = streams.map(|it| &it.row).chain([&outcome.total]);
-    rows.map(|row| format!("#{}\n", fields(row, verbose))).collect()
+    rows.fold(String::new(), |text, row| format!("{text}#{}\n", fields(row, verbose)))
 }
 
 fn fields(row: &Row, verbose: bool) -> String {

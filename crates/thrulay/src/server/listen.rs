@@ -36,9 +36,9 @@ use crate::protocol::{
     AcceptedTcp, AcceptedUdp, Answer, Cause, GREETING, Join, Request, TcpProposal, UdpProposal,
 };
 
-/// Connections that may wait to be taken.
+/// Connections that may wait to be held.
 const BACKLOG: i32 = 1_024;
-/// Connections that are taken before others are heard.
+/// Connections that are held before others are heard.
 const AT_ONCE: usize = 64;
 /// A test's thread needs little: what is large is on the heap.
 const STACK: usize = 256 << 10;
@@ -238,12 +238,12 @@ impl Client<'_> {
         let ready = judge_tcp(wanted, &self.server.limits)
             .map_err(|why| (Cause::Never, why))
             .and_then(|plan| {
-                let taken = self.take(plan.amount)?;
+                let held = self.take(plan.amount)?;
                 let token = self.server.token().map_err(|it| failed("making a token", &it))?;
                 let door = self.server.registry.open(token, self.address);
-                Ok((plan, taken, token, door.map_err(|it| failed("making a test", &it))?))
+                Ok((plan, held, token, door.map_err(|it| failed("making a test", &it))?))
             });
-        let (plan, taken, token, door) = match ready {
+        let (plan, held, token, door) = match ready {
             Ok(ready) => ready,
             Err(refused) => return self.refuse(refused),
         };
@@ -253,7 +253,7 @@ impl Client<'_> {
         }
         let streams = wanted.streams;
         let test = TcpTest { control: self.control, door, wanted: *wanted, plan };
-        start(self.server, self.address, taken, move || {
+        start(self.server, self.address, held, move || {
             let done = tcp::carry_out(test)?;
             Ok(format!("TCP, streams: {streams}, {:.3} s, {} octets", done.seconds, done.octets))
         });
@@ -263,11 +263,11 @@ impl Client<'_> {
         let ready = judge_udp(wanted, &self.server.limits)
             .map_err(|why| (Cause::Never, why))
             .and_then(|plan| {
-                let taken = self.take(plan.amount)?;
+                let held = self.take(plan.amount)?;
                 let token = self.server.token().map_err(|it| failed("making a token", &it))?;
-                Ok((taken, token, self.socket(plan.buffer)?))
+                Ok((held, token, self.socket(plan.buffer)?))
             });
-        let (taken, token, socket) = match ready {
+        let (held, token, socket) = match ready {
             Ok(ready) => ready,
             Err(refused) => return self.refuse(refused),
         };
@@ -278,7 +278,7 @@ impl Client<'_> {
         }
         let (packets, peer) = (wanted.packets, self.address);
         let test = UdpTest { control: self.control, socket, token, peer, wanted: *wanted };
-        start(self.server, self.address, taken, move || {
+        start(self.server, self.address, held, move || {
             let (received, unique) = udp::carry_out(test)?;
             Ok(format!("UDP: {received} packets came, {unique} of {packets} at least once"))
         });
@@ -300,7 +300,7 @@ impl Client<'_> {
 fn start(
     server: &Arc<Server>,
     address: IpAddr,
-    taken: Taken,
+    held: Taken,
     test: impl FnOnce() -> Result<String, String> + Send + 'static,
 ) {
     let ours = Arc::clone(server);
@@ -310,7 +310,7 @@ fn start(
             Ok(line) => log::info!("test of {address}: {line}"),
             Err(why) => ours.news.tell(News::Broken, || format!("test of {address}: {why}")),
         }
-        drop(taken);
+        drop(held);
     });
     if let Err(error) = started {
         server.news.tell(News::Ours, || format!("starting a thread for {address}: {error}"));

@@ -121,7 +121,9 @@ mod tests {
 
     fn of(times: &[u64]) -> Spread {
         let mut spread = Spread::default();
-        times.iter().for_each(|time| spread.note(*time));
+        for time in times {
+            spread.note(*time);
+        }
         spread
     }
 
