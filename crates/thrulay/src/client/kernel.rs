@@ -54,7 +54,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let stream = TcpStream::connect(listener.local_addr().expect("bound")).expect("there");
         let view = look(&stream).expect("told");
-        assert_eq!((view.mtu, view.retransmits), (65_536, 0));
+        assert!((65_535..=65_536).contains(&view.mtu) && view.retransmits == 0, "{view:?}");
         assert!(view.mss > 1_000 && view.mss < view.mtu, "{view:?}");
         assert!(view.congestion_window > 0 && view.congestion_window < 1_000, "{view:?}");
         assert!(view.rtt_us < 1_000_000, "{view:?}");

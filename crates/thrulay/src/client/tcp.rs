@@ -147,7 +147,7 @@ struct Stream {
 fn unsent(octets: u64, nanos: u64) -> u32 {
     const LENGTH: u128 = 4_000_000;
     let octets = u128::from(octets) * LENGTH / u128::from(nanos.max(1));
-    u32::try_from(octets).unwrap_or(u32::MAX).clamp(32 << 10, 8 << 20)
+    u32::try_from(octets).unwrap_or(u32::MAX).clamp(4 << 10, 8 << 20)
 }
 
 impl Stream {

@@ -217,6 +217,7 @@ impl<'a> Test<'a> {
         UdpOutcome {
             buffer,
             size: self.wanted.size,
+            payload: u16::try_from(self.packet.len()).unwrap_or(u16::MAX),
             rate: self.wanted.rate,
             proposed: self.wanted.packets,
             lateness: self.lateness,

@@ -213,13 +213,13 @@ impl Udp {
             late_p95_us: late(95),
             server_buffer: it.buffer,
             client_synchronised: it.synchronised,
-            received: it.report.as_ref().map(|report| Received::of(report, sent, it.size)),
+            received: it.report.as_ref().map(|report| Received::of(report, sent, it.payload)),
         }
     }
 }
 
 impl Received {
-    fn of(it: &UdpReport, sent: u64, size: u16) -> Self {
+    fn of(it: &UdpReport, sent: u64, payload: u16) -> Self {
         let lost = sent.saturating_sub(it.unique);
         // A quartile of which more than a quarter is lost is that of an undefined delay (RFC 2681 section 2.4).
         let has_quartile = lost.saturating_mul(4) <= sent;
@@ -233,7 +233,7 @@ impl Received {
             duplicates: it.received - it.unique,
             n_reordered: it.reordered.clone(),
             span_s: rounded(real(it.span) / 1e9),
-            bits_per_s: rate(it, size),
+            bits_per_s: rate(it, payload),
             delay_ms: it.delays.map(|[min, p25, p50, p75, p95, max]| Delay {
                 min: signed(min),
                 p25: signed(p25),
@@ -249,10 +249,10 @@ impl Received {
     }
 }
 
-/// The rate at which packets came, with their headers: of all gaps between the first and the last.
-fn rate(it: &UdpReport, size: u16) -> Option<f64> {
+/// The rate at which payload came: of all gaps between the first and the last.
+fn rate(it: &UdpReport, payload: u16) -> Option<f64> {
     let gaps = it.received.checked_sub(1).filter(|gaps| *gaps > 0 && it.span > 0)?;
-    Some(rounded(real(gaps) * f64::from(size) * 8e9 / real(it.span)))
+    Some(rounded(real(gaps) * f64::from(payload) * 8e9 / real(it.span)))
 }
 
 /// Six digits behind the point: what is smaller is nobody's.

@@ -85,6 +85,8 @@ pub struct UdpOutcome {
     pub buffer: u32,
     /// Octets of a packet, with the headers of IP and UDP.
     pub size: u16,
+    /// Octets of a packet without them.
+    pub payload: u16,
     /// Bits a second, with these headers.
     pub rate: u64,
     /// Packets that were to be sent.
