@@ -130,9 +130,12 @@ struct Stretch {
 
 #[derive(Deserialize)]
 struct Rtt {
-    min_ms: f64,
-    avg_ms: f64,
-    max_ms: f64,
+    #[serde(rename = "min_ms")]
+    min: f64,
+    #[serde(rename = "avg_ms")]
+    avg: f64,
+    #[serde(rename = "max_ms")]
+    max: f64,
 }
 
 impl Stretch {
@@ -147,9 +150,9 @@ impl Stretch {
             bits_per_s: Some(self.bits_per_s),
             retransmits: self.retransmits,
             rtt: self.rtt.as_ref().map(|rtt| RoundTrip {
-                min_us: whole(rtt.min_ms * 1e3),
-                avg_us: whole(rtt.avg_ms * 1e3),
-                max_us: whole(rtt.max_ms * 1e3),
+                min_us: whole(rtt.min * 1e3),
+                avg_us: whole(rtt.avg * 1e3),
+                max_us: whole(rtt.max * 1e3),
             }),
             ..Interval::default()
         })

@@ -196,8 +196,12 @@ impl<'a> Test<'a> {
                 TestPacket { token, number, sent: clock::wall() }.write(packet);
             },
         );
-        let sent =
-            sent.map_err(|error| Trouble::Broken(format!("sending test packets: {error}")))?;
+        let sent = sent.map_err(|error| match error.kind() {
+            io::ErrorKind::ConnectionRefused => {
+                Trouble::Broken("sending test packets: the server's port is closed now".to_owned())
+            }
+            _ => Trouble::Broken(format!("sending test packets: {error}")),
+        })?;
         sent.late.iter().for_each(|late| self.lateness.note(*late));
         self.number += u32::try_from(offsets.len()).unwrap_or(u32::MAX);
         Ok(())
