@@ -2,7 +2,7 @@
 //! run: what the machine does at that moment falls on both.
 //!
 //! - [`scheduling`], [`runs`], [`lateness`], [`hung`], [`loading`], [`claims`], [`idle`], [`watch`], [`servers`],
-//!   [`channel`], [`cleanup`], [`readers`], [`growth`], [`udp`], [`owamp`] and [`path`] measure one thing each.
+//!   [`channel`], [`cleanup`], [`readers`], [`growth`], [`udp`], [`owamp`], [`path`] and [`thrulay`] measure one thing each.
 //! - [`bed`] is what they stand on: stations in a temporary directory, and programs that end with it.
 //! - `past` and `longest` are parts of what [`growth`] measures.
 //! - [`driver`] is an engine's own driver: the yardstick for inserts.
@@ -34,6 +34,7 @@ pub mod runs;
 pub mod scheduling;
 pub mod servers;
 pub mod table;
+pub mod thrulay;
 pub mod udp;
 pub mod watch;
 
@@ -97,6 +98,8 @@ pub enum Name {
     Owamp,
     /// How exactly one-way delays are told on a path that is known
     Path,
+    /// What thrulay finds, against iperf3 over the same path
+    Thrulay,
 }
 
 impl Name {
@@ -118,6 +121,7 @@ impl Name {
             Self::Udp => udp::measure(bed),
             Self::Owamp => owamp::measure(bed),
             Self::Path => path::measure(bed),
+            Self::Thrulay => thrulay::measure(bed),
         }
     }
 }
