@@ -1,11 +1,15 @@
 //! `thrulay`: the client.
 //!
 //! - `line`: a connection to the server. `trouble`: why there are no figures, or fewer.
-//! - `tcp`, `udp`: a test. `kernel`: what the kernel says of a stream. `screen`: what is printed, and when.
+//! - `tcp`, with `run`, `stream` and `room`: a test over TCP; `udp`: one over UDP. `kernel`: what the kernel says of a
+//!   stream. `screen`: what is printed, and when.
 
 mod kernel;
 mod line;
+mod room;
+mod run;
 mod screen;
+mod stream;
 mod tcp;
 mod trouble;
 mod udp;

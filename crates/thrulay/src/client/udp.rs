@@ -13,7 +13,7 @@ use timed_udp::{
 use super::{
     Args,
     line::{Line, PATIENCE},
-    tcp::noise,
+    stream::noise,
     trouble::Trouble,
 };
 use crate::{
