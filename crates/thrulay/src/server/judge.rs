@@ -1,8 +1,8 @@
 //! What is granted of a proposal: a plain function of it and the server's limits.
 
-use super::usage::Amount;
+use super::{tcp::PIECE, usage::Amount};
 use crate::{
-    protocol::{PACKET, TcpProposal, UdpProposal},
+    protocol::{PACKET, RECORD, TcpProposal, UdpProposal},
     statistics::Datagrams,
 };
 
@@ -48,12 +48,18 @@ pub(super) fn judge_tcp(wanted: &TcpProposal, limits: &Limits) -> Result<TcpPlan
     }
     let window = wanted.window.min(limits.window);
     // The kernel counts its own books too, and doubles what it is asked for.
-    let each = if window == 0 { USUAL_WINDOW } else { u64::from(window) * 2 };
+    let queue = if window == 0 { USUAL_WINDOW } else { u64::from(window) * 2 };
+    let each = queue + records(wanted.block);
     Ok(TcpPlan {
         duration_s: wanted.duration_s.min(limits.duration_s),
         window,
         amount: Amount { rate: 0, memory: A_TEST + each * u64::from(wanted.streams) },
     })
+}
+
+/// Octets of records that wait for a client that does not take them.
+fn records(block: u32) -> u64 {
+    (PIECE as u64).div_ceil(block.max(1).into()) * RECORD as u64
 }
 
 /// A UDP test that can be.
@@ -103,7 +109,7 @@ mod tests {
         let wanted = TcpProposal { streams: 2, duration_s: 60, block: 65_536, window: 4_194_304 };
         let plan = judge_tcp(&wanted, &LIMITS).expect("granted");
         assert_eq!((plan.duration_s, plan.window), (60, 1_000_000));
-        assert_eq!(plan.amount.memory, A_TEST + 4_000_000);
+        assert_eq!(plan.amount.memory, A_TEST + 2 * (2_000_000 + 4 * 24));
         let plan = judge_tcp(&TcpProposal { duration_s: 101, ..wanted }, &LIMITS);
         assert_eq!(plan.map(|it| it.duration_s), Ok(100));
         assert!(judge_tcp(&TcpProposal { streams: 5, ..wanted }, &LIMITS).is_err());

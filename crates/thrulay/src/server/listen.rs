@@ -19,7 +19,7 @@ use station::{
 };
 use timed_udp::{
     clock::Mono,
-    socket::{Opening, Port},
+    socket::{OpenError, Opening, Port},
 };
 
 use super::{
@@ -292,7 +292,10 @@ impl Client<'_> {
         let receive_buffer = buffer as usize;
         let opening =
             Opening { port, scope, receive_buffer, ..Opening::at(local.ip().to_canonical()) };
-        opening.open().map_err(|error| (Cause::Failed, error.to_string()))
+        opening.open().map_err(|error| {
+            let is_busy = matches!(error, OpenError::Exhausted { .. });
+            (if is_busy { Cause::Busy } else { Cause::Failed }, error.to_string())
+        })
     }
 }
 

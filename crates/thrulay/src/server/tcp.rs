@@ -27,7 +27,7 @@ const GRACE: Duration = Duration::from_secs(30);
 /// How long a client may take to hear the report.
 const HEARING: Duration = Duration::from_secs(10);
 /// Octets that are read at once.
-const PIECE: usize = 256 << 10;
+pub(super) const PIECE: usize = 256 << 10;
 
 /// A test.
 pub(super) struct TcpTest {
