@@ -12,6 +12,8 @@ use readings::{End, Output};
 mod messages;
 #[path = "../../crates/readings/tests/common/soundness.rs"]
 mod soundness;
+#[path = "../../crates/thrulay/tests/common/soundness.rs"]
+mod thrulay_messages;
 
 /// A target for the reader of the named tool.
 #[macro_export]
@@ -27,6 +29,19 @@ macro_rules! message_target {
     ($what:literal) => {
         $crate::libfuzzer_sys::fuzz_target!(|data: &[u8]| $crate::check_message($what, data));
     };
+}
+
+/// A target for messages of thrulay.
+#[macro_export]
+macro_rules! thrulay_target {
+    ($what:literal) => {
+        $crate::libfuzzer_sys::fuzz_target!(|data: &[u8]| $crate::check_thrulay($what, data));
+    };
+}
+
+/// Gives the bytes to the readers of thrulay's messages, and panics if one breaks one of its promises.
+pub fn check_thrulay(what: &str, data: &[u8]) {
+    thrulay_messages::check(what, data);
 }
 
 /// Gives the bytes to the readers of these messages, and panics if one breaks one of its promises.

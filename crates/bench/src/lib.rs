@@ -2,8 +2,8 @@
 //! run: what the machine does at that moment falls on both.
 //!
 //! - [`scheduling`], [`runs`], [`lateness`], [`hung`], [`loading`], [`claims`], [`idle`], [`watch`], [`servers`],
-//!   [`channel`], [`cleanup`], [`readers`], [`growth`], [`udp`], [`owamp`], [`path`] and
-//!   [`pathload`] measure one thing each.
+//!   [`channel`], [`cleanup`], [`readers`], [`growth`], [`udp`], [`owamp`], [`path`], [`pathchirp`], [`pathload`] and
+//!   [`thrulay`] measure one thing each.
 //! - [`bed`] is what they stand on: stations in a temporary directory, and programs that end with it.
 //! - `narrow` is the path that tools of available bandwidth are held against.
 //! - `past` and `longest` are parts of what [`growth`] measures.
@@ -38,6 +38,7 @@ pub mod runs;
 pub mod scheduling;
 pub mod servers;
 pub mod table;
+pub mod thrulay;
 pub mod udp;
 pub mod watch;
 
@@ -103,6 +104,8 @@ pub enum Name {
     Path,
     /// Whether `pathload_rcv` finds what is free
     Pathload,
+    /// What thrulay finds, against iperf3 over the same path
+    Thrulay,
 }
 
 impl Name {
@@ -125,6 +128,7 @@ impl Name {
             Self::Owamp => owamp::measure(bed),
             Self::Path => path::measure(bed),
             Self::Pathload => pathload::measure(bed),
+            Self::Thrulay => thrulay::measure(bed),
         }
     }
 }

@@ -16,7 +16,7 @@ use station::{
     },
 };
 
-use crate::{grants, iperf, migrate};
+use crate::{grants, migrate, second_names};
 
 /// The sample files, which are also those of the project.
 const CONFIGURATION: &str = include_str!("../../../config/iepm.toml");
@@ -201,7 +201,7 @@ fn of_station(sample: &str, node: &NodeId) -> String {
 
 /// What the samples name and no package brings.
 fn servers(config: &Config, told: &mut Told) -> Result<(), Failure> {
-    let named = iperf::name_twice(&config.paths.bin);
+    let named = second_names::make(&config.paths.bin);
     told.extend(named.map_err(|(link, error)| failed("making", &link).because(error))?);
     Ok(())
 }

@@ -150,7 +150,7 @@ fn every_view_of_an_applied_station_is_there_as_text_and_as_json() {
 fn what_comes_from_cron_is_quiet_and_a_dry_run_is_not() {
     let (_folder, home) = station();
     assert_eq!(told(&iepm(&home, &["prune"]), 0), "");
-    assert!(told(&iepm(&home, &["prune", "-v"]), 0).starts_with("iepm: deleted 0 readings, "));
+    assert!(told(&iepm(&home, &["prune", "-v"]), 0).contains("iepm: deleted 0 readings, "));
     assert!(told(&iepm(&home, &["prune", "--dry-run"]), 0).starts_with("would delete 0 readings"));
     assert!(told(&iepm(&home, &["migrate"]), 0).ends_with("already: nothing to change\n"));
 }

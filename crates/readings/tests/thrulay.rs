@@ -32,13 +32,17 @@ const TABLE: &[(&str, &str)] = &[
     ("thrulay/udp-loss", "Udp, 1 of 0, -/-/-, 90/1666 lost +43 ~31, delay 10614 11362 12184 12945 13508"),
     ("thrulay/udp-overload", "Udp, 1 of 0, -/-/-, 4980/10000 lost +0 ~0, delay 11874 50971 51050 51133 51197"),
     ("thrulay/v", "Tcp, 1 of 5, 18.333/18.978/19.416, rtt 22074/1784764/2347748"),
+    ("thrulayjson/refused", "refused!, cut"),
+    ("thrulayjson/server-dies", "Tcp, 1 of 2, 18.962/18.964/18.962, rtt 205/76630/253796, broken off!, cut"),
+    ("thrulayjson/tcp", "Tcp, 2 of 2, 19.031/19.217/19.403, rtt 143/115394/551661"),
+    ("thrulayjson/udp", "Udp, 1 of 0, -/4.907/-, 43/833 lost +12 ~9, delay -2250 7500 8250 9125 11500"),
 ];
 
 #[test]
 fn every_capture_says_what_the_table_says() {
     for (name, expected) in TABLE {
-        let (_, case) = name.split_once('/').expect("folder/case");
-        assert_eq!(told(&of_capture(case)), *expected, "{name}");
+        let (folder, case) = name.split_once('/').expect("folder/case");
+        assert_eq!(told(&of(folder, case)), *expected, "{name}");
     }
 }
 
@@ -113,6 +117,41 @@ fn a_report_on_datagrams_may_have_delays_before_zero_and_no_counts() {
 }
 
 #[test]
+fn our_own_document_tells_what_was_sent_again_and_where_it_was_measured() {
+    let reading = of("thrulayjson", "tcp");
+    assert_eq!(reading.address.map(|it| it.to_string()).as_deref(), Some("192.0.2.2"));
+    let flow = &reading.flows[0];
+    let again: Vec<_> = flow.intervals.iter().map(|it| it.retransmits).collect();
+    assert_eq!((again, flow.by_stream.len()), (vec![Some(898), Some(0)], 2));
+    assert_eq!(reading.bytes(), 4_804_464);
+    assert_eq!(of("thrulayjson", "udp").warnings.len(), 2, "of the document and of standard error");
+}
+
+#[test]
+fn a_document_that_is_none_of_ours_says_why() {
+    for (text, complaint) in [
+        (
+            "{",
+            "line 1: this is no whole document of thrulay's JSON: EOF while parsing an object at line 1 column 1",
+        ),
+        ("{\"thrulay\":2}", "expected version 1 of thrulay's JSON at most, found 2"),
+        (
+            "{\"thrulay\":1,\"tcp\":{\"streams\":1,\"intervals\":[],\"by_stream\":[],\
+             \"total\":{\"start_s\":2,\"end_s\":1,\"bytes\":1,\"bits_per_s\":1}}}",
+            "expected times and rates that are not below zero, in their order",
+        ),
+        (
+            "{\"thrulay\":1,\"udp\":{\"sent\":1,\"received\":{\"unique\":2,\"duplicates\":0,\
+             \"n_reordered\":[],\"span_s\":1}}}",
+            "expected no more datagrams received than sent",
+        ),
+    ] {
+        let wrong = read(End::Exited(1), text, "").expect_err(text);
+        assert_eq!(wrong.to_string(), complaint);
+    }
+}
+
+#[test]
 fn the_death_of_the_server_is_told_in_its_words() {
     let problem = of_capture("server-dies").problem.expect("a problem");
     assert_eq!(
@@ -163,7 +202,7 @@ fn what_cannot_be_understood_says_why_and_where() {
 #[test]
 fn what_is_read_of_a_beginning_was_there() {
     for capture in common::all().into_iter().filter(|capture| capture.tool() == "thrulay") {
-        let whole = of_capture(&capture.case);
+        let whole = of(&capture.folder, &capture.case);
         for length in 0..=capture.stdout.len() {
             let stdout = &capture.stdout[..length];
             let output = Output { stdout, stderr: &[], end: End::Signalled(9) };
@@ -179,7 +218,11 @@ fn what_is_read_of_a_beginning_was_there() {
 }
 
 fn of_capture(case: &str) -> Throughput {
-    thrulay::read(&Capture::of("thrulay", case).output()).expect("a reading")
+    of("thrulay", case)
+}
+
+fn of(folder: &str, case: &str) -> Throughput {
+    thrulay::read(&Capture::of(folder, case).output()).expect("a reading")
 }
 
 fn read(end: End, stdout: &str, stderr: &str) -> Result<Throughput, Unreadable> {

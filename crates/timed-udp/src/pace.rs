@@ -21,6 +21,8 @@ pub enum Precision {
     Saving,
     /// The time: about a microsecond late, for up to a whole processor when the gaps are short.
     Exact,
+    /// The time, at the price of a whole processor: never sleeps.
+    Watching,
 }
 
 /// How a time is to be waited for.
@@ -67,6 +69,7 @@ impl Pacer {
         match self.precision {
             Precision::Saving => Duration::ZERO,
             Precision::Exact => Duration::from_nanos(self.margin),
+            Precision::Watching => Duration::MAX,
         }
     }
 
@@ -126,6 +129,9 @@ mod tests {
         assert_eq!(exact.wait(now, until), Wait::Sleep(Mono(2_000_000 - FIRST)));
         assert_eq!(exact.wait(Mono(1_990_000), until), Wait::Watch);
         assert_eq!(exact.wait(until, until), Wait::Over);
+        let watching = Pacer::untried(Precision::Watching);
+        assert_eq!(watching.wait(now, until), Wait::Watch);
+        assert_eq!(watching.wait(until, until), Wait::Over);
     }
 
     #[test]
@@ -150,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_time_that_was_waited_for_is_there() {
-        for precision in [Precision::Saving, Precision::Exact] {
+        for precision in [Precision::Saving, Precision::Exact, Precision::Watching] {
             let mut pacer = Pacer::new(precision);
             let until = Mono::now() + Duration::from_millis(3);
             assert!(pacer.wait_until(until) >= until);

@@ -11,8 +11,10 @@
 //! - Rates and times have three digits. Bytes are not printed; they follow from both, to these digits.
 //! - Over UDP neither time nor size is printed, and so no rate. What is called jitter is a quartile range, `inf`
 //!   above 25 % loss: not the jitter of RFC 3550, and not told as such.
+//! - Our own thrulay has a document of JSON too, in which nothing of this is missing: `json`.
 
 mod datagrams;
+mod json;
 mod rows;
 
 use crate::{
@@ -31,6 +33,9 @@ use rows::{Row, Rows};
 /// If this is no output of thrulay's client, or contradicts itself: a field that is no number, more
 /// datagrams received than sent. Also if nothing was printed and nothing ended the tool.
 pub fn read(output: &Output<'_>) -> Result<Throughput, Unreadable> {
+    if json::is_it(output.stdout) {
+        return json::read(output);
+    }
     let mut said = Transcript::default();
     for line in text::lines(output.stdout) {
         said.take(&line)?;

@@ -11,9 +11,9 @@ use crate::{
 use super::towards_target;
 
 /// Streams that a test may have; the tool itself allows fewer.
-const MOST_STREAMS: u32 = 1024;
+pub(super) const MOST_STREAMS: u32 = 1024;
 /// Intervals that a reading keeps: a day of seconds.
-const MOST_INTERVALS: usize = 100_000;
+pub(super) const MOST_INTERVALS: usize = 100_000;
 /// Share of the longest interval that another must have for its rate to be compared.
 const LONG_ENOUGH: f64 = 0.9;
 
@@ -24,6 +24,10 @@ pub(super) struct Row {
 }
 
 impl Row {
+    pub(super) const fn new(id: Option<u32>, interval: Interval) -> Self {
+        Self { id, interval }
+    }
+
     /// Reads the row, from its parenthesis on.
     pub(super) fn of(line: &Line<'_>, said: &str) -> Result<Self, Unreadable> {
         Self::parse(said).ok_or_else(|| line.wrong("a row of thrulay", said))
@@ -130,6 +134,8 @@ fn add(part: &mut Interval, other: &Interval) {
     part.end_s = part.end_s.max(other.end_s);
     part.bytes = part.bytes.zip(other.bytes).and_then(|(one, two)| one.checked_add(two));
     part.bits_per_s = part.bits_per_s.zip(other.bits_per_s).map(|(one, two)| one + two);
+    let again = part.retransmits.zip(other.retransmits);
+    part.retransmits = again.and_then(|(one, two)| one.checked_add(two));
     part.rtt = part.rtt.zip(other.rtt).map(|(one, two)| RoundTrip {
         min_us: one.min_us.zip(two.min_us).map(|(one, two)| one.min(two)),
         avg_us: None,

@@ -43,7 +43,7 @@ impl Capture {
             "iperf" | "iperf205" | "iperf2013" | "iperfloopback" => "iperf",
             "iperf3" | "iperf3loopback" => "iperf3",
             "owping" | "owpingjson" => "owping",
-            "thrulay" => "thrulay",
+            "thrulay" | "thrulayjson" => "thrulay",
             "pathload" => "pathload",
             "pathchirp" => "pathchirp",
             folder => panic!("whose captures are in {folder}?"),

@@ -1,8 +1,9 @@
-//! `bin/bw-iperf-server` and `bin/bw-iperf-client`: one iperf under two names, so that whoever looks at
-//! processes tells the server, which is to run for ever, from a client that hangs.
+//! Programs under a second name: `bin/bw-iperf-server` and `bin/bw-iperf-client` are one iperf, so that whoever looks at
+//! processes tells the server, which is to run for ever, from a client that hangs; `bin/tlaytcp` and `bin/mtlaytcp` are
+//! thrulay under the names that the original's specifications and its list of what to clean up have.
 //!
-//! They are links: a process is called by the link that it was started by, and an update of iperf is an
-//! update of both. What is there and is not ours stays as it is.
+//! They are links: a process is called by the link that it was started by, and an update of the program is
+//! an update of all. What is there and is not ours stays as it is.
 
 use std::{
     fs, io,
@@ -19,31 +20,51 @@ use station::world::{
 /// The names that iperf is given.
 const NAMES: [&str; 2] = ["bw-iperf-server", "bw-iperf-client"];
 const TOOL: &str = "iperf";
+/// The names that thrulay is given: for one stream, and for several.
+const THRULAYS: [&str; 2] = ["tlaytcp", "mtlaytcp"];
+const THRULAY: &str = "thrulay";
 /// iperf tells its version at once, or is something else.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Makes what is missing of the two in `bin`; gives a line for each.
+/// Makes what is missing of them in `bin`; gives a line for each.
 ///
 /// # Errors
 /// Which link could not be made, and why.
-pub(crate) fn name_twice(bin: &Path) -> Result<Vec<String>, (PathBuf, io::Error)> {
-    let iperf = find(bin);
-    NAMES.iter().map(|name| name_once(&bin.join(name), &iperf)).collect()
+pub(crate) fn make(bin: &Path) -> Result<Vec<String>, (PathBuf, io::Error)> {
+    let (iperf, thrulay) = (find(bin), find_thrulay(bin));
+    let iperfs = NAMES.iter().map(|name| name_once(&bin.join(name), TOOL, &iperf));
+    let thrulays = THRULAYS.iter().map(|name| name_once(&bin.join(name), THRULAY, &thrulay));
+    iperfs.chain(thrulays).collect()
 }
 
-fn name_once(link: &Path, iperf: &Result<PathBuf, String>) -> Result<String, (PathBuf, io::Error)> {
+/// This suite's thrulay.
+fn find_thrulay(bin: &Path) -> Result<PathBuf, String> {
+    let absent = || {
+        let bin = bin.display();
+        format!(
+            "thrulay is not installed; copy it to {bin} with the rest of the suite, then `iepm init` again"
+        )
+    };
+    process::find(THRULAY, bin).ok_or_else(absent)
+}
+
+fn name_once(
+    link: &Path,
+    tool: &str,
+    program: &Result<PathBuf, String>,
+) -> Result<String, (PathBuf, io::Error)> {
     let shown = link.display();
     let failed = |error| (link.to_path_buf(), error);
-    match (look(link).map_err(failed)?, iperf) {
+    match (look(link, tool).map_err(failed)?, program) {
         (There::Stays, _) => Ok(format!("  {shown}\n")),
         (_, Err(why)) => Ok(format!("! {shown} is not made: {why}\n")),
-        (There::Nothing, Ok(iperf)) => {
-            symlink(iperf, link).map_err(failed)?;
-            Ok(format!("+ {shown} -> {}\n", iperf.display()))
+        (There::Nothing, Ok(program)) => {
+            symlink(program, link).map_err(failed)?;
+            Ok(format!("+ {shown} -> {}\n", program.display()))
         }
-        (There::Outlived, Ok(iperf)) => {
-            fs::remove_file(link).and_then(|()| symlink(iperf, link)).map_err(failed)?;
-            Ok(format!("~ {shown} -> {}\n", iperf.display()))
+        (There::Outlived, Ok(program)) => {
+            fs::remove_file(link).and_then(|()| symlink(program, link)).map_err(failed)?;
+            Ok(format!("~ {shown} -> {}\n", program.display()))
         }
     }
 }
@@ -53,16 +74,16 @@ enum There {
     Nothing,
     /// A program, or whatever somebody has put there.
     Stays,
-    /// Our link to an iperf that is not there any more.
+    /// Our link to a program that is not there any more.
     Outlived,
 }
 
-fn look(link: &Path) -> io::Result<There> {
+fn look(link: &Path, tool: &str) -> io::Result<There> {
     let there = match fs::symlink_metadata(link) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(There::Nothing),
         there => there?,
     };
-    let is_ours = || fs::read_link(link).is_ok_and(|iperf| iperf.ends_with(TOOL));
+    let is_ours = || fs::read_link(link).is_ok_and(|program| program.ends_with(tool));
     let leads_nowhere = there.is_symlink() && !link.exists();
     Ok(if leads_nowhere && is_ours() { There::Outlived } else { There::Stays })
 }
@@ -100,7 +121,7 @@ mod tests {
 
     fn named(bin: &Path, iperf: Result<&str, &str>) -> String {
         let iperf = iperf.map(PathBuf::from).map_err(str::to_owned);
-        let line = |name: &&str| name_once(&bin.join(name), &iperf).expect("told");
+        let line = |name: &&str| name_once(&bin.join(name), TOOL, &iperf).expect("told");
         let lines: String = NAMES.iter().map(line).collect();
         lines.replace(&format!("{}/", bin.display()), "")
     }
@@ -127,6 +148,21 @@ mod tests {
         symlink("/nowhere/nuttcp", bin.path().join("bw-iperf-client")).expect("made");
         let told = named(bin.path(), Ok("/bin/sh"));
         assert_eq!(told, "~ bw-iperf-server -> /bin/sh\n  bw-iperf-client\n");
+    }
+
+    #[test]
+    fn thrulay_has_its_other_names_as_soon_as_it_is_there() {
+        let bin = tempfile::tempdir().expect("a folder");
+        let made = |bin: &Path| make(bin).expect("told").concat();
+        if process::find(THRULAY, bin.path()).is_none() {
+            assert!(made(bin.path()).contains("mtlaytcp is not made: thrulay is not installed"));
+        }
+        let thrulay = bin.path().join(THRULAY);
+        symlink("/bin/sh", &thrulay).expect("made");
+        make(bin.path()).expect("made");
+        for name in THRULAYS {
+            assert_eq!(fs::read_link(bin.path().join(name)).expect("a link"), thrulay);
+        }
     }
 
     #[test]

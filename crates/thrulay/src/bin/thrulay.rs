@@ -1,0 +1,7 @@
+//! `thrulay`: measures throughput, and the round trip in the stream.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    station::app::run(thrulay::client::run)
+}

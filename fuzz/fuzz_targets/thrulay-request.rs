@@ -1,0 +1,4 @@
+//! What a client of thrulay says.
+#![no_main]
+
+fuzz::thrulay_target!("thrulay-request");

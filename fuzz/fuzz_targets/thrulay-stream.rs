@@ -1,0 +1,4 @@
+//! Blocks, records and packets of thrulay.
+#![no_main]
+
+fuzz::thrulay_target!("thrulay-stream");
