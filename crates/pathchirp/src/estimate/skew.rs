@@ -1,0 +1,1 @@
+//! Two clocks do not go alike.
