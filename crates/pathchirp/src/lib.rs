@@ -10,6 +10,7 @@
 
 pub mod estimate;
 pub mod protocol;
+pub mod server;
 pub mod shape;
 
 /// Where senders listen: UDP.

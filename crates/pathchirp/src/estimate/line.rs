@@ -119,3 +119,49 @@ impl Sums {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn steps(capacity: f64, available: f64, rates: &[f64]) -> Vec<Step> {
+        let step = |rate: &f64| {
+            let gap = 8_000.0 / rate;
+            Step { gap, bits: 8_000.0, growth: 8_000.0 / capacity - gap * available / capacity }
+        };
+        rates.iter().map(step).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn steps_on_a_line_tell_it(capacity in 1e6..1e10_f64, part in 0.05..1.0_f64) {
+            let available = capacity * part;
+            let rates: Vec<f64> = (1..8).map(|number| available * f64::from(number)).collect();
+            let line = Sums::of(&steps(capacity, available, &rates)).line().expect("a line");
+            prop_assert!((line.available / available - 1.0).abs() < 1e-6, "{:?}", line);
+            prop_assert!((line.capacity / capacity - 1.0).abs() < 1e-6, "{:?}", line);
+        }
+    }
+
+    #[test]
+    fn no_more_is_free_than_there_is() {
+        let mut all = steps(10e6, 10e6, &[12e6, 20e6, 30e6, 50e6]);
+        all[0].growth -= 100e-6;
+        let line = Sums::of(&all).line().expect("a line");
+        assert!(line.available <= line.capacity * 1.000_001, "{line:?}");
+    }
+
+    #[test]
+    fn too_few_steps_steps_of_one_rate_and_a_queue_that_does_not_grow_are_no_line() {
+        let line = |rates: &[f64]| Sums::of(&steps(10e6, 5e6, rates)).line();
+        assert!(line(&[10e6, 20e6]).is_none() && line(&[10e6; 20]).is_none());
+        assert!(line(&[10e6, 20e6, 30e6]).is_some());
+        let flat: Vec<Step> = [10e6, 20e6, 30e6]
+            .map(|rate| Step { gap: 8_000.0 / rate, bits: 8_000.0, growth: 0.0 })
+            .to_vec();
+        assert!(Sums::of(&flat).line().is_none());
+        assert!(Sums::default().line_of(1e6).is_none());
+    }
+}

@@ -7,6 +7,7 @@ pub mod range;
 #[cfg(test)]
 mod simulator;
 pub mod skew;
+pub mod verdict;
 
 /// A group of packets of a chirp, as far as it came.
 #[derive(Debug, Clone, Copy, PartialEq)]
