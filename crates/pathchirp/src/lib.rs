@@ -8,6 +8,7 @@
 //! - [`estimate`]: what chirps that came say of the path. Pure.
 //! - [`server`] (`pathchirp_snd`) and [`client`] (`pathchirp_rcv`): the programs.
 
+pub mod client;
 pub mod estimate;
 pub mod protocol;
 pub mod server;

@@ -5,7 +5,7 @@ pub mod line;
 pub mod pool;
 pub mod range;
 #[cfg(test)]
-mod simulator;
+pub(crate) mod simulator;
 pub mod skew;
 pub mod verdict;
 

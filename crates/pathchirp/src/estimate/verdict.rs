@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_card_that_collects_packets_is_seen() {
-        for collects in [100e-6, 250e-6, 1e-3] {
+        for collects in [250e-6, 500e-6, 1e-3] {
             let mut chirp = came(Cross::Random, 0.3, 1);
             for it in &mut chirp {
                 let came = it.group.sent + it.group.delay.expect("came");

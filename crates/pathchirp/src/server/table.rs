@@ -97,6 +97,7 @@ impl Table {
     }
 
     /// How many sessions there are.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.sessions.len()
     }
