@@ -35,7 +35,11 @@ pub(super) struct Estimate {
 }
 
 /// Chirps of which what the machine can send is told.
-const REMEMBERED: usize = 9;
+const REMEMBERED: usize = 3;
+/// By how much more is asked of the machine than it did.
+const MORE: f64 = 1.1;
+/// An estimate is sure if rates were probed that are so much higher.
+const SURE: f64 = 3.0;
 /// Estimates that are kept; a session has some a second.
 const MOST: usize = 1_000_000;
 
@@ -47,6 +51,8 @@ pub(super) struct Course {
     skew: Skew,
     range: Range,
     reaches: VecDeque<Option<f64>>,
+    /// The highest rate to be asked for, bit/s.
+    ceiling: f64,
     pub(super) estimates: Vec<Estimate>,
     /// The highest rate that was all available, bit/s, if there was one.
     pub(super) at_least: Option<f64>,
@@ -71,6 +77,7 @@ impl Course {
             skew: Skew::default(),
             range: plan.range,
             reaches: VecDeque::new(),
+            ceiling: plan.limit,
             estimates: Vec::new(),
             at_least: None,
             unturned: 0,
@@ -120,7 +127,7 @@ impl Course {
         let mut steps = fit.steps;
         steps.iter_mut().for_each(|step| step.growth -= drift * step.gap);
         let (_, said) = self.pool.take(steps)?;
-        self.range = self.range.next(said, self.limit());
+        self.range = self.range.next(said, self.ceiling);
         match said {
             Said::Available { bits_per_s, by } => {
                 let estimate = Estimate { at: came.at, bits_per_s, by };
@@ -137,52 +144,56 @@ impl Course {
         }
     }
 
+    /// Most of the last chirps were beyond the machine: a little more than what it kept is asked for from now on. If they
+    /// were not, it is found out step by step whether it can do more.
     fn note_reach(&mut self, reach: Option<f64>) {
         self.reaches.push_front(reach);
         self.reaches.truncate(REMEMBERED);
+        let kept = self.reaches.iter().copied().flatten();
+        if kept.clone().count() * 2 > REMEMBERED {
+            self.ceiling = kept.fold(0.0, f64::max) * MORE;
+            self.reaches.clear();
+        } else if reach.is_none() {
+            self.ceiling = (self.ceiling * MORE).min(self.plan.limit);
+        }
         if let Some(reach) = reach {
             self.cut += 1;
             self.reach = Some(self.reach.map_or(reach, |before| before.max(reach)));
         }
     }
 
-    /// The highest rate to be asked for: what was allowed, or, if most of the last chirps were beyond the machine, a little
-    /// more than the median of what it kept, so that it is found out when it can do more.
-    fn limit(&self) -> f64 {
-        let mut kept: Vec<f64> = self.reaches.iter().copied().flatten().collect();
-        if kept.len() * 2 <= self.reaches.len() {
-            return self.plan.limit;
-        }
-        kept.sort_by(f64::total_cmp);
-        (kept[kept.len() / 2] * 1.2).min(self.plan.limit)
+    /// Whether the sender's machine does not do as much as a sure estimate wants.
+    fn is_at_its_end(&self) -> bool {
+        let last = self.estimates.last().map_or(0.0, |it| it.bits_per_s);
+        self.ceiling < self.plan.limit.min(last * SURE)
     }
 
-    /// Why there is not one estimate, and what to do about it; nothing if there are some.
+    /// Whether a lower bound is all there is, and what to do about that.
+    pub(super) fn bound(&self) -> Option<String> {
+        let rate = self.at_least.filter(|_| self.estimates.is_empty())? / 1e6;
+        let beyond = self.reach.is_some_and(|reach| reach * 1.5 < self.plan.limit);
+        let advice = if beyond {
+            "more is a range beyond what this machine can send: larger groups (-J) would do"
+        } else {
+            "it is all that was probed: a higher rate by -u would do, if the sender's own limit allows it"
+        };
+        Some(format!("at least {rate:.3} Mbit/s are available, and no estimate: {advice}"))
+    }
+
+    /// Why there is neither an estimate nor a lower bound, and what to do about it.
     pub(super) fn problem(&self) -> Option<String> {
-        if !self.estimates.is_empty() {
+        if !self.estimates.is_empty() || self.at_least.is_some() {
             return None;
         }
         if self.chirps == 0 {
-            return Some("no chirp came".to_owned());
-        }
-        if let Some(rate) = self.at_least {
-            let rate = rate / 1e6;
-            return Some(match self.reach {
-                Some(_) if rate * 1e6 < self.plan.limit / 1.5 => format!(
-                    "no estimate: {rate:.0} Mbit/s or more are available, and more is a range beyond what this machine can \
-                     send: name larger groups (-J)"
-                ),
-                _ => format!(
-                    "no estimate: {rate:.0} Mbit/s or more are available, all that was probed: name a higher rate by -u, if the \
-                     sender's own limit (its -u) allows it"
-                ),
-            });
+            return Some("no estimate: no chirp came".to_owned());
         }
         let most = self.unfit.iter().max_by_key(|(_, count)| **count);
         Some(most.map_or_else(
             || "no estimate: chirps said nothing".to_owned(),
             |(unfit, _)| {
-                format!("no estimate: not one of {} chirps counts: {unfit}: {}", self.chirps, unfit.advice())
+                let (chirps, advice) = (self.chirps, unfit.advice());
+                format!("no estimate: not one of {chirps} chirps counts: {unfit}: {advice}")
             },
         ))
     }
@@ -196,17 +207,18 @@ impl Course {
                 format!("{unfit}: {count} of {} chirps do not count: {}", self.chirps, unfit.advice())
             })
             .collect();
-        if let Some(reach) = self.reach.filter(|_| self.cut * 2 > self.counted) {
+        if let Some(reach) = self.reach.filter(|_| self.is_at_its_end()) {
             warnings.push(format!(
-                "range beyond what this machine can send: {} of {} chirps were cut at about {:.0} Mbit/s: name larger groups (-J)",
-                self.cut,
-                self.chirps,
+                "range beyond what this machine can send: chirps were cut at about {:.0} Mbit/s, not far above the estimate: \
+                 larger groups (-J) would do",
                 reach / 1e6
             ));
         }
-        if let Some(rate) = self.at_least.filter(|_| self.unturned * 2 > self.counted) {
+        if let Some(bound) = self.bound() {
+            warnings.push(bound);
+        } else if let Some(rate) = self.at_least.filter(|_| self.unturned * 2 > self.counted) {
             warnings.push(format!(
-                "{} of {} chirps met no queue at all: at that time {:.0} Mbit/s or more were available",
+                "{} of {} chirps met no queue: at that time {:.0} Mbit/s or more were available",
                 self.unturned,
                 self.chirps,
                 rate / 1e6
@@ -289,14 +301,15 @@ mod tests {
     }
 
     #[test]
-    fn a_path_with_more_than_the_limit_has_no_estimate_and_the_problem_says_how_to_have_one() {
+    fn a_path_with_more_than_the_limit_has_a_lower_bound_and_is_told_how_to_have_an_estimate() {
         let mut course = course(10.0, 200.0);
         let mut link = Link::new(10_000.0 * MBIT, 0.0, Cross::Steady, 3);
         for number in 0..20 {
             assert_eq!(give(&mut course, &mut link, number, Ends::default(), |_| ()), None);
         }
-        let problem = course.problem().expect("no estimate");
-        assert!(problem.contains("or more are available") && problem.contains("-u"), "{problem}");
+        assert_eq!(course.problem(), None);
+        let warning = course.warnings().remove(0);
+        assert!(warning.starts_with("at least 2") && warning.contains("by -u"), "{warning}");
         assert!(course.at_least.is_some_and(|rate| rate > 190.0 * MBIT));
     }
 

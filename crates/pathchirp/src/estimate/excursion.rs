@@ -63,6 +63,8 @@ pub struct Single {
     /// The rate from which on the queue only grew, bit/s; none if it did not grow up to the chirp's end: then as much
     /// as the highest rate was free, or more.
     pub turning: Option<f64>,
+    /// By how much it grew from there on, seconds.
+    pub rise: f64,
     /// The highest rate, bit/s.
     pub highest: f64,
 }
@@ -88,7 +90,8 @@ pub fn single(steps: &[Step], rules: Rules) -> Option<Single> {
         sum += said * step.gap;
         time += step.gap;
     }
-    Some(Single { estimate: sum / time, turning, highest })
+    let rise = open.map_or(0.0, |start| delays[delays.len() - 1] - delays[start]);
+    Some(Single { estimate: sum / time, turning, rise, highest })
 }
 
 #[cfg(test)]

@@ -13,6 +13,11 @@ use super::{
 const ABOVE: f64 = 1.3;
 /// How often the line is sought anew with the steps that are above its own A.
 const ROUNDS: usize = 8;
+/// By how much a queue must grow for it to be more than stamps that are a little wrong: so many seconds in a chirp, and
+/// at its highest rate so many for each second.
+const RISE: f64 = 10e-6;
+/// See [`RISE`].
+const STRAIN: f64 = 0.08;
 /// Chirps of which the capacity is told: it does not change with the traffic.
 const MEMORY: usize = 200;
 
@@ -72,11 +77,13 @@ impl Pool {
         let recent = || self.chirps.iter().take(self.smooth);
         let all = recent().count();
         let mean = recent().map(|chirp| chirp.single.estimate).sum::<f64>() / crate::real(all);
-        let turned = recent().filter(|chirp| chirp.single.turning.is_some()).count();
-        match self.line(mean) {
-            Some(line) if line.available < last.highest / ABOVE => {
-                Said::Available { bits_per_s: line.available, by: By::Line }
-            }
+        let turned = recent().filter(|chirp| chirp.single.rise >= RISE).count();
+        let is_sure = |line: &Line| {
+            let above = last.highest - line.available;
+            line.available < last.highest / ABOVE && above > STRAIN * line.capacity
+        };
+        match self.line(mean).filter(is_sure) {
+            Some(line) => Said::Available { bits_per_s: line.available, by: By::Line },
             _ if turned * 2 <= all => Said::AtLeast(last.highest),
             _ => Said::Available { bits_per_s: mean, by: By::Excursions },
         }
