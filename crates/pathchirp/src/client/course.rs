@@ -39,7 +39,7 @@ const REMEMBERED: usize = 3;
 /// By how much more is asked of the machine than it did.
 const MORE: f64 = 1.1;
 /// An estimate is sure if rates were probed that are so much higher.
-const SURE: f64 = 3.0;
+const SURE: f64 = 4.0;
 /// Estimates that are kept; a session has some a second.
 const MOST: usize = 1_000_000;
 
