@@ -149,7 +149,7 @@ impl Book {
 impl Open {
     fn begin(packet: &Packet, arrived: Arrived, granted: &Wish) -> Self {
         let groups = usize::from(packet.groups);
-        let none = Timed { due: None, group: Group { sent: 0.0, delay: None, bits: 0.0 } };
+        let none = Timed { due: None, held: 0.0, group: Group { sent: 0.0, delay: None, bits: 0.0 } };
         let length = granted.shape(packet.low.max(1), packet.high.max(1), 48).length();
         Self {
             first: *packet,
@@ -181,6 +181,8 @@ impl Open {
         }
         self.received += 1;
         timed.group.bits += octets * 8.0;
+        self.note_held(packet, group);
+        let Some(timed) = self.groups.get_mut(usize::from(packet.group)) else { return true };
         if packet.index == 0 {
             let (wall, start) = origin.unwrap_or((arrived.wall, packet.start));
             let sent = packet.offset.saturating_add(packet.late);
@@ -191,6 +193,18 @@ impl Open {
             timed.group.delay = Some(signed_seconds(delay));
         }
         true
+    }
+
+    /// A packet tells how long the one before was held up, which matters of the first of a group.
+    fn note_held(&mut self, packet: &Packet, group: u16) {
+        let of = match packet.index {
+            1 => Some(packet.group),
+            0 if group == 1 => packet.group.checked_sub(1),
+            _ => None,
+        };
+        if let Some(timed) = of.and_then(|of| self.groups.get_mut(usize::from(of))) {
+            timed.held = seconds(packet.took);
+        }
     }
 }
 
@@ -232,6 +246,7 @@ mod tests {
             late: 5_000,
             low: WISH.low,
             high: WISH.high,
+            took: 1_000,
         }
     }
 

@@ -264,7 +264,7 @@ mod tests {
         let start = f64::from(number);
         let groups = chirp(link, &shape, start + 1.0, ends);
         let mut groups: Vec<Timed> =
-            groups.into_iter().map(|group| Timed { due: Some(group.sent), group }).collect();
+            groups.into_iter().map(|group| Timed { due: Some(group.sent), held: 0.0, group }).collect();
         spoil(&mut groups);
         let sent = shape.packets() as u64;
         let range = (1, 2);

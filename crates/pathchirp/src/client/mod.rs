@@ -44,7 +44,7 @@ pub struct Args {
     #[arg(short = 'u', long, value_name = "MBITS", default_value = "200", value_parser = mbits)]
     high: u64,
     /// Octets of UDP's data in a packet
-    #[arg(short, long, value_name = "OCTETS", default_value_t = 1_000, value_parser = clap::value_parser!(u16).range(66..=i64::from(MOST_PAYLOAD)))]
+    #[arg(short, long, value_name = "OCTETS", default_value_t = 1_000, value_parser = clap::value_parser!(u16).range(74..=i64::from(MOST_PAYLOAD)))]
     packet: u16,
     /// The spread factor: by what each rate of a chirp is larger than the one before
     #[arg(short, long, value_name = "FACTOR", default_value = "1.2", value_parser = spread)]

@@ -11,6 +11,8 @@ use super::{Group, Step, steps};
 pub struct Timed {
     /// When it was to be sent, seconds after the chirp's start; none if nothing of it came.
     pub due: Option<f64>,
+    /// How long the sending of its first packet took, seconds: if long, it left later than it says.
+    pub held: f64,
     /// As it was.
     pub group: Group,
 }
@@ -67,16 +69,18 @@ impl fmt::Display for Unfit {
 /// What counts of a chirp.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fit {
-    /// Its steps, up to the fastest that the sender's machine kept.
+    /// Its steps, with the rates at which they were sent indeed.
     pub steps: Vec<Step>,
-    /// The fastest of them, if the sender did not keep the ones after it, bit/s.
+    /// The fastest of them, bit/s, if the sender's machine did not do those that were wanted.
     pub reach: Option<f64>,
 }
 
 /// A gap was kept if it is not off by more than this factor.
 const KEPT: f64 = 1.5;
-/// With more of the gaps not kept, a chirp is none: one in so many.
-const LATE_PART: usize = 3;
+/// With more of the gaps not kept, up to where the sender's machine was at its end, a chirp is none.
+const LATE_PART: f64 = 0.5;
+/// A packet whose sending took longer, seconds, and longer than this part of the gap behind it, left nobody knows when.
+const HELD: (f64, f64) = (50e-6, 0.25);
 /// Steps of a chirp that counts.
 const LEAST_STEPS: usize = 6;
 /// So many closed gaps in the faster half, and at least this part of them, are bunches.
@@ -100,19 +104,37 @@ pub fn judge(chirp: &[Timed], own_drops: u32) -> Result<Fit, Unfit> {
     let kept: Vec<bool> = came.windows(2).map(|pair| is_kept(&pair[0], &pair[1])).collect();
     let last = kept.iter().rposition(|it| *it).map_or(0, |place| place + 1);
     let late = kept[..last].iter().filter(|it| !**it).count();
-    if last < LEAST_STEPS || late * LATE_PART > last {
+    if last < LEAST_STEPS || crate::real(late) > crate::real(last) * LATE_PART {
         return Err(Unfit::LateSender);
     }
-    let end = came[last].group.sent;
-    let within: Vec<Group> =
-        chirp.iter().map(|it| it.group).filter(|it| it.delay.is_none() || it.sent <= end).collect();
-    if is_bunched(&within) {
+    let known = without_held(chirp);
+    if is_bunched(&known) {
         return Err(Unfit::Coalesced);
     }
-    let mut steps = steps(&within);
+    let mut steps = steps(&known);
     steps.retain(|step| step.growth.abs() < LONGEST_QUEUE);
-    let reach = (last < kept.len()).then(|| steps.last().map(Step::rate)).flatten();
+    let reach = reach(&came, &steps);
     Ok(Fit { steps, reach })
+}
+
+/// The groups; of those that were held up on the sender's machine it is not known when they left.
+fn without_held(chirp: &[Timed]) -> Vec<Group> {
+    let behind = chirp.iter().skip(1).map(|it| it.group.sent).chain([f64::INFINITY]);
+    let groups = chirp.iter().zip(behind).map(|(it, next)| {
+        let is_held = it.held > HELD.0 && it.held > (next - it.group.sent) * HELD.1;
+        Group { delay: it.group.delay.filter(|_| !is_held), ..it.group }
+    });
+    groups.collect()
+}
+
+/// The fastest step, if one that was to be much faster was not, bit/s.
+fn reach(came: &[Timed], steps: &[Step]) -> Option<f64> {
+    let wanted = came.windows(2).map(|pair| {
+        pair[0].group.bits / (pair[1].due.unwrap_or(0.0) - pair[0].due.unwrap_or(0.0))
+    });
+    let wanted = wanted.filter(|rate| rate.is_finite()).fold(0.0, f64::max);
+    let fastest = steps.iter().map(Step::rate).fold(0.0, f64::max);
+    (fastest * KEPT < wanted).then_some(fastest)
 }
 
 fn is_kept(one: &Timed, two: &Timed) -> bool {
@@ -149,7 +171,7 @@ mod tests {
     fn came(kind: Cross, part: f64, seed: u64) -> Vec<Timed> {
         let mut link = Link::new(100e6, part * 100e6, kind, seed);
         let groups = chirp(&mut link, &SHAPE, 1.0, Ends { noise: 5e-6, ..Ends::default() });
-        groups.into_iter().map(|group| Timed { due: Some(group.sent), group }).collect()
+        groups.into_iter().map(|group| Timed { due: Some(group.sent), held: 0.0, group }).collect()
     }
 
     #[test]

@@ -13,6 +13,7 @@
 //! | 42-49 | how much later it was sent, ns |
 //! | 50-57 | the lowest rate of the chirp, bit/s |
 //! | 58-65 | the highest, bit/s |
+//! | 66-73 | how long the sending of the packet before took, ns: what is long was held up on the sender's machine |
 //!
 //! Zeros follow.
 
@@ -22,7 +23,7 @@ use super::{
 };
 
 /// Octets of UDP's data that a packet has at least.
-pub const LEAST: usize = 66;
+pub const LEAST: usize = 74;
 const KIND: u8 = 6;
 
 /// What a packet says.
@@ -48,6 +49,8 @@ pub struct Packet {
     pub low: u64,
     /// The highest.
     pub high: u64,
+    /// How long the sending of the packet before took, nanoseconds.
+    pub took: u64,
 }
 
 impl Packet {
@@ -77,6 +80,7 @@ impl Packet {
             late: fields.u64()?,
             low: fields.u64()?,
             high: fields.u64()?,
+            took: fields.u64()?,
         };
         if packet.group >= packet.groups {
             return Err(Wrong::Value("group"));
@@ -98,6 +102,7 @@ impl Packet {
             &self.late.to_be_bytes(),
             &self.low.to_be_bytes(),
             &self.high.to_be_bytes(),
+            &self.took.to_be_bytes(),
         ];
         for (to, from) in octets.iter_mut().zip(fields.into_iter().flatten()) {
             *to = *from;
@@ -117,12 +122,12 @@ mod tests {
             session: u64, chirp: u32, group in 0..50_u16, index: u16, start: u64, offset: u64, late: u64, low: u64,
         ) {
             let packet = Packet {
-                session, chirp, group, index, groups: 50, start, offset, late, low, high: !low,
+                session, chirp, group, index, groups: 50, start, offset, late, low, high: !low, took: late / 2,
             };
             let mut octets = [1; 100];
             packet.write(&mut octets);
             prop_assert_eq!(Packet::read(&octets), Ok(packet));
-            prop_assert!(Packet::is_one(&octets) && octets[LEAST..] == [1; 34]);
+            prop_assert!(Packet::is_one(&octets) && octets[LEAST..] == [1; 26]);
             prop_assert_eq!(Packet::read(&octets[..LEAST]), Ok(packet));
             prop_assert_eq!(Packet::read(&octets[..LEAST - 1]), Err(Wrong::Short));
         }

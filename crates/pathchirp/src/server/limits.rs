@@ -130,7 +130,7 @@ pub(super) mod tests {
         #[test]
         fn no_chirp_is_longer_or_larger_or_faster_than_the_limits(
             low in 1_000..1_000_000_000_000_u64, times in 1..100_000_u64, spread in 1_010_000..8_000_000_u32,
-            group in 1..60_u16, payload in 66..1_472_u16,
+            group in 1..60_u16, payload in 74..1_472_u16,
         ) {
             let wish = Wish { spread, group, payload, ..WISH };
             let granted = LIMITS.grant(wish).expect("granted");

@@ -44,7 +44,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(16..=100_000))]
     packets: u32,
     /// Octets of UDP's data in a packet
-    #[arg(long, value_name = "OCTETS", default_value_t = 1_472, value_parser = clap::value_parser!(u16).range(66..=i64::from(MOST_PAYLOAD)))]
+    #[arg(long, value_name = "OCTETS", default_value_t = 1_472, value_parser = clap::value_parser!(u16).range(74..=i64::from(MOST_PAYLOAD)))]
     largest: u16,
     /// Sessions at once
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1_000))]

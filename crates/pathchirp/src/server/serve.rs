@@ -2,6 +2,7 @@
 //! sessions.
 
 use std::{
+    cell::Cell,
     fs::File,
     io::{self, Read},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -16,7 +17,7 @@ use station::{
     world::signals::{Stop, wait_for},
 };
 use timed_udp::{
-    clock::Mono,
+    clock::{Mono, nanos},
     inbox::Inbox,
     pace::{Pacer, Precision},
     socket::{OpenError, Opening, Port, TimedSocket},
@@ -244,7 +245,10 @@ fn send_chirp(shared: &Shared<'_>, order: &Order, pacer: &mut Pacer, octets: &mu
     octets.resize(payload(order), 0);
     let start = Mono::now() + LEAD;
     let number = |value: usize| u16::try_from(value).unwrap_or(u16::MAX);
+    // When the last packet was marked, and how long its sending took then.
+    let (marked, took) = (Cell::new(start), Cell::new(0));
     let mut mark = |leaving: Leaving, octets: &mut [u8]| {
+        marked.set(start + Duration::from_nanos(leaving.offset + leaving.late));
         Packet {
             session: order.session,
             chirp: order.chirp,
@@ -256,10 +260,15 @@ fn send_chirp(shared: &Shared<'_>, order: &Order, pacer: &mut Pacer, octets: &mu
             late: leaving.late,
             low: order.range.0,
             high: order.range.1,
+            took: took.get(),
         }
         .write(octets);
     };
-    let send = |octets: &[u8]| shared.send(&order.client, octets);
+    let send = |octets: &[u8]| {
+        let sent = shared.send(&order.client, octets);
+        took.set(nanos(Mono::now().since(marked.get())));
+        sent
+    };
     match train::send_by(send, pacer, start, &offsets, octets, &mut mark) {
         Ok(sent) => log::debug!(
             "chirp {} of {} packets to {}, {} not sent",
