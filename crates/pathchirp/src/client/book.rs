@@ -181,8 +181,6 @@ impl Open {
         }
         self.received += 1;
         timed.group.bits += octets * 8.0;
-        self.note_held(packet, group);
-        let Some(timed) = self.groups.get_mut(usize::from(packet.group)) else { return true };
         if packet.index == 0 {
             let (wall, start) = origin.unwrap_or((arrived.wall, packet.start));
             let sent = packet.offset.saturating_add(packet.late);
@@ -192,19 +190,12 @@ impl Open {
             let delay = arrived.wall.nanos_since(wall).saturating_sub(since);
             timed.group.delay = Some(signed_seconds(delay));
         }
-        true
-    }
-
-    /// A packet tells how long the one before was held up, which matters of the first of a group.
-    fn note_held(&mut self, packet: &Packet, group: u16) {
-        let of = match packet.index {
-            1 => Some(packet.group),
-            0 if group == 1 => packet.group.checked_sub(1),
-            _ => None,
-        };
-        if let Some(timed) = of.and_then(|of| self.groups.get_mut(usize::from(of))) {
+        // A packet tells how long the group before was held up.
+        let before = usize::from(packet.group).checked_sub(1);
+        if let Some(timed) = before.and_then(|place| self.groups.get_mut(place)) {
             timed.held = seconds(packet.took);
         }
+        true
     }
 }
 

@@ -79,7 +79,8 @@ pub struct Fit {
 const KEPT: f64 = 1.5;
 /// With more of the gaps not kept, up to where the sender's machine was at its end, a chirp is none.
 const LATE_PART: f64 = 0.5;
-/// A packet whose sending took longer, seconds, and longer than this part of the gap behind it, left nobody knows when.
+/// A packet whose sending took so much longer than that of most, seconds, and longer than this part of the gap behind it,
+/// left nobody knows when.
 const HELD: (f64, f64) = (50e-6, 0.25);
 /// Steps of a chirp that counts.
 const LEAST_STEPS: usize = 6;
@@ -119,9 +120,12 @@ pub fn judge(chirp: &[Timed], own_drops: u32) -> Result<Fit, Unfit> {
 
 /// The groups; of those that were held up on the sender's machine it is not known when they left.
 fn without_held(chirp: &[Timed]) -> Vec<Group> {
+    let mut usual: Vec<f64> = chirp.iter().map(|it| it.held).collect();
+    usual.sort_by(f64::total_cmp);
+    let most = usual.get(usual.len() / 2).map_or(0.0, |usual| usual * 2.0) + HELD.0;
     let behind = chirp.iter().skip(1).map(|it| it.group.sent).chain([f64::INFINITY]);
     let groups = chirp.iter().zip(behind).map(|(it, next)| {
-        let is_held = it.held > HELD.0 && it.held > (next - it.group.sent) * HELD.1;
+        let is_held = it.held > most && it.held > (next - it.group.sent) * HELD.1;
         Group { delay: it.group.delay.filter(|_| !is_held), ..it.group }
     });
     groups.collect()

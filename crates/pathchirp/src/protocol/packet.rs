@@ -13,7 +13,7 @@
 //! | 42-49 | how much later it was sent, ns |
 //! | 50-57 | the lowest rate of the chirp, bit/s |
 //! | 58-65 | the highest, bit/s |
-//! | 66-73 | how long the sending of the packet before took, ns: what is long was held up on the sender's machine |
+//! | 66-73 | how long the sending of the group before took, up to its first packet, ns: what is long was held up on the sender's machine |
 //!
 //! Zeros follow.
 
@@ -49,7 +49,7 @@ pub struct Packet {
     pub low: u64,
     /// The highest.
     pub high: u64,
-    /// How long the sending of the packet before took, nanoseconds.
+    /// How long the sending of the group before took, up to its first packet, nanoseconds.
     pub took: u64,
 }
 

@@ -2,8 +2,9 @@
 //!
 //! - `limits`, `table`: what is granted, and who gets a chirp next. Pure.
 //! - `talk`: what is answered to a message. Pure.
-//! - `serve`: the sockets, and the thread that sends. `tally`: what the log is told.
+//! - `serve`: the sockets, and the thread that sends. `chirp`: how it does. `tally`: what the log is told.
 
+mod chirp;
 mod limits;
 mod serve;
 mod table;

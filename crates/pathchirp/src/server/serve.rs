@@ -2,14 +2,12 @@
 //! sessions.
 
 use std::{
-    cell::Cell,
     fs::File,
     io::{self, Read},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     os::fd::{AsFd, BorrowedFd},
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     thread,
-    time::Duration,
 };
 
 use station::{
@@ -17,31 +15,28 @@ use station::{
     world::signals::{Stop, wait_for},
 };
 use timed_udp::{
-    clock::{Mono, nanos},
+    clock::Mono,
     inbox::Inbox,
     pace::{Pacer, Precision},
     socket::{OpenError, Opening, Port, TimedSocket},
-    train::{self, Leaving},
 };
 
 use super::{
     limits::Limits,
-    table::{Client, Next, Order, Table},
+    chirp::send_chirp,
+    table::{Client, Next, Table},
     talk::{self, Heard},
     tally::{A_MINUTE, Tally},
 };
 use crate::protocol::{
     cookie::Secret,
     message::{self, Answer, End},
-    packet::Packet,
 };
 
 /// Room for messages that come while others are answered, octets.
 const QUEUE: usize = 4 << 20;
 /// Room for a group of packets that leaves at once, octets.
 const SEND_QUEUE: usize = 4 << 20;
-/// From now to the first packet of a chirp.
-const LEAD: Duration = Duration::from_micros(200);
 
 /// Binds the port on all addresses of both families.
 ///
@@ -111,6 +106,24 @@ impl Shared<'_> {
             Some(own) => socket.send_from(octets, client.peer, own),
             None => socket.send_to(octets, client.peer),
         }
+    }
+
+    /// Sends a group of packets of `size` octets at once, or, where that cannot be, one after the other. When the first of
+    /// them had left.
+    fn send_group(&self, client: &Client, octets: &[u8], size: usize) -> io::Result<Mono> {
+        let cut = u16::try_from(size).ok().zip(client.own).filter(|_| octets.len() > size);
+        if let Some((size, own)) = cut {
+            let socket = &self.sockets[client.socket];
+            match socket.send_cut_from(octets, size, client.peer, own) {
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {}
+                other => return other.map(|()| Mono::now()),
+            }
+        }
+        let mut packets = octets.chunks(size);
+        self.send(client, packets.next().unwrap_or_default())?;
+        let left = Mono::now();
+        packets.try_for_each(|packet| self.send(client, packet))?;
+        Ok(left)
     }
 
     fn dropped(&self) -> u64 {
@@ -216,7 +229,8 @@ fn send_chirps(shared: &Shared<'_>) {
         match table.next(Mono::now()) {
             Next::Chirp(order) => {
                 drop(table);
-                send_chirp(shared, &order, &mut pacer, &mut octets);
+                let send = |octets: &[u8], size| shared.send_group(&order.client, octets, size);
+                send_chirp(&order, send, &mut pacer, &mut octets);
             }
             Next::End(client, session, why) => {
                 drop(table);
@@ -234,58 +248,4 @@ fn send_chirps(shared: &Shared<'_>) {
             }
         }
     }
-}
-
-fn send_chirp(shared: &Shared<'_>, order: &Order, pacer: &mut Pacer, octets: &mut Vec<u8>) {
-    let shape = &order.shape;
-    let (groups, group) = (shape.offsets(), usize::from(shape.group));
-    let offsets: Vec<u64> =
-        groups.iter().flat_map(|offset| std::iter::repeat_n(*offset, group)).collect();
-    octets.clear();
-    octets.resize(payload(order), 0);
-    let start = Mono::now() + LEAD;
-    let number = |value: usize| u16::try_from(value).unwrap_or(u16::MAX);
-    // When the last packet was marked, and how long its sending took then.
-    let (marked, took) = (Cell::new(start), Cell::new(0));
-    let mut mark = |leaving: Leaving, octets: &mut [u8]| {
-        marked.set(start + Duration::from_nanos(leaving.offset + leaving.late));
-        Packet {
-            session: order.session,
-            chirp: order.chirp,
-            group: number(leaving.number / group),
-            index: number(leaving.number % group),
-            groups: number(groups.len()),
-            start: start.0,
-            offset: leaving.offset,
-            late: leaving.late,
-            low: order.range.0,
-            high: order.range.1,
-            took: took.get(),
-        }
-        .write(octets);
-    };
-    let send = |octets: &[u8]| {
-        let sent = shared.send(&order.client, octets);
-        took.set(nanos(Mono::now().since(marked.get())));
-        sent
-    };
-    match train::send_by(send, pacer, start, &offsets, octets, &mut mark) {
-        Ok(sent) => log::debug!(
-            "chirp {} of {} packets to {}, {} not sent",
-            order.chirp,
-            sent.late.len(),
-            order.client.peer,
-            sent.unsent()
-        ),
-        Err(error) => log::debug!("chirp {} to {}: {error}", order.chirp, order.client.peer),
-    }
-}
-
-fn payload(order: &Order) -> usize {
-    let headers = if order.client.peer.is_ipv4() {
-        crate::shape::HEADERS_V4
-    } else {
-        crate::shape::HEADERS_V6
-    };
-    usize::try_from(order.shape.octets - headers).unwrap_or(0)
 }
