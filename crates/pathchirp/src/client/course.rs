@@ -5,12 +5,15 @@ use std::collections::{BTreeMap, VecDeque};
 use timed_udp::ntp::NtpTime;
 
 use super::book::Came;
-use crate::estimate::{
-    excursion::Rules,
-    pool::{By, Pool, Said},
-    range::Range,
-    skew::Skew,
-    verdict::{Unfit, judge},
+use crate::{
+    estimate::{
+        excursion::Rules,
+        pool::{By, Pool, Said},
+        range::Range,
+        skew::Skew,
+        verdict::{Unfit, judge},
+    },
+    protocol::message,
 };
 
 /// What is wanted of it.
@@ -138,6 +141,7 @@ impl Course {
             }
             Said::AtLeast(rate) => {
                 self.unturned += 1;
+                let rate = rate.min(message::rate(came.range.1));
                 self.at_least = Some(self.at_least.map_or(rate, |before| before.max(rate)));
                 None
             }
@@ -267,7 +271,7 @@ mod tests {
             groups.into_iter().map(|group| Timed { due: Some(group.sent), held: 0.0, group }).collect();
         spoil(&mut groups);
         let sent = shape.packets() as u64;
-        let range = (1, 2);
+        let range = (1, 2_000_000_000);
         let at = NtpTime(u64::from(number) << 32);
         let came = Came { chirp: number, at, start, range, groups, sent, received: sent };
         course.take(&came, 0)
@@ -310,7 +314,7 @@ mod tests {
         assert_eq!(course.problem(), None);
         let warning = course.warnings().remove(0);
         assert!(warning.starts_with("at least 2") && warning.contains("by -u"), "{warning}");
-        assert!(course.at_least.is_some_and(|rate| rate > 190.0 * MBIT));
+        assert!(course.at_least.is_some_and(|rate| rate > 180.0 * MBIT));
     }
 
     #[test]

@@ -40,7 +40,7 @@ struct Chirp {
 pub enum By {
     /// The line of overload through the last chirps.
     Line,
-    /// The mean of the published estimates of the last chirps: too few steps are on a line.
+    /// The median of the published estimates of the last chirps: too few steps are on a line.
     Excursions,
 }
 
@@ -76,16 +76,18 @@ impl Pool {
     fn said(&self, last: Single) -> Said {
         let recent = || self.chirps.iter().take(self.smooth);
         let all = recent().count();
-        let mean = recent().map(|chirp| chirp.single.estimate).sum::<f64>() / crate::real(all);
+        let mut singles: Vec<f64> = recent().map(|chirp| chirp.single.estimate).collect();
+        singles.sort_by(f64::total_cmp);
+        let median = singles[all / 2];
         let turned = recent().filter(|chirp| chirp.single.rise >= RISE).count();
         let is_sure = |line: &Line| {
             let above = last.highest - line.available;
             line.available < last.highest / ABOVE && above > STRAIN * line.capacity
         };
-        match self.line(mean).filter(is_sure) {
+        match self.line(median).filter(is_sure) {
             Some(line) => Said::Available { bits_per_s: line.available, by: By::Line },
             _ if turned * 2 <= all => Said::AtLeast(last.highest),
-            _ => Said::Available { bits_per_s: mean, by: By::Excursions },
+            _ => Said::Available { bits_per_s: median, by: By::Excursions },
         }
     }
 

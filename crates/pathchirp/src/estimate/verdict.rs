@@ -112,9 +112,12 @@ pub fn judge(chirp: &[Timed], own_drops: u32) -> Result<Fit, Unfit> {
     if is_bunched(&known) {
         return Err(Unfit::Coalesced);
     }
+    let wanted = wanted(&came);
     let mut steps = steps(&known);
-    steps.retain(|step| step.growth.abs() < LONGEST_QUEUE);
-    let reach = reach(&came, &steps);
+    // Who was late and catches up is faster for a step than anybody wanted.
+    steps.retain(|step| step.growth.abs() < LONGEST_QUEUE && step.rate() < wanted * KEPT);
+    let fastest = steps.iter().map(Step::rate).fold(0.0, f64::max);
+    let reach = (fastest * KEPT < wanted).then_some(fastest);
     Ok(Fit { steps, reach })
 }
 
@@ -131,14 +134,12 @@ fn without_held(chirp: &[Timed]) -> Vec<Group> {
     groups.collect()
 }
 
-/// The fastest step, if one that was to be much faster was not, bit/s.
-fn reach(came: &[Timed], steps: &[Step]) -> Option<f64> {
-    let wanted = came.windows(2).map(|pair| {
+/// The highest rate that was to be, bit/s.
+fn wanted(came: &[Timed]) -> f64 {
+    let rates = came.windows(2).map(|pair| {
         pair[0].group.bits / (pair[1].due.unwrap_or(0.0) - pair[0].due.unwrap_or(0.0))
     });
-    let wanted = wanted.filter(|rate| rate.is_finite()).fold(0.0, f64::max);
-    let fastest = steps.iter().map(Step::rate).fold(0.0, f64::max);
-    (fastest * KEPT < wanted).then_some(fastest)
+    rates.filter(|rate| rate.is_finite()).fold(0.0, f64::max)
 }
 
 fn is_kept(one: &Timed, two: &Timed) -> bool {
