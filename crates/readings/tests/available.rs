@@ -16,6 +16,12 @@ use readings::{
 const TABLE: &[(&str, &str)] = &[
     ("pathchirp/basic", "192.0.2.2, -/-/-, ? bytes, other: no estimate was printed!, cut"),
     ("pathchirp/nosender", "192.0.2.2, -/-/-, ? bytes, refused: pathchirp_rcv: read: Connection refused!, cut"),
+    ("pathchirpown/bound", "X"),
+    ("pathchirpown/boundjson", "X"),
+    ("pathchirpown/json", "X"),
+    ("pathchirpown/refused", "X"),
+    ("pathchirpown/refusedjson", "X"),
+    ("pathchirpown/text", "X"),
     ("pathload/basic", "192.0.2.2, 7.54/-/7.60, 1753600 bytes"),
     ("pathload/coalesce", "192.0.2.2, 0.00/-/-, 15971200 bytes, Interrupt coalescion detected, Receiver NIC has interrupt coalescence enabled"),
     ("pathload/coalesce2", "192.0.2.2, 0.00/-/-, 3606400 bytes, Interrupt coalescion detected, Receiver NIC has interrupt coalescence enabled"),
@@ -143,7 +149,8 @@ fn captures() -> impl Iterator<Item = Capture> {
 }
 
 fn of_capture(tool: &str, case: &str) -> Available {
-    of(read_any(tool, &Capture::of(tool, case).output())).expect("a reading")
+    let capture = Capture::of(tool, case);
+    of(read_any(capture.tool(), &capture.output())).expect("a reading")
 }
 
 fn read(tool: &str, end: End, stdout: &str, stderr: &str) -> Result<Available, Unreadable> {

@@ -175,7 +175,7 @@ impl Course {
     /// Whether a lower bound is all there is, and what to do about that.
     pub(super) fn bound(&self) -> Option<String> {
         let rate = self.at_least.filter(|_| self.estimates.is_empty())? / 1e6;
-        let beyond = self.reach.is_some_and(|reach| reach * 1.5 < self.plan.limit);
+        let beyond = self.ceiling < self.plan.limit;
         let advice = if beyond {
             "more is a range beyond what this machine can send: larger groups (-J) would do"
         } else {
