@@ -7,6 +7,7 @@
 #![allow(clippy::missing_panics_doc, clippy::must_use_candidate)]
 
 pub mod bed;
+pub mod bottleneck;
 pub mod cluster;
 pub mod cutter;
 pub mod disk;

@@ -78,10 +78,16 @@ fn of_two_that_migrate_on_two_nodes_one_does_and_the_schema_is_whole_on_all() {
             let mut look = cluster.node(node).look("iepm");
             look.execute("SET SESSION wsrep_sync_wait = 1");
             let versions = "SELECT GROUP_CONCAT(version ORDER BY version) FROM SCHEMAVERSION";
-            assert_eq!(look.ask::<String>(versions).as_deref(), Some("1,2,3,4"), "{told:?}");
+            assert_eq!(look.ask::<String>(versions), Some(every_version()), "{told:?}");
             assert_eq!(look.count("SCHEMASTEP"), 0);
             assert_eq!(look.count("PINGDATA WHERE received = 9"), 1);
             assert_eq!(schema(&mut look, "iepm"), fresh, "on node {node}: {told:?}");
         }
     }
+}
+
+/// The versions that a database goes through, as they stand in it.
+fn every_version() -> String {
+    let all: Vec<_> = (1..=LATEST).map(|version| version.to_string()).collect();
+    all.join(",")
 }
