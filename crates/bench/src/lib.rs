@@ -2,7 +2,7 @@
 //! run: what the machine does at that moment falls on both.
 //!
 //! - [`scheduling`], [`runs`], [`lateness`], [`hung`], [`loading`], [`claims`], [`idle`], [`watch`], [`servers`],
-//!   [`channel`], [`cleanup`], [`readers`], [`growth`], [`udp`], [`owamp`] and [`path`] measure one thing each.
+//!   [`channel`], [`cleanup`], [`readers`], [`growth`], [`udp`], [`owamp`], [`path`] and [`pathchirp`] measure one thing each.
 //! - [`bed`] is what they stand on: stations in a temporary directory, and programs that end with it.
 //! - `past` and `longest` are parts of what [`growth`] measures.
 //! - [`driver`] is an engine's own driver: the yardstick for inserts.
@@ -27,6 +27,7 @@ mod longest;
 pub mod machine;
 pub mod owamp;
 mod past;
+pub mod pathchirp;
 pub mod path;
 pub mod readers;
 pub mod rows;
@@ -97,6 +98,8 @@ pub enum Name {
     Owamp,
     /// How exactly one-way delays are told on a path that is known
     Path,
+    /// How near the estimates of pathchirp come to what is free
+    Pathchirp,
 }
 
 impl Name {
@@ -118,6 +121,7 @@ impl Name {
             Self::Udp => udp::measure(bed),
             Self::Owamp => owamp::measure(bed),
             Self::Path => path::measure(bed),
+            Self::Pathchirp => pathchirp::measure(bed),
         }
     }
 }

@@ -32,6 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Measured {
     pub(super) sender: SocketAddr,
+    pub(super) wish: Wish,
     pub(super) granted: Wish,
     pub(super) course: Course,
     /// Packets that our own queue dropped.
@@ -45,7 +46,8 @@ pub(super) struct Measured {
 impl Measured {
     /// What is to be known of the figures.
     pub(super) fn warnings(&self) -> Vec<String> {
-        let mut warnings = self.course.warnings();
+        let mut warnings = tell::granted(&self.wish, &self.granted);
+        warnings.extend(self.course.warnings());
         if self.unstamped > 0 {
             warnings.push(format!(
                 "{} of {} packets had no stamp of the kernel: they were stamped when they were read, which is late",
@@ -66,7 +68,6 @@ pub(super) fn measure(args: &Args, stop: &Stop) -> (Option<Measured>, Option<Tro
         Ok(agreed) => agreed,
         Err(trouble) => return (None, Some(trouble)),
     };
-    tell::granted(args, &agreed.granted);
     let mut run = Run::new(args, &agreed, stop);
     let outcome = check(args, &agreed).and_then(|()| run.run());
     run.send(&Asked::End { session: agreed.session, why: End::Stopped });
@@ -266,6 +267,7 @@ impl<'a> Run<'a> {
     fn measured(self) -> Measured {
         Measured {
             sender: self.agreed.sender,
+            wish: self.args.wish(),
             granted: self.agreed.granted,
             own_drops: self.agreed.socket.dropped(),
             unstamped: self.unstamped,

@@ -26,30 +26,19 @@ pub(super) fn sender(address: IpAddr) {
 }
 
 /// What the sender made of the wish, where that is less.
-pub(super) fn granted(args: &Args, granted: &Wish) {
-    let wish = args.wish();
+pub(super) fn granted(wish: &Wish, granted: &Wish) -> Vec<String> {
     let mbits = |bits: u64| rate(bits) / 1e6;
-    if granted.high < wish.high {
-        log::warn!(
-            "the sender's limit makes the highest rate {} Mbit/s, instead of {} (-u)",
-            mbits(granted.high),
-            mbits(wish.high)
-        );
-    }
-    if granted.average < wish.average {
-        log::warn!(
-            "the sender's limit makes the average rate {} Mbit/s, instead of {} (-a)",
-            mbits(granted.average),
-            mbits(wish.average)
-        );
-    }
-    if granted.duration < wish.duration {
-        log::warn!(
-            "the sender's limit makes the measurement {} s long, instead of {} (-t)",
-            granted.duration / 1_000,
-            wish.duration / 1_000
-        );
-    }
+    let seconds = |millis: u32| f64::from(millis) / 1e3;
+    let parts = [
+        ("highest rate", mbits(granted.high), mbits(wish.high), "Mbit/s", "-u"),
+        ("average rate", mbits(granted.average), mbits(wish.average), "Mbit/s", "-a"),
+        ("time", seconds(granted.duration), seconds(wish.duration), "s", "-t"),
+    ];
+    let less = parts.into_iter().filter(|(_, has, wants, ..)| has < wants);
+    less.map(|(what, has, wants, unit, option)| {
+        format!("by the sender's own limit the {what} is {has} {unit}, and not {wants} ({option})")
+    })
+    .collect()
 }
 
 pub(super) fn range(range: Range) {
@@ -189,6 +178,23 @@ const fn by(by: By) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_not_granted_is_told() {
+        let wish = Wish {
+            low: 1_000_000,
+            high: 50_000_000,
+            average: 2_000_000,
+            spread: 1_200_000,
+            duration: 10_000,
+            payload: 1_000,
+            group: 1,
+        };
+        assert!(granted(&wish, &wish).is_empty());
+        let less = Wish { high: 20_000_000, ..wish };
+        let told = "by the sender's own limit the highest rate is 20 Mbit/s, and not 50 (-u)";
+        assert_eq!(granted(&wish, &less), [told]);
+    }
 
     #[test]
     fn an_estimate_is_a_line_as_the_reference_tool_writes_them() {

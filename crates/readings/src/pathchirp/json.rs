@@ -10,7 +10,7 @@ use crate::{
     text::{self, bare, quote},
 };
 
-use super::{MOST_ESTIMATES, Tally};
+use super::{MOST_ESTIMATES, Tally, sender};
 
 /// The newest version of the form that is understood.
 const VERSION: u32 = 1;
@@ -73,12 +73,17 @@ pub(super) fn read(output: &Output<'_>) -> Result<Available, Unreadable> {
 impl Run {
     fn reading(self, output: &Output<'_>) -> Available {
         let mut found = Available {
-            address: self.address.as_deref().and_then(text::address),
+            address: self.address.as_deref().and_then(text::address).or_else(|| sender(output.stderr)),
             overhead_bytes: self.overhead_bytes,
-            warnings: problem::warnings(output.stderr),
             ..Available::default()
         };
         self.warnings.0.iter().for_each(|it| problem::warn(&mut found.warnings, bare(it)));
+        // The same stand on standard error, behind the program's name.
+        for said in problem::warnings(output.stderr) {
+            if !found.warnings.iter().any(|it| said.ends_with(it.as_str())) {
+                problem::warn(&mut found.warnings, &said);
+            }
+        }
         self.rates(&mut found);
         found.complete = self.problem.is_none()
             && found.min_bps.is_some()
