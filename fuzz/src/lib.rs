@@ -8,6 +8,8 @@
 pub use libfuzzer_sys;
 use readings::{End, Output};
 
+#[path = "../../crates/pathchirp/tests/common/soundness.rs"]
+mod chirps;
 #[path = "../../crates/owamp/tests/common/soundness.rs"]
 mod messages;
 #[path = "../../crates/readings/tests/common/soundness.rs"]
@@ -27,6 +29,19 @@ macro_rules! message_target {
     ($what:literal) => {
         $crate::libfuzzer_sys::fuzz_target!(|data: &[u8]| $crate::check_message($what, data));
     };
+}
+
+/// A target for messages of pathchirp.
+#[macro_export]
+macro_rules! chirp_target {
+    ($what:literal) => {
+        $crate::libfuzzer_sys::fuzz_target!(|data: &[u8]| $crate::check_chirp($what, data));
+    };
+}
+
+/// Gives the bytes to the readers of these messages of pathchirp, and panics if one breaks one of its promises.
+pub fn check_chirp(what: &str, data: &[u8]) {
+    chirps::check(what, data);
 }
 
 /// Gives the bytes to the readers of these messages, and panics if one breaks one of its promises.
