@@ -98,7 +98,9 @@ mod tests {
     fn a_chirp_rises_from_the_lowest_rate_to_the_highest_and_has_a_packet_more_than_gaps() {
         let rates = USUAL.rates();
         assert_eq!(rates.len(), 18);
-        assert!(rates[0].to_bits() == 10e6_f64.to_bits() && rates[17] >= 200e6 && rates[16] < 200e6);
+        assert!(
+            rates[0].to_bits() == 10e6_f64.to_bits() && rates[17] >= 200e6 && rates[16] < 200e6
+        );
         assert_eq!((USUAL.groups(), USUAL.packets()), (19, 19));
         let offsets = USUAL.offsets();
         assert_eq!((offsets[0], offsets[1]), (0, 822_400), "1,028 octets at 10 Mbit/s");

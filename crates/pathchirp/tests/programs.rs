@@ -368,7 +368,8 @@ fn a_sender_that_ends_tells_its_clients_and_one_that_is_killed_is_noticed() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pathchirp_rcv"));
         command.args(["-S", "127.0.0.1", "-t", "60", "-l", "1", "-u", "20", "-a", "1", "-vv"]);
         command.args(["-U", &sender.port.to_string()]);
-        let mut child = command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("ours");
+        let mut child =
+            command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("ours");
         let mut stderr = child.stderr.take().expect("piped");
         let (mut said, mut room) = (String::new(), [0; 4_096]);
         while !said.contains("chirp 2:") {

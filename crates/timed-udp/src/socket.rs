@@ -123,7 +123,7 @@ impl TimedSocket {
     }
 
     /// Sends `octets` to `peer` from `own`, as [`Self::send_from`], cut into packets of `size` octets each, by one call
-    /// (UDP_SEGMENT, Linux 4.18): they leave as close together as can be, and cost little more than one. There may be 64
+    /// (`UDP_SEGMENT`, Linux 4.18): they leave as close together as can be, and cost little more than one. There may be 64
     /// of them, and 65,000 octets.
     ///
     /// # Errors

@@ -65,7 +65,8 @@ pub(super) fn find(args: &Args) -> Result<Vec<SocketAddr>, Trouble> {
 pub(super) fn agree(args: &Args, all: &[SocketAddr], stop: &Stop) -> Result<Agreed, Trouble> {
     let mut last = None;
     for sender in all {
-        match open(*sender).and_then(|socket| Talk::new(socket, *sender, stop)?.agree(args.wish())) {
+        match open(*sender).and_then(|socket| Talk::new(socket, *sender, stop)?.agree(args.wish()))
+        {
             Err(trouble @ (Trouble::Socket(..) | Trouble::Network(..) | Trouble::Silence(_))) => {
                 last = Some(trouble);
             }

@@ -149,7 +149,8 @@ impl Book {
 impl Open {
     fn begin(packet: &Packet, arrived: Arrived, granted: &Wish) -> Self {
         let groups = usize::from(packet.groups);
-        let none = Timed { due: None, held: 0.0, group: Group { sent: 0.0, delay: None, bits: 0.0 } };
+        let none =
+            Timed { due: None, held: 0.0, group: Group { sent: 0.0, delay: None, bits: 0.0 } };
         let length = granted.shape(packet.low.max(1), packet.high.max(1), 48).length();
         Self {
             first: *packet,
@@ -244,7 +245,8 @@ mod tests {
     /// It comes 3 ms after it was sent, by a clock of its own.
     fn arrived(packet: &Packet) -> Arrived {
         let sent = packet.start + packet.offset + packet.late;
-        let wall = NtpTime::from_unix_nanos(1_795_000_000_000_000_000 + i128::from(sent) + 3_000_000);
+        let wall =
+            NtpTime::from_unix_nanos(1_795_000_000_000_000_000 + i128::from(sent) + 3_000_000);
         Arrived { wall, mono: Mono(sent) }
     }
 

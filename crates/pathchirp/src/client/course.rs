@@ -128,7 +128,9 @@ impl Course {
         self.note_reach(fit.reach);
         let drift = self.skew.drift();
         let mut steps = fit.steps;
-        steps.iter_mut().for_each(|step| step.growth -= drift * step.gap);
+        for step in &mut steps {
+            step.growth -= drift * step.gap;
+        }
         let (_, said) = self.pool.take(steps)?;
         self.range = self.range.next(said, self.ceiling);
         match said {
@@ -208,7 +210,11 @@ impl Course {
             .unfit
             .iter()
             .map(|(unfit, count)| {
-                format!("{unfit}: {count} of {} chirps do not count: {}", self.chirps, unfit.advice())
+                format!(
+                    "{unfit}: {count} of {} chirps do not count: {}",
+                    self.chirps,
+                    unfit.advice()
+                )
             })
             .collect();
         if let Some(reach) = self.reach.filter(|_| self.is_at_its_end()) {
@@ -267,8 +273,10 @@ mod tests {
         let shape = Shape { low, high, spread: 1.2, octets: 1_028, group: 6 };
         let start = f64::from(number);
         let groups = chirp(link, &shape, start + 1.0, ends);
-        let mut groups: Vec<Timed> =
-            groups.into_iter().map(|group| Timed { due: Some(group.sent), held: 0.0, group }).collect();
+        let mut groups: Vec<Timed> = groups
+            .into_iter()
+            .map(|group| Timed { due: Some(group.sent), held: 0.0, group })
+            .collect();
         spoil(&mut groups);
         let sent = shape.packets() as u64;
         let range = (1, 2_000_000_000);
@@ -324,7 +332,9 @@ mod tests {
         for number in 0..20 {
             let late = |groups: &mut Vec<Timed>| {
                 let mut dice = Dice::new(u64::from(number));
-                groups.iter_mut().for_each(|it| it.group.sent += dice.even() * 50e-3);
+                for it in groups.iter_mut() {
+                    it.group.sent += dice.even() * 50e-3;
+                }
                 groups.sort_by(|one, two| one.group.sent.total_cmp(&two.group.sent));
             };
             assert_eq!(give(&mut course, &mut link, number, Ends::default(), late), None);

@@ -16,11 +16,9 @@ use super::{
     tell,
     trouble::Trouble,
 };
-use crate::{
-    protocol::{
-        message::{self, Answer, Asked, End, Wish},
-        packet::{self, Packet},
-    },
+use crate::protocol::{
+    message::{self, Answer, Asked, End, Wish},
+    packet::{self, Packet},
 };
 
 /// The sender is to hear of us so often.
@@ -80,7 +78,9 @@ fn check(args: &Args, agreed: &Agreed) -> Result<(), Trouble> {
     let average = message::rate(granted.average);
     let shape = granted.shape(granted.low, granted.high, agreed.headers());
     let seconds = granted.duration / 1_000;
-    if shape.bits() * super::LEAST_CHIRPS <= average * f64::from(seconds) || seconds >= args.duration {
+    if shape.bits() * super::LEAST_CHIRPS <= average * f64::from(seconds)
+        || seconds >= args.duration
+    {
         Ok(())
     } else {
         Err(Trouble::TooLittle(average / 1e6, seconds))
@@ -132,10 +132,7 @@ impl<'a> Run<'a> {
             }
             let beat = self.said + BEAT;
             let next = self.book.until().map_or(beat, |until| until.min(beat));
-            wait_for(
-                &[self.agreed.socket.as_fd(), self.stop.fd()],
-                next.since(Mono::now()),
-            );
+            wait_for(&[self.agreed.socket.as_fd(), self.stop.fd()], next.since(Mono::now()));
             let ended = self.receive()?;
             let now = Mono::now();
             if let Some(came) = self.book.look(now) {
@@ -205,7 +202,11 @@ impl<'a> Run<'a> {
     fn feedback(&mut self) {
         let range = self.course.range();
         let whole = |rate: f64| {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is clamped")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "it is clamped"
+            )]
             let rate = rate as u64;
             rate.clamp(message::LEAST_RATE, message::MOST_RATE)
         };

@@ -27,9 +27,10 @@ use crate::{
 };
 use course::Plan;
 
-/// Measures the available bandwidth of the path from a sender (pathchirp_snd) to here, by chirps of packets
+/// Measures the available bandwidth of the path from a sender to here, by chirps of packets
 #[derive(Debug, Clone, Parser)]
 #[command(name = "pathchirp_rcv", version)]
+#[expect(clippy::struct_excessive_bools, reason = "they are letters of the command line")]
 pub struct Args {
     /// The sender: a name or an address
     #[arg(short = 'S', long, value_name = "HOST")]
@@ -115,7 +116,10 @@ impl Args {
             high: self.high,
             average: self.average,
             spread: self.spread,
-            duration: Duration::from_secs(self.duration.into()).as_millis().try_into().unwrap_or(u32::MAX),
+            duration: Duration::from_secs(self.duration.into())
+                .as_millis()
+                .try_into()
+                .unwrap_or(u32::MAX),
             payload: self.packet,
             group: self.group,
         }
@@ -168,9 +172,8 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     let (measured, trouble) = measure::measure(args, &stop);
     let course = measured.as_ref().map(|it| &it.course);
     let problem = trouble.map(|it| (it.exit(), it.to_string()));
-    let problem = problem.or_else(|| {
-        course.and_then(course::Course::problem).map(|text| (Exit::NeedsPerson, text))
-    });
+    let problem = problem
+        .or_else(|| course.and_then(course::Course::problem).map(|text| (Exit::NeedsPerson, text)));
     let warnings = measured.as_ref().map(measure::Measured::warnings).unwrap_or_default();
     if args.json {
         let text = problem.as_ref().map(|(_, text)| text.as_str());

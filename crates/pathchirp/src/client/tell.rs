@@ -1,4 +1,4 @@
-//! What is printed: a line for each estimate, progress on standard error, or all of it as JSON; docs/pathchirp_rcv.md tells
+//! What is printed: a line for each estimate, progress on standard error, or all of it as JSON; `docs/pathchirp_rcv.md` tells
 //! every key.
 
 use std::net::IpAddr;
@@ -42,7 +42,11 @@ pub(super) fn granted(wish: &Wish, granted: &Wish) -> Vec<String> {
 }
 
 pub(super) fn range(range: Range) {
-    log::info!("Updating probing range:low={:.6},high={:.6}Mbps", range.low / 1e6, range.high / 1e6);
+    log::info!(
+        "Updating probing range:low={:.6},high={:.6}Mbps",
+        range.low / 1e6,
+        range.high / 1e6
+    );
 }
 
 pub(super) fn chirp(came: &Came, estimate: Option<&Estimate>) {
@@ -74,7 +78,8 @@ fn micros(time: NtpTime) -> i64 {
 /// One line for people.
 pub(super) fn summary(measured: &Measured) -> String {
     let course = &measured.course;
-    let median = median(course).map_or_else(String::new, |it| format!(", median {:.3} Mbit/s", it / 1e6));
+    let median =
+        median(course).map_or_else(String::new, |it| format!(", median {:.3} Mbit/s", it / 1e6));
     format!(
         "{} estimates of {} chirps{median}; {} packets of {} came, {} bytes were sent",
         course.estimates.len(),

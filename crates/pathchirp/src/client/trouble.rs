@@ -82,7 +82,9 @@ impl fmt::Display for Trouble {
             Self::Gone(to, why) => {
                 write!(f, "the sender {to} closed unexpectedly: {why}; see whether it runs")
             }
-            Self::Interrupted => f.write_str("the client has terminated before its time, as it was told to"),
+            Self::Interrupted => {
+                f.write_str("the client has terminated before its time, as it was told to")
+            }
             Self::Output(why) => f.write_str(why),
         }
     }

@@ -159,7 +159,10 @@ mod tests {
                     let mut medians: Vec<f64> =
                         (0..5).map(|seed| median(capacity, part, kind, seed).0).collect();
                     medians.sort_by(f64::total_cmp);
-                    assert!((0.85..1.15).contains(&medians[2]), "{capacity} {part} {kind:?}: {medians:?}");
+                    assert!(
+                        (0.85..1.15).contains(&medians[2]),
+                        "{capacity} {part} {kind:?}: {medians:?}"
+                    );
                     let (least, most) = (medians[0], medians[4]);
                     assert!(least > 0.75 && most < 1.3, "{capacity} {part} {kind:?}: {medians:?}");
                 }
@@ -177,8 +180,7 @@ mod tests {
 
     #[test]
     fn where_no_queue_grows_there_is_a_lower_bound_and_no_estimate() {
-        let shape =
-            Shape { low: MBIT, high: 20.0 * MBIT, spread: 1.2, octets: 1_028, group: 1 };
+        let shape = Shape { low: MBIT, high: 20.0 * MBIT, spread: 1.2, octets: 1_028, group: 1 };
         let mut link = Link::new(1_000.0 * MBIT, 0.0, Cross::Steady, 1);
         let mut pool = Pool::new(11, RULES);
         for number in 0..50 {

@@ -40,7 +40,8 @@ impl Skew {
         if self.0.len() < LEAST || span < LEAST_TIME {
             return 0.0;
         }
-        let slope = |(one, other): (&(f64, f64), &(f64, f64))| (other.1 - one.1) / (other.0 - one.0);
+        let slope =
+            |(one, other): (&(f64, f64), &(f64, f64))| (other.1 - one.1) / (other.0 - one.0);
         let mut slopes: Vec<f64> =
             first.iter().zip(second).map(slope).filter(|it| it.is_finite()).collect();
         slopes.sort_by(f64::total_cmp);

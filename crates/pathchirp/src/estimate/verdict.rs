@@ -77,8 +77,9 @@ pub struct Fit {
 
 /// A gap was kept if it is not off by more than this factor.
 const KEPT: f64 = 1.5;
-/// With more of the gaps not kept, up to where the sender's machine was at its end, a chirp is none.
-const LATE_PART: f64 = 0.5;
+/// With more of the gaps not kept, up to where the sender's machine was at its end, a chirp is none; of the faster half of
+/// gaps, in which the queue is to grow, fewer.
+const LATE_PART: (f64, f64) = (0.5, 0.34);
 /// A packet whose sending took so much longer than that of most, seconds, and longer than this part of the gap behind it,
 /// left nobody knows when.
 const HELD: (f64, f64) = (50e-6, 0.25);
@@ -102,10 +103,7 @@ pub fn judge(chirp: &[Timed], own_drops: u32) -> Result<Fit, Unfit> {
     if came.len() * 2 < chirp.len() || came.len() <= LEAST_STEPS {
         return Err(Unfit::TooFew);
     }
-    let kept: Vec<bool> = came.windows(2).map(|pair| is_kept(&pair[0], &pair[1])).collect();
-    let last = kept.iter().rposition(|it| *it).map_or(0, |place| place + 1);
-    let late = kept[..last].iter().filter(|it| !**it).count();
-    if last < LEAST_STEPS || crate::real(late) > crate::real(last) * LATE_PART {
+    if is_late(&came) {
         return Err(Unfit::LateSender);
     }
     let known = without_held(chirp);
@@ -136,22 +134,40 @@ fn without_held(chirp: &[Timed]) -> Vec<Group> {
 
 /// The highest rate that was to be, bit/s.
 fn wanted(came: &[Timed]) -> f64 {
-    let rates = came.windows(2).map(|pair| {
-        pair[0].group.bits / (pair[1].due.unwrap_or(0.0) - pair[0].due.unwrap_or(0.0))
-    });
+    let rates = came.windows(2).map(|pair| pair[0].group.bits / gap(&pair[0], &pair[1]).0);
     rates.filter(|rate| rate.is_finite()).fold(0.0, f64::max)
 }
 
-fn is_kept(one: &Timed, two: &Timed) -> bool {
+/// Whether the sender was late, and not only at its end: rates beyond its machine are slower than they were to be from
+/// some rate on, one after the other.
+fn is_late(came: &[Timed]) -> bool {
+    let gaps: Vec<(f64, f64)> = came.windows(2).map(|pair| gap(&pair[0], &pair[1])).collect();
+    let last = gaps.iter().rposition(|(due, was)| *was < due * KEPT).map_or(0, |place| place + 1);
+    let is_kept = |(due, was): &(f64, f64)| *was < due * KEPT && *due < was * KEPT;
+    let part = |gaps: &[(f64, f64)]| {
+        crate::real(gaps.iter().filter(|gap| !is_kept(gap)).count())
+            / crate::real(gaps.len().max(1))
+    };
+    let within = &gaps[..last];
+    last < LEAST_STEPS
+        || part(within) > LATE_PART.0
+        || part(&within[(gaps.len() / 2).min(last)..]) > LATE_PART.1
+}
+
+/// How far apart they were to be sent, and how far they were, seconds.
+fn gap(one: &Timed, two: &Timed) -> (f64, f64) {
     let due = two.due.unwrap_or(0.0) - one.due.unwrap_or(0.0);
-    let was = two.group.sent - one.group.sent;
-    was < due * KEPT && due < was * KEPT
+    (due, two.group.sent - one.group.sent)
 }
 
 /// In the faster half a queue that is busy spreads packets, and one that is not leaves them as they are: gaps that closed
 /// were closed by a machine.
 fn is_bunched(groups: &[Group]) -> bool {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "above zero, below years")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "above zero, below years"
+    )]
     let nanos = |seconds: f64| (seconds * 1e9) as u64;
     let came: Vec<&Group> = groups.iter().filter(|group| group.delay.is_some()).collect();
     let least = came.iter().filter_map(|it| it.delay).fold(f64::INFINITY, f64::min);

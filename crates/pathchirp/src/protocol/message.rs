@@ -92,7 +92,9 @@ impl Wish {
                 Err(Wrong::Value("range of rates"))
             }
             _ if !is_within(wish.average) => Err(Wrong::Value("average rate")),
-            _ if !(LEAST_SPREAD..=MOST_SPREAD).contains(&wish.spread) => Err(Wrong::Value("spread")),
+            _ if !(LEAST_SPREAD..=MOST_SPREAD).contains(&wish.spread) => {
+                Err(Wrong::Value("spread"))
+            }
             _ if wish.duration == 0 => Err(Wrong::Value("duration")),
             _ if !(smallest..=MOST_PAYLOAD).contains(&wish.payload) => {
                 Err(Wrong::Value("size of packets"))
@@ -341,9 +343,7 @@ impl Answer {
     #[must_use]
     pub fn octets(&self) -> Vec<u8> {
         match self {
-            Self::Cookie { nonce, cookie } => {
-                [&head(2)[..], &nonce.to_be_bytes(), cookie].concat()
-            }
+            Self::Cookie { nonce, cookie } => [&head(2)[..], &nonce.to_be_bytes(), cookie].concat(),
             Self::Accepted { nonce, session, granted } => {
                 let mut octets =
                     [&head(4)[..], &nonce.to_be_bytes(), &session.to_be_bytes()].concat();

@@ -1,4 +1,4 @@
-//! Messages and packets of version 1, all of UDP; docs/pathchirp_snd.md tells the conversation.
+//! Messages and packets of version 1, all of UDP; `docs/pathchirp_snd.md` tells the conversation.
 //!
 //! - [`message`]: what both ends say to each other.
 //! - [`packet`]: what a chirp is made of.

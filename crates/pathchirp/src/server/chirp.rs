@@ -58,10 +58,10 @@ pub(super) fn send_chirp(
     };
     let (chirp, peer) = (order.chirp, order.client.peer);
     match train::send_by(send, pacer, start, &offsets, octets, mark) {
-        Ok(sent) => log::debug!(
+        Ok(train) => log::debug!(
             "chirp {chirp} of {} groups to {peer}, {} not sent",
-            sent.late.len(),
-            sent.unsent()
+            train.late.len(),
+            train.unsent()
         ),
         Err(error) => log::debug!("chirp {chirp} to {peer}: {error}"),
     }

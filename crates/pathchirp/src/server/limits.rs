@@ -132,7 +132,7 @@ pub(super) mod tests {
             low in 1_000..1_000_000_000_000_u64, times in 1..100_000_u64, spread in 1_010_000..8_000_000_u32,
             group in 1..60_u16, payload in 74..1_472_u16,
         ) {
-            let wish = Wish { spread, group, payload, ..WISH };
+            let wish = Wish { spread, payload, group, ..WISH };
             let granted = LIMITS.grant(wish).expect("granted");
             let high = low.saturating_mul(times);
             let (shape, (low, high)) = LIMITS.shape(&granted, (low, high), 28);

@@ -22,7 +22,7 @@ use station::{
 use crate::{PORT, protocol::message::MOST_PAYLOAD};
 use limits::Limits;
 
-/// Sends chirps of packets to clients that measure the available bandwidth of the path from here to them (pathchirp_rcv)
+/// Sends chirps of packets to clients that measure the available bandwidth of the path from here to them
 #[derive(Debug, Parser)]
 #[command(name = "pathchirp_snd", version)]
 pub struct Args {
@@ -65,7 +65,11 @@ pub struct Args {
 pub(crate) fn mbits(text: &str) -> Result<u64, String> {
     let number: f64 = text.parse().map_err(|_| format!("\"{text}\" is no number of Mbit/s"))?;
     if (0.001..=1_000_000.0).contains(&number) {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 10^12")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "at most 10^12"
+        )]
         Ok((number * 1e6).round() as u64)
     } else {
         Err(format!("{text} Mbit/s is not between 0.001 and 1000000"))

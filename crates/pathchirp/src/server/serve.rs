@@ -22,8 +22,8 @@ use timed_udp::{
 };
 
 use super::{
-    limits::Limits,
     chirp::send_chirp,
+    limits::Limits,
     table::{Client, Next, Table},
     talk::{self, Heard},
     tally::{A_MINUTE, Tally},
@@ -196,8 +196,7 @@ fn take(shared: &Shared<'_>, secret: &Secret, client: Client, octets: &[u8]) {
     // No number twice is what matters; without randomness, time is one.
     let session = || random().map_or_else(|_| Mono::now().0, u64::from_be_bytes);
     let now = Mono::now();
-    let (heard, answer) =
-        talk::hear(&mut shared.table(), secret, client, octets, session, now);
+    let (heard, answer) = talk::hear(&mut shared.table(), secret, client, octets, session, now);
     if let Some(answer) = answer {
         // It comes again and asks again.
         let _ = shared.send(&client, &answer.octets());

@@ -157,11 +157,7 @@ impl Table {
             return refused(Reason::BusyForAddress, soonest(&mut its()), self.limits.per_address);
         }
         if self.sessions.len() >= self.limits.sessions {
-            return refused(
-                Reason::Busy,
-                soonest(&mut self.sessions.iter()),
-                self.limits.sessions,
-            );
+            return refused(Reason::Busy, soonest(&mut self.sessions.iter()), self.limits.sessions);
         }
         None
     }
@@ -232,13 +228,8 @@ impl Table {
             self.remove(|it| it.id == id);
             return Next::End(client, id, End::Over);
         }
-        let order = Order {
-            client: next.client,
-            session: next.id,
-            chirp: next.chirp,
-            shape,
-            range,
-        };
+        let order =
+            Order { client: next.client, session: next.id, chirp: next.chirp, shape, range };
         next.due = now + pause;
         next.chirp = next.chirp.wrapping_add(1);
         Next::Chirp(order)

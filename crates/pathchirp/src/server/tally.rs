@@ -66,7 +66,9 @@ impl Tally {
         }
         let dropped = dropped.saturating_sub(self.dropped);
         if dropped > 0 {
-            parts.push(format!("{dropped} that our own queue dropped: more came than this machine takes"));
+            parts.push(format!(
+                "{dropped} that our own queue dropped: more came than this machine takes"
+            ));
         }
         (!parts.is_empty()).then(|| format!("in a minute there were: {}", parts.join(", ")))
     }
@@ -105,7 +107,9 @@ mod tests {
         tally.count(Heard::NoCookie);
         assert_eq!(
             tally.line(0).as_deref(),
-            Some("in a minute there were: 9000 packets that make no sense, 1 requests without a good cookie")
+            Some(
+                "in a minute there were: 9000 packets that make no sense, 1 requests without a good cookie"
+            )
         );
     }
 

@@ -1,4 +1,4 @@
-//! The JSON of our own `pathchirp_rcv` (`--json`): one document. docs/pathchirp_rcv.md tells every key.
+//! The JSON of our own `pathchirp_rcv` (`--json`): one document. `docs/pathchirp_rcv.md` tells every key.
 
 use serde::Deserialize;
 
@@ -73,7 +73,11 @@ pub(super) fn read(output: &Output<'_>) -> Result<Available, Unreadable> {
 impl Run {
     fn reading(self, output: &Output<'_>) -> Available {
         let mut found = Available {
-            address: self.address.as_deref().and_then(text::address).or_else(|| sender(output.stderr)),
+            address: self
+                .address
+                .as_deref()
+                .and_then(text::address)
+                .or_else(|| sender(output.stderr)),
             overhead_bytes: self.overhead_bytes,
             ..Available::default()
         };

@@ -47,7 +47,13 @@ pub fn read(output: &Output<'_>) -> Result<Available, Unreadable> {
         if let Some(least) = at_least(output) {
             let warnings = problem::warnings(output.stderr);
             let min_bps = Some(least);
-            return Ok(Available { address, min_bps, warnings, complete: true, ..Available::default() });
+            return Ok(Available {
+                address,
+                min_bps,
+                warnings,
+                complete: true,
+                ..Available::default()
+            });
         }
         let problem = Some(without_estimates(output)?);
         return Ok(Available { address, problem, ..Available::default() });
