@@ -133,6 +133,10 @@ impl Course {
         }
         let (_, said) = self.pool.take(steps)?;
         self.range = self.range.next(said, self.ceiling);
+        self.note(said, came)
+    }
+
+    fn note(&mut self, said: Said, came: &Came) -> Option<Estimate> {
         match said {
             Said::Available { bits_per_s, by } => {
                 let estimate = Estimate { at: came.at, bits_per_s, by };

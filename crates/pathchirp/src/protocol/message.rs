@@ -11,7 +11,7 @@
 //! | 8 end | both | session 8, reason 1 |
 //!
 //! A wish: lowest rate 8, highest rate 8, average rate 8 (bit/s), spread 4 (millionths), duration 4 (ms), octets of UDP's
-//! data in a packet 2, packets of a group 2. Kind 6 is a [packet](super::packet) of a chirp.
+//! data in a packet 2, packets of a group 2. Kind 6 is a [`packet`] of a chirp.
 
 use super::{
     Wrong,

@@ -33,20 +33,7 @@ pub(super) fn send_chirp(
     let (marked, took) = (Cell::new(start), Cell::new(0));
     let mark = |leaving: Leaving, octets: &mut [u8]| {
         marked.set(start + Duration::from_nanos(leaving.offset + leaving.late));
-        let groups = number(offsets.len());
-        let first = Packet {
-            session: order.session,
-            chirp: order.chirp,
-            group: number(leaving.number),
-            index: 0,
-            groups,
-            start: start.0,
-            offset: leaving.offset,
-            late: leaving.late,
-            low: order.range.0,
-            high: order.range.1,
-            took: took.get(),
-        };
+        let first = first_packet(order, leaving, start, took.get());
         for (index, octets) in octets.chunks_mut(size).enumerate() {
             Packet { index: number(index), ..first }.write(octets);
         }
@@ -64,6 +51,23 @@ pub(super) fn send_chirp(
             train.unsent()
         ),
         Err(error) => log::debug!("chirp {chirp} to {peer}: {error}"),
+    }
+}
+
+/// What the first packet of a group says.
+fn first_packet(order: &Order, leaving: Leaving, start: Mono, took: u64) -> Packet {
+    Packet {
+        session: order.session,
+        chirp: order.chirp,
+        group: number(leaving.number),
+        index: 0,
+        groups: number(order.shape.groups()),
+        start: start.0,
+        offset: leaving.offset,
+        late: leaving.late,
+        low: order.range.0,
+        high: order.range.1,
+        took,
     }
 }
 

@@ -71,16 +71,14 @@ pub(super) fn hear(
             (if table.end(peer, session) { Heard::Ended } else { Heard::NoSession }, None)
         }
         Err(wrong @ Wrong::Version(_)) => {
-            let refused = |nonce| Answer::Refused {
-                nonce,
-                reason: Reason::Version,
-                wait: 0,
-                limit: VERSION.into(),
-            };
-            (Heard::Wrong(wrong), nonce_of_other_version(octets).map(refused))
+            (Heard::Wrong(wrong), nonce_of_other_version(octets).map(other_version))
         }
         Err(wrong) => (Heard::Wrong(wrong), None),
     }
+}
+
+fn other_version(nonce: u64) -> Answer {
+    Answer::Refused { nonce, reason: Reason::Version, wait: 0, limit: VERSION.into() }
 }
 
 fn decided(nonce: u64, decision: Decision) -> (Heard, Option<Answer>) {

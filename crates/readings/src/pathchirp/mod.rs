@@ -44,19 +44,8 @@ pub fn read(output: &Output<'_>) -> Result<Available, Unreadable> {
     }
     let address = sender(output.stderr);
     if tally.number == 0 {
-        if let Some(least) = at_least(output) {
-            let warnings = problem::warnings(output.stderr);
-            let min_bps = Some(least);
-            return Ok(Available {
-                address,
-                min_bps,
-                warnings,
-                complete: true,
-                ..Available::default()
-            });
-        }
-        let problem = Some(without_estimates(output)?);
-        return Ok(Available { address, problem, ..Available::default() });
+        let found = bound(output).map_or_else(|| nothing(output), Ok)?;
+        return Ok(Available { address, ..found });
     }
     let complete = output.stdout.ends_with(b"\n")
         && matches!(output.end, End::Exited(_))
@@ -121,6 +110,18 @@ fn sender(stderr: &[u8]) -> Option<std::net::IpAddr> {
         let (_, address) = line.text.split_once("Sender host is:")?;
         text::address(bare(address))
     })
+}
+
+/// A run that only knows how much is available at least.
+fn bound(output: &Output<'_>) -> Option<Available> {
+    let min_bps = Some(at_least(output)?);
+    let warnings = problem::warnings(output.stderr);
+    Some(Available { min_bps, warnings, complete: true, ..Available::default() })
+}
+
+fn nothing(output: &Output<'_>) -> Result<Available, Unreadable> {
+    let problem = Some(without_estimates(output)?);
+    Ok(Available { problem, ..Available::default() })
 }
 
 /// `warning: at least 2284.000 Mbit/s are available`, from a run that came to its own end, bit/s.
