@@ -8,8 +8,12 @@
 pub use libfuzzer_sys;
 use readings::{End, Output};
 
+#[path = "../../crates/pathchirp/tests/common/soundness.rs"]
+mod chirps;
 #[path = "../../crates/owamp/tests/common/soundness.rs"]
 mod messages;
+#[path = "../../crates/pathload/tests/common/soundness.rs"]
+mod pathload_messages;
 #[path = "../../crates/readings/tests/common/soundness.rs"]
 mod soundness;
 #[path = "../../crates/thrulay/tests/common/soundness.rs"]
@@ -44,9 +48,27 @@ pub fn check_thrulay(what: &str, data: &[u8]) {
     thrulay_messages::check(what, data);
 }
 
+/// A target for messages of pathchirp.
+#[macro_export]
+macro_rules! chirp_target {
+    ($what:literal) => {
+        $crate::libfuzzer_sys::fuzz_target!(|data: &[u8]| $crate::check_chirp($what, data));
+    };
+}
+
+/// Gives the bytes to the readers of these messages of pathchirp, and panics if one breaks one of its promises.
+pub fn check_chirp(what: &str, data: &[u8]) {
+    chirps::check(what, data);
+}
+
 /// Gives the bytes to the readers of these messages, and panics if one breaks one of its promises.
 pub fn check_message(what: &str, data: &[u8]) {
     messages::check(what, data);
+}
+
+/// Gives the bytes to the readers of pathload's lines and packets, and panics if one breaks one of its promises.
+pub fn check_pathload(data: &[u8]) {
+    pathload_messages::check(data);
 }
 
 /// Gives the bytes to the reader of the tool, and panics if it breaks one of its promises.

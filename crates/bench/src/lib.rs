@@ -31,6 +31,7 @@ mod narrow;
 pub mod owamp;
 mod past;
 pub mod path;
+pub mod pathchirp;
 pub mod pathload;
 pub mod readers;
 pub mod rows;
@@ -106,6 +107,8 @@ pub enum Name {
     Pathload,
     /// What thrulay finds, against iperf3 over the same path
     Thrulay,
+    /// How near the estimates of pathchirp come to what is free
+    Pathchirp,
 }
 
 impl Name {
@@ -129,6 +132,7 @@ impl Name {
             Self::Path => path::measure(bed),
             Self::Pathload => pathload::measure(bed),
             Self::Thrulay => thrulay::measure(bed),
+            Self::Pathchirp => pathchirp::measure(bed),
         }
     }
 }

@@ -16,6 +16,12 @@ use readings::{
 const TABLE: &[(&str, &str)] = &[
     ("pathchirp/basic", "192.0.2.2, -/-/-, ? bytes, other: no estimate was printed!, cut"),
     ("pathchirp/nosender", "192.0.2.2, -/-/-, ? bytes, refused: pathchirp_rcv: read: Connection refused!, cut"),
+    ("pathchirpown/bound", "192.0.2.2, 50.00/-/-, ? bytes, pathchirp_rcv: warning: at least 50.000 Mbit/s are available, and no estimate: it is all that was probed: a higher rate by -u would do, if the sender's own limit allows it"),
+    ("pathchirpown/boundjson", "192.0.2.2, 50.00/-/-, 622968 bytes, at least 50.000 Mbit/s are available, and no estimate: it is all that was probed: a higher rate by -u would do, if the sender's own limit allows it"),
+    ("pathchirpown/json", "192.0.2.2, 6.93/7.17/7.87, 1233600 bytes"),
+    ("pathchirpown/refused", "192.0.2.2, -/-/-, ? bytes, refused: pathchirp_rcv: asking the sender 192.0.2.2:99: Connection refused (os error 111); nobody listens on UDP port 99 there: start a pathchirp_snd, or name its port by -U!, cut"),
+    ("pathchirpown/refusedjson", "192.0.2.2, -/-/-, ? bytes, refused: asking the sender 192.0.2.2:99: Connection refused (os error 111); nobody listens on UDP port 99 there: start a pathchirp_snd, or name its port by -U!, cut"),
+    ("pathchirpown/text", "192.0.2.2, 6.49/7.10/8.83, ? bytes"),
     ("pathload/basic", "192.0.2.2, 7.54/-/7.60, 1753600 bytes"),
     ("pathload/coalesce", "192.0.2.2, 0.00/-/-, 15971200 bytes, Interrupt coalescion detected, Receiver NIC has interrupt coalescence enabled"),
     ("pathload/coalesce2", "192.0.2.2, 0.00/-/-, 3606400 bytes, Interrupt coalescion detected, Receiver NIC has interrupt coalescence enabled"),
@@ -143,7 +149,8 @@ fn captures() -> impl Iterator<Item = Capture> {
 }
 
 fn of_capture(tool: &str, case: &str) -> Available {
-    of(read_any(tool, &Capture::of(tool, case).output())).expect("a reading")
+    let capture = Capture::of(tool, case);
+    of(read_any(capture.tool(), &capture.output())).expect("a reading")
 }
 
 fn read(tool: &str, end: End, stdout: &str, stderr: &str) -> Result<Available, Unreadable> {

@@ -119,8 +119,35 @@ impl TimedSocket {
     /// # Errors
     /// As [`Self::send`]; or it is not an address of ours.
     pub fn send_from(&self, packet: &[u8], peer: SocketAddr, own: IpAddr) -> io::Result<()> {
+        self.send_with(packet, peer, own, None)
+    }
+
+    /// Sends `octets` to `peer` from `own`, as [`Self::send_from`], cut into packets of `size` octets each, by one call
+    /// (`UDP_SEGMENT`, Linux 4.18): they leave as close together as can be, and cost little more than one. There may be 64
+    /// of them, and 65,000 octets.
+    ///
+    /// # Errors
+    /// As [`Self::send_from`]; also if the kernel or the way there does not do it, or one packet is too long for the way:
+    /// then each may be sent by itself.
+    pub fn send_cut_from(
+        &self,
+        octets: &[u8],
+        size: u16,
+        peer: SocketAddr,
+        own: IpAddr,
+    ) -> io::Result<()> {
+        self.send_with(octets, peer, own, Some(size))
+    }
+
+    fn send_with(
+        &self,
+        octets: &[u8],
+        peer: SocketAddr,
+        own: IpAddr,
+        size: Option<u16>,
+    ) -> io::Result<()> {
         let (four, six);
-        let control = match own {
+        let from = match own {
             IpAddr::V4(own) => {
                 four = libc::in_pktinfo {
                     ipi_ifindex: 0,
@@ -136,8 +163,15 @@ impl TimedSocket {
             }
         };
         let fd = self.socket.as_raw_fd();
-        let (packet, peer) = ([IoSlice::new(packet)], SockaddrStorage::from(peer));
-        net::sendmsg(fd, &packet, &[control], MsgFlags::empty(), Some(&peer))?;
+        let (octets, peer) = ([IoSlice::new(octets)], SockaddrStorage::from(peer));
+        let flags = MsgFlags::empty();
+        match &size {
+            Some(size) => {
+                let control = [from, ControlMessage::UdpGsoSegments(size)];
+                net::sendmsg(fd, &octets, &control, flags, Some(&peer))
+            }
+            None => net::sendmsg(fd, &octets, &[from], flags, Some(&peer)),
+        }?;
         Ok(())
     }
 

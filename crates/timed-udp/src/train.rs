@@ -58,6 +58,21 @@ pub fn send(
     start: Mono,
     offsets: &[u64],
     packet: &mut [u8],
+    mark: impl FnMut(Leaving, &mut [u8]),
+) -> io::Result<Sent> {
+    send_by(|packet| socket.send(packet), pacer, start, offsets, packet, mark)
+}
+
+/// As [`send`], each packet sent by `send`: for a socket that is not connected.
+///
+/// # Errors
+/// As [`send`].
+pub fn send_by(
+    send: impl Fn(&[u8]) -> io::Result<()>,
+    pacer: &mut Pacer,
+    start: Mono,
+    offsets: &[u64],
+    packet: &mut [u8],
     mut mark: impl FnMut(Leaving, &mut [u8]),
 ) -> io::Result<Sent> {
     let mut late = Vec::with_capacity(offsets.len());
@@ -65,7 +80,7 @@ pub fn send(
         let due = Mono(start.0.saturating_add(offset));
         let lateness = nanos(pacer.wait_until(due).since(due));
         mark(Leaving { number, offset, late: lateness }, packet);
-        let left = sent_or_full(socket.send(packet))?;
+        let left = sent_or_full(send(packet))?;
         late.push(left.then_some(lateness));
     }
     Ok(Sent { late })

@@ -8,6 +8,10 @@
 //! - Without a sender it ends with status 0, and says so on standard error alone.
 //! - Times may go backwards (assolo): lines are kept in the order in which they came.
 //! - An estimate that is no number, or negative, is one that the tool could not make; it is left out.
+//! - Our own tool has a JSON with all figures, and where no chirp met a queue it knows how much is available at least:
+//!   in text that is a warning on standard error.
+
+mod json;
 
 use crate::{
     End, Output, Unreadable,
@@ -20,12 +24,18 @@ use crate::{
 /// Estimates that a reading keeps: a run makes some in a second. All count in the least, mean and largest.
 pub const MOST_ESTIMATES: usize = 100_000;
 
+/// Lines of standard error among which a lower bound is looked for.
+const MOST_LINES: usize = 10_000;
+
 /// Reads the output of a pathchirp.
 ///
 /// # Errors
 ///
 /// If a line is not a time and a rate. Also if nothing was printed and nothing ended the tool.
 pub fn read(output: &Output<'_>) -> Result<Available, Unreadable> {
+    if json::is_it(output.stdout) {
+        return json::read(output);
+    }
     let mut tally = Tally::default();
     for line in text::lines(output.stdout) {
         if let Some(estimate) = estimate(&line)? {
@@ -34,8 +44,8 @@ pub fn read(output: &Output<'_>) -> Result<Available, Unreadable> {
     }
     let address = sender(output.stderr);
     if tally.number == 0 {
-        let problem = Some(without_estimates(output)?);
-        return Ok(Available { address, problem, ..Available::default() });
+        let found = bound(output).map_or_else(|| nothing(output), Ok)?;
+        return Ok(Available { address, ..found });
     }
     let complete = output.stdout.ends_with(b"\n")
         && matches!(output.end, End::Exited(_))
@@ -43,7 +53,7 @@ pub fn read(output: &Output<'_>) -> Result<Available, Unreadable> {
     Ok(Available {
         address,
         min_bps: Some(tally.least),
-        avg_bps: Some(tally.sum / real(tally.number)),
+        avg_bps: Some(tally.rates()[1]),
         max_bps: Some(tally.largest),
         estimates: tally.kept,
         overhead_bytes: None,
@@ -63,6 +73,11 @@ struct Tally {
 }
 
 impl Tally {
+    /// The least, the mean and the largest.
+    fn rates(&self) -> [f64; 3] {
+        [self.least, self.sum / real(self.number), self.largest]
+    }
+
     fn take(&mut self, estimate: Estimate) {
         let rate = estimate.bits_per_s;
         self.least = if self.number == 0 { rate } else { self.least.min(rate) };
@@ -94,6 +109,30 @@ fn sender(stderr: &[u8]) -> Option<std::net::IpAddr> {
     text::lines(stderr).take(16).find_map(|line| {
         let (_, address) = line.text.split_once("Sender host is:")?;
         text::address(bare(address))
+    })
+}
+
+/// A run that only knows how much is available at least.
+fn bound(output: &Output<'_>) -> Option<Available> {
+    let min_bps = Some(at_least(output)?);
+    let warnings = problem::warnings(output.stderr);
+    Some(Available { min_bps, warnings, complete: true, ..Available::default() })
+}
+
+fn nothing(output: &Output<'_>) -> Result<Available, Unreadable> {
+    let problem = Some(without_estimates(output)?);
+    Ok(Available { problem, ..Available::default() })
+}
+
+/// `warning: at least 2284.000 Mbit/s are available`, from a run that came to its own end, bit/s.
+fn at_least(output: &Output<'_>) -> Option<f64> {
+    if output.end != End::Exited(0) {
+        return None;
+    }
+    text::lines(output.stderr).take(MOST_LINES).filter(|line| line.finished).find_map(|line| {
+        let (_, rest) = line.text.split_once("warning: at least ")?;
+        let (rate, _) = rest.split_once(" Mbit/s are available")?;
+        Figure::of(rate)?.scaled(|mbps| mbps * 1e6).filter(|rate| *rate >= 0.0)
     })
 }
 

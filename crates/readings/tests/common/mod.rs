@@ -45,7 +45,7 @@ impl Capture {
             "owping" | "owpingjson" => "owping",
             "thrulay" | "thrulayjson" => "thrulay",
             "pathload" => "pathload",
-            "pathchirp" => "pathchirp",
+            "pathchirp" | "pathchirpown" => "pathchirp",
             folder => panic!("whose captures are in {folder}?"),
         }
     }

@@ -1,0 +1,135 @@
+//! How near `pathchirp_rcv` comes to what is free, on paths whose capacity and other traffic are known: three hosts with a
+//! narrow link, a real `pathchirp_snd` and a real `pathchirp_rcv`.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use stories::{
+    Lab, Program,
+    bottleneck::{Bottleneck, CrossTraffic, Crossing},
+};
+
+use crate::{
+    bed::Bed,
+    table::{Line, Quantity},
+};
+
+/// Capacities, Mbit/s, and the part of each that other traffic takes, percent.
+const CAPACITIES: [u32; 4] = [10, 50, 100, 500];
+const PARTS: [u32; 3] = [0, 30, 60];
+/// How far the median of a run's estimates may be from what is free, percent.
+const LIMIT: f64 = 15.0;
+const SERVER: &str = "192.0.2.2";
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a packet may wait before the narrow link.
+const QUEUE: Duration = Duration::from_millis(200);
+/// What the sender allows: more than is asked for.
+const ALLOWED: [&str; 4] = ["-a", "50", "--total", "50"];
+
+/// Every path, some times.
+///
+/// # Errors
+/// One of the programs could not be started.
+pub fn measure(bed: &Bed) -> Result<Vec<Line>> {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("bench: Pathchirp is left out: it needs root for network namespaces");
+        return Ok(Vec::new());
+    }
+    let ways = CAPACITIES.iter().flat_map(|&capacity| PARTS.map(|part| Way { capacity, part }));
+    let mut lines = Vec::new();
+    for way in ways {
+        for run in 1..=bed.size(3, 1) {
+            if bed.is_stopped() {
+                return Ok(lines);
+            }
+            lines.extend(way.run(bed, run)?);
+        }
+    }
+    Ok(lines)
+}
+
+/// A path.
+#[derive(Clone, Copy)]
+struct Way {
+    capacity: u32,
+    part: u32,
+}
+
+impl Way {
+    fn run(self, bed: &Bed, run: u32) -> Result<Vec<Line>> {
+        let place = tempfile::tempdir().context("making a place for pathchirp_snd")?;
+        let lab = Lab::up();
+        let bits = u64::from(self.capacity) * 1_000_000;
+        lab.narrows(Bottleneck { bits, queue: QUEUE });
+        let _sender = serve(bed, &lab, place.path())?;
+        let other = bits * u64::from(self.part) / 100;
+        let traffic = CrossTraffic { bits: other, packet: 1_500 };
+        let crossing = (other > 0).then(|| lab.crosses(traffic));
+        let begun = crossing.as_ref().map(Crossing::mark);
+        let told = self.receive(bed, &lab)?;
+        let crossed = crossing.as_ref().zip(begun).map_or(0.0, |(it, mark)| it.rate_since(mark));
+        let free = f64::from(self.capacity) - crossed / 1e6;
+        self.lines(run, &told, free)
+    }
+
+    /// What of the average rate a chirp costs, and how fast it must be: on a fast path, larger groups of longer packets.
+    fn options(self, seconds: u32) -> String {
+        let sizes = if self.capacity < 200 { "-J 6 -a 2" } else { "-J 16 -p 1472 -a 10" };
+        format!("-S {SERVER} --json -t {seconds} -l 1 -u 4000 {sizes}")
+    }
+
+    fn receive(self, bed: &Bed, lab: &Lab) -> Result<Value> {
+        let mut command = lab.host("client").command(&bed.program("pathchirp_rcv"));
+        command.args(self.options(bed.size(15, 10)).split(' '));
+        let output = command.output().context("starting pathchirp_rcv")?;
+        serde_json::from_slice(&output.stdout)
+            .with_context(|| format!("reading JSON of {}", stories::program::said(&output)))
+    }
+
+    fn lines(self, run: u32, told: &Value, free: f64) -> Result<Vec<Line>> {
+        let Self { capacity, part } = self;
+        let name = |what| format!("{capacity} Mbit/s, {part} % other, run {run}: {what}");
+        let mut lines = vec![
+            Line::told(name("free"), Quantity::new(free, "Mbit/s")),
+            Line::limited(
+                name("probe traffic"),
+                Quantity::new(rate(told)?, "Mbit/s"),
+                number(&told["asked"]["average_bps"])? / 1e6,
+            ),
+        ];
+        for warning in told["warnings"].as_array().into_iter().flatten() {
+            eprintln!("bench: {}: {warning}", name("warned"));
+        }
+        let Some(median) = told["median_bps"].as_f64() else {
+            eprintln!("bench: {}: {}", name("no estimate"), told["problem"]);
+            return Ok(lines);
+        };
+        let median = median / 1e6;
+        let error = (median / free - 1.0).abs() * 100.0;
+        lines.push(Line::told(name("median"), Quantity::new(median, "Mbit/s")));
+        lines.push(Line::limited(name("error of the median"), Quantity::new(error, "%"), LIMIT));
+        Ok(lines)
+    }
+}
+
+fn serve(bed: &Bed, lab: &Lab, place: &Path) -> Result<Program> {
+    let mut command = lab.host("server").command(&bed.program("pathchirp_snd"));
+    command.args(ALLOWED);
+    let mut sender = Program::start(command, &place.join("log"));
+    bed.until("pathchirp_snd to serve", PATIENCE, || match sender.ended() {
+        Some(_) => bail!("pathchirp_snd ended: {}", sender.log()),
+        None => Ok(sender.log().contains("serves on [::]").then_some(())),
+    })?;
+    Ok(sender)
+}
+
+/// All that was sent, over the time that was asked for, Mbit/s.
+fn rate(told: &Value) -> Result<f64> {
+    let bits = number(&told["overhead_bytes"])? * 8.0;
+    Ok(bits / number(&told["asked"]["duration_ms"])? / 1e3)
+}
+
+fn number(value: &Value) -> Result<f64> {
+    value.as_f64().with_context(|| format!("pathchirp_rcv told {value} for a number"))
+}

@@ -1,0 +1,190 @@
+//! Finding the sender and agreeing with it.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket},
+    os::fd::AsFd,
+    time::Duration,
+};
+
+use station::world::signals::{Stop, wait_for};
+use timed_udp::{
+    clock::Mono,
+    inbox::Inbox,
+    socket::{Opening, TimedSocket},
+};
+
+use super::{Args, trouble::Trouble};
+use crate::{
+    protocol::{
+        cookie::Cookie,
+        message::{Answer, Asked, Wish},
+    },
+    shape::{HEADERS_V4, HEADERS_V6},
+};
+
+/// Room for chirps that come while something else is done, octets.
+const QUEUE: usize = 8 << 20;
+/// How often something is asked for, and how long an answer is waited for each time.
+const TRIES: u32 = 6;
+/// See [`TRIES`].
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// What was agreed upon.
+#[derive(Debug)]
+pub(super) struct Agreed {
+    pub(super) socket: TimedSocket,
+    pub(super) sender: SocketAddr,
+    pub(super) session: u64,
+    pub(super) granted: Wish,
+}
+
+impl Agreed {
+    /// Octets of the headers of a packet.
+    pub(super) fn headers(&self) -> u32 {
+        if self.sender.is_ipv4() { HEADERS_V4 } else { HEADERS_V6 }
+    }
+}
+
+/// The sender's addresses, of the wanted family.
+pub(super) fn find(args: &Args) -> Result<Vec<SocketAddr>, Trouble> {
+    let host = args.sender.trim_start_matches('[').trim_end_matches(']');
+    let wrong = |why: String| Trouble::Place(host.to_owned(), why);
+    let found = (host, args.port).to_socket_addrs().map_err(|error| wrong(error.to_string()))?;
+    let is_wanted = |it: &SocketAddr| !(args.ipv4 && it.is_ipv6() || args.ipv6 && it.is_ipv4());
+    let found: Vec<SocketAddr> = found.filter(is_wanted).collect();
+    if found.is_empty() {
+        let family = if args.ipv4 { "IPv4" } else { "IPv6" };
+        return Err(wrong(format!("no address associated with it is of {family}")));
+    }
+    Ok(found)
+}
+
+/// Agrees with the first of these addresses that there is a way to.
+pub(super) fn agree(args: &Args, all: &[SocketAddr], stop: &Stop) -> Result<Agreed, Trouble> {
+    let mut last = None;
+    for sender in all {
+        match open(*sender).and_then(|socket| Talk::new(socket, *sender, stop)?.agree(args.wish()))
+        {
+            Err(trouble @ (Trouble::Socket(..) | Trouble::Network(..) | Trouble::Silence(_))) => {
+                last = Some(trouble);
+            }
+            other => return other,
+        }
+    }
+    Err(last.unwrap_or(Trouble::Interrupted))
+}
+
+fn open(to: SocketAddr) -> Result<TimedSocket, Trouble> {
+    let own = own_address(to).map_err(|error| Trouble::Network(to, error))?;
+    let scope = if let SocketAddr::V6(six) = to { six.scope_id() } else { 0 };
+    let opening = Opening { scope, receive_buffer: QUEUE, ..Opening::at(own) };
+    let socket = opening.open().map_err(|error| Trouble::Socket(to, error.to_string()))?;
+    socket.connect(to).map_err(|error| Trouble::Network(to, error))?;
+    Ok(socket)
+}
+
+/// The address that the system gives to who sends there.
+fn own_address(to: SocketAddr) -> io::Result<IpAddr> {
+    let all: IpAddr =
+        if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((all, 0))?;
+    socket.connect(to)?;
+    Ok(socket.local_addr()?.ip())
+}
+
+struct Talk<'a> {
+    socket: TimedSocket,
+    sender: SocketAddr,
+    stop: &'a Stop,
+    inbox: Inbox,
+    nonce: u64,
+    is_strange: bool,
+}
+
+impl<'a> Talk<'a> {
+    fn new(socket: TimedSocket, sender: SocketAddr, stop: &'a Stop) -> Result<Self, Trouble> {
+        let mut octets = [0; 8];
+        File::open("/dev/urandom")
+            .and_then(|mut it| it.read_exact(&mut octets))
+            .map_err(|error| Trouble::Socket(sender, format!("reading /dev/urandom: {error}")))?;
+        let nonce = u64::from_be_bytes(octets);
+        Ok(Self { socket, sender, stop, inbox: Inbox::new(256), nonce, is_strange: false })
+    }
+
+    fn agree(mut self, wish: Wish) -> Result<Agreed, Trouble> {
+        let nonce = self.nonce;
+        let cookie = self.ask(&Asked::Hello { nonce }, |answer| match answer {
+            Answer::Cookie { nonce: of, cookie } if of == nonce => Some(Ok(cookie)),
+            other => refusal(&other, nonce).map(Err),
+        })?;
+        let (session, granted) = self.request(cookie, wish)?;
+        let Self { socket, sender, .. } = self;
+        Ok(Agreed { socket, sender, session, granted })
+    }
+
+    fn request(&mut self, cookie: Cookie, wish: Wish) -> Result<(u64, Wish), Trouble> {
+        let nonce = self.nonce;
+        self.ask(&Asked::Request { nonce, cookie, wish }, |answer| match answer {
+            Answer::Accepted { nonce: of, session, granted } if of == nonce => {
+                Some(Ok((session, granted)))
+            }
+            other => refusal(&other, nonce).map(Err),
+        })
+    }
+
+    /// Asks until something comes that is an answer to it.
+    fn ask<T>(
+        &mut self,
+        asked: &Asked,
+        take: impl Fn(Answer) -> Option<Result<T, Refusal>>,
+    ) -> Result<T, Trouble> {
+        for _ in 0..TRIES {
+            self.socket.send(&asked.octets()).map_err(|it| Trouble::Network(self.sender, it))?;
+            let until = Mono::now() + PATIENCE;
+            while Mono::now() < until {
+                if self.stop.asked() {
+                    return Err(Trouble::Interrupted);
+                }
+                let left = until.since(Mono::now());
+                wait_for(&[self.socket.as_fd(), self.stop.fd()], left);
+                if let Some(found) = self.heard(&take)? {
+                    return Ok(found);
+                }
+            }
+        }
+        let trouble = if self.is_strange { Trouble::NotASender } else { Trouble::Silence };
+        Err(trouble(self.sender))
+    }
+
+    fn heard<T>(
+        &mut self,
+        take: impl Fn(Answer) -> Option<Result<T, Refusal>>,
+    ) -> Result<Option<T>, Trouble> {
+        let sender = self.sender;
+        self.inbox.receive(&self.socket).map_err(|error| Trouble::Network(sender, error))?;
+        for (_, octets) in self.inbox.batch() {
+            match Answer::read(octets).map(&take) {
+                Ok(Some(Ok(found))) => return Ok(Some(found)),
+                Ok(Some(Err((reason, wait, limit)))) => {
+                    return Err(Trouble::Refused(sender, reason, wait, limit));
+                }
+                Ok(None) => {}
+                Err(_) => self.is_strange = true,
+            }
+        }
+        Ok(None)
+    }
+}
+
+type Refusal = (crate::protocol::message::Reason, u32, u64);
+
+fn refusal(answer: &Answer, to: u64) -> Option<Refusal> {
+    match *answer {
+        Answer::Refused { nonce, reason, wait, limit } if nonce == to => {
+            Some((reason, wait, limit))
+        }
+        _ => None,
+    }
+}

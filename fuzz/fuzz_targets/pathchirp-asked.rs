@@ -1,0 +1,4 @@
+//! What a client of pathchirp says.
+#![no_main]
+
+fuzz::chirp_target!("pathchirp-asked");
