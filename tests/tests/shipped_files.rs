@@ -139,9 +139,8 @@ fn every_program_tells_its_version_its_help_and_its_man_page() {
     for program in programs() {
         let run = |arguments: &[&str]| succeed(command(binaries().join(&program)).args(arguments));
         assert_eq!(run(&["--version"]), format!("{program} {}\n", env!("CARGO_PKG_VERSION")));
-        let stands_alone = ["stamp-", "pathchirp_", "owping"]
-            .iter()
-            .any(|it| program.starts_with(it) && program != "owpingd");
+        let is_of = |family| program.starts_with(family);
+        let stands_alone = is_of("stamp-") || is_of("pathchirp_") || program == "owping";
         assert!(stands_alone || run(&["--help"]).contains("--config"), "{program}");
         assert!(run(&["--generate", "man"]).contains(&format!(".TH {program}")), "{program}");
         for name in run(&["--generate", "commands"]).split_whitespace() {
