@@ -17,7 +17,10 @@ use std::{
     thread,
 };
 
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use rustix::{
+    process::Pid,
+    thread::{LinkNameSpaceType, move_into_link_name_space},
+};
 
 use crate::{
     program::{command, succeed},
@@ -207,6 +210,22 @@ impl Host {
     /// Its network namespace.
     pub fn file(&self) -> PathBuf {
         Path::new("/run/netns").join(&self.namespace)
+    }
+
+    /// What runs on it.
+    pub fn running(&self) -> Vec<Pid> {
+        let pids = command("ip").args(["netns", "pids", &self.namespace]).output();
+        let pids = String::from_utf8_lossy(&pids.expect("ip").stdout).into_owned();
+        pids.lines().filter_map(|pid| Pid::from_raw(pid.trim().parse().ok()?)).collect()
+    }
+
+    /// What of it is called so.
+    pub fn running_as(&self, name: &str) -> Vec<Pid> {
+        let called = |pid: &Pid| fs::read_to_string(format!("/proc/{}/comm", pid.as_raw_nonzero()));
+        let is_it = |pid: &Pid| called(pid).is_ok_and(|called| called.trim() == name);
+        let mut running = self.running();
+        running.retain(is_it);
+        running
     }
 
     /// Makes something, a socket for instance, on this host.

@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 use stories::{
     Host, Lab, Line, Program, Station, pause,
@@ -455,28 +455,12 @@ fn an_honest_test_goes_on_undisturbed_while_the_server_is_under_attack() {
     assert!(served.owampd.log().lines().count() < 200, "{}", served.owampd.log());
 }
 
-/// What runs on a host.
-fn running(host: &Host) -> Vec<Pid> {
-    let namespace = host.file();
-    let name = namespace.file_name().expect("a name").to_string_lossy().into_owned();
-    let pids = stories::program::command("ip").args(["netns", "pids", &name]).output();
-    let pids = String::from_utf8_lossy(&pids.expect("ip").stdout).into_owned();
-    pids.lines().filter_map(|pid| Pid::from_raw(pid.trim().parse().ok()?)).collect()
-}
-
-/// How many of it are called so.
-fn running_as(host: &Host, name: &str) -> usize {
-    let called = |pid: &Pid| fs::read_to_string(format!("/proc/{}/comm", pid.as_raw_nonzero()));
-    let is_it = |pid: &Pid| called(pid).is_ok_and(|called| called.trim() == name);
-    running(host).iter().filter(|pid| is_it(pid)).count()
-}
-
 /// Ends what runs on a host when it is dropped.
 struct Ending(Host);
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        for pid in running(&self.0) {
+        for pid in self.0.running() {
             // It may have ended by itself.
             let _ = kill_process(pid, Signal::KILL);
         }
@@ -498,7 +482,7 @@ fn a_station_keeps_owampd_alive_and_another_has_its_delays_in_a_table() {
     // It gave up root's rights, and is known all the same: nobody starts a second one.
     let output = server.run("keep-servers-alive", &["-v"]);
     assert!(output.status.success(), "{}\n{}", said(&output), server.logs());
-    assert_eq!(running_as(&lab.host("server"), "owampd"), 1, "{}", said(&output));
+    assert_eq!(lab.host("server").running_as("owampd").len(), 1, "{}", said(&output));
 
     let station = Station::on(Some(lab.host("client")));
     symlink(binaries().join("owping"), station.path("bin/owping")).expect("a link");

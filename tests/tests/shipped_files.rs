@@ -139,8 +139,8 @@ fn every_program_tells_its_version_its_help_and_its_man_page() {
     for program in programs() {
         let run = |arguments: &[&str]| succeed(command(binaries().join(&program)).args(arguments));
         assert_eq!(run(&["--version"]), format!("{program} {}\n", env!("CARGO_PKG_VERSION")));
-        let stands_alone = program.starts_with("stamp-") || program == "owping";
-        let stands_alone = stands_alone || program.starts_with("thrulay");
+        let families = ["stamp-", "pathchirp_", "pathload_", "thrulay", "owping"];
+        let stands_alone = families.iter().any(|family| program.starts_with(family));
         assert!(stands_alone || run(&["--help"]).contains("--config"), "{program}");
         assert!(run(&["--generate", "man"]).contains(&format!(".TH {program}")), "{program}");
         for name in run(&["--generate", "commands"]).split_whitespace() {

@@ -29,6 +29,11 @@ const TABLE: &[(&str, &str)] = &[
     ("pathload/noargs", "?, -/-/-, ? bytes, usage: usage: pathload_rcv [-q|-v] [-o <filename>] [-N <filename>][-w <bw_resol>] [-h|-H] -s <sender>!, cut"),
     ("pathload/refused", "192.0.2.2, -/-/-, ? bytes, refused: Make sure that pathload_snd runs at sender:: Connection refused!, cut"),
     ("pathload/v", "192.0.2.2, -/-/-, ? bytes, killed: ended by signal 11!, cut"),
+    ("pathloadown/text", "198.51.100.1, 48.01/-/52.01, 18531000 bytes, 23 streams were left out: late sender"),
+    ("pathloadown/json", "198.51.100.1, 49.12/-/51.95, 9432000 bytes, 4 streams were left out: late sender"),
+    ("pathloadown/refused", "?, -/-/-, ? bytes, refused: pathload_rcv: connecting to 198.51.100.1:99: Connection refused: make sure that pathload_snd runs there!, cut"),
+    ("pathloadown/refusedjson", "?, -/-/-, 0 bytes, refused: connecting to 198.51.100.1:99: Connection refused: make sure that pathload_snd runs there!, cut"),
+    ("pathloadown/cut", "198.51.100.1, 50.18/-/-, 2748000 bytes, 3 streams were left out: late sender, the time was over before the range was as small as it should be"),
 ];
 
 #[test]

@@ -132,6 +132,9 @@ impl Course {
             step.growth -= drift * step.gap;
         }
         let (_, said) = self.pool.take(steps)?;
+        if !self.is_trusted() {
+            return None;
+        }
         self.range = self.range.next(said, self.ceiling);
         self.note(said, came)
     }
@@ -172,10 +175,24 @@ impl Course {
         }
     }
 
+    /// Whether so many chirps count that those which do can be believed: where machines spoil most of them, they bend the
+    /// rest.
+    fn is_trusted(&self) -> bool {
+        self.counted * 2 > self.chirps
+    }
+
     /// Whether the sender's machine does not do as much as a sure estimate wants.
     fn is_at_its_end(&self) -> bool {
         let last = self.estimates.last().map_or(0.0, |it| it.bits_per_s);
         self.ceiling < self.plan.limit.min(last * SURE)
+    }
+
+    /// What there is in the end, if it cannot be believed: nothing.
+    pub(super) fn close(&mut self) {
+        if !self.is_trusted() {
+            self.estimates.clear();
+            self.at_least = None;
+        }
     }
 
     /// Whether a lower bound is all there is, and what to do about that.
@@ -192,18 +209,21 @@ impl Course {
 
     /// Why there is neither an estimate nor a lower bound, and what to do about it.
     pub(super) fn problem(&self) -> Option<String> {
-        if !self.estimates.is_empty() || self.at_least.is_some() {
-            return None;
-        }
         if self.chirps == 0 {
             return Some("no estimate: no chirp came".to_owned());
+        }
+        let is_known = !self.estimates.is_empty() || self.at_least.is_some();
+        if is_known && self.is_trusted() {
+            return None;
         }
         let most = self.unfit.iter().max_by_key(|(_, count)| **count);
         Some(most.map_or_else(
             || "no estimate: chirps said nothing".to_owned(),
             |(unfit, _)| {
-                let (chirps, advice) = (self.chirps, unfit.advice());
-                format!("no estimate: not one of {chirps} chirps counts: {unfit}: {advice}")
+                let (chirps, counted, advice) = (self.chirps, self.counted, unfit.advice());
+                format!(
+                    "no estimate that can be believed: {counted} of {chirps} chirps count: {unfit}: {advice}"
+                )
             },
         ))
     }
@@ -344,8 +364,26 @@ mod tests {
             assert_eq!(give(&mut course, &mut link, number, Ends::default(), late), None);
         }
         let problem = course.problem().expect("no estimate");
-        assert!(problem.contains("not one of 20 chirps counts: late sender"), "{problem}");
+        assert!(problem.contains("0 of 20 chirps count: late sender"), "{problem}");
         assert!(course.warnings()[0].starts_with("late sender: 20 of 20"));
+    }
+
+    #[test]
+    fn if_most_chirps_are_spoiled_the_rest_is_not_believed_either() {
+        let mut course = course(1.0, 200.0);
+        let mut link = Link::new(100.0 * MBIT, 0.0, Cross::Steady, 3);
+        for number in 0..30 {
+            let spoil = |groups: &mut Vec<Timed>| {
+                if number % 3 > 0 {
+                    groups.truncate(4);
+                }
+            };
+            give(&mut course, &mut link, number, Ends::default(), spoil);
+        }
+        course.close();
+        assert!(course.estimates.is_empty());
+        let problem = course.problem().expect("no estimate");
+        assert!(problem.contains("10 of 30 chirps count: too few packets"), "{problem}");
     }
 
     #[test]

@@ -265,7 +265,8 @@ impl<'a> Run<'a> {
         Trouble::Gone(self.agreed.sender, why)
     }
 
-    fn measured(self) -> Measured {
+    fn measured(mut self) -> Measured {
+        self.course.close();
         Measured {
             sender: self.agreed.sender,
             wish: self.args.wish(),

@@ -11,7 +11,7 @@ mod table;
 mod talk;
 mod tally;
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use clap::Parser;
 use station::{
@@ -29,6 +29,9 @@ pub struct Args {
     /// UDP port
     #[arg(short = 'U', long, value_name = "PORT", default_value_t = PORT, value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
+    /// Our address; may be given several times [default: all addresses of both families]
+    #[arg(short = 'B', long = "bind", value_name = "ADDRESS")]
+    bind: Vec<IpAddr>,
     /// The highest rate of a chirp, Mbit/s
     #[arg(short = 'u', long, value_name = "MBITS", default_value = "10000", value_parser = mbits)]
     highest: u64,
@@ -82,7 +85,7 @@ pub(crate) fn mbits(text: &str) -> Result<u64, String> {
 /// The port cannot be bound.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     station::app::say_more(args.verbose + u8::from(args.debug));
-    let sockets = serve::open(args.port)?;
+    let sockets = serve::open(&args.bind, args.port)?;
     let stop = Stop::on_signals()
         .map_err(|error| Failure::new(Exit::NeedsPerson, "listening to signals").because(error))?;
     serve::serve(&sockets, args.limits(), &stop)
@@ -109,7 +112,7 @@ mod tests {
 
     #[test]
     fn rates_are_in_mbits_and_the_limits_are_as_they_were_named() {
-        let line = "pathchirp_snd -u 100 -a 0.5 --sessions 2 -t 9 -d -v";
+        let line = "pathchirp_snd -B ::1 -u 100 -a 0.5 --sessions 2 -t 9 -d -v";
         let args = Args::try_parse_from(line.split(' ')).expect("understood");
         let limits = args.limits();
         assert_eq!((limits.high, limits.average, limits.sessions), (100_000_000, 500_000, 2));

@@ -38,11 +38,15 @@ const QUEUE: usize = 4 << 20;
 /// Room for a group of packets that leaves at once, octets.
 const SEND_QUEUE: usize = 4 << 20;
 
-/// Binds the port on all addresses of both families.
+/// Binds the port on the addresses that were named, else on all of both families.
 ///
 /// # Errors
 /// It cannot be bound. A machine without IPv6 has the other.
-pub(super) fn open(port: u16) -> Result<Vec<TimedSocket>, Failure> {
+pub(super) fn open(addresses: &[IpAddr], port: u16) -> Result<Vec<TimedSocket>, Failure> {
+    if !addresses.is_empty() {
+        let all = addresses.iter().map(|address| bind(port, *address));
+        return all.collect::<Result<_, _>>().map_err(|error| failure(port, &error));
+    }
     let four = bind(port, Ipv4Addr::UNSPECIFIED.into()).map_err(|error| failure(port, &error))?;
     match bind(port, Ipv6Addr::UNSPECIFIED.into()) {
         Ok(six) => Ok(vec![four, six]),
@@ -76,7 +80,7 @@ fn failure(port: u16, error: &OpenError) -> Failure {
         Some(io::ErrorKind::AddrInUse) => {
             (Exit::TryLater, "another sender has it already; a second one wants another port (-U)")
         }
-        _ => (Exit::Config, "name another port by -U"),
+        _ => (Exit::Config, "name another port by -U, or another address by -B"),
     };
     let failure = Failure::new(exit, format!("opening UDP port {port}"));
     failure.why(format_args!("{error}; {advice}"))

@@ -216,7 +216,7 @@ pub(super) fn json(run: &Run) -> String {
         .collect();
     let warnings: Vec<_> = flaws.iter().chain(&run.warnings).collect();
     let object = json!({
-        "tool": "pathload",
+        "pathload": 1,
         "sender": run.sender,
         "address": run.server,
         "min_bit_per_s": low,

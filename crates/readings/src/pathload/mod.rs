@@ -8,6 +8,8 @@
 //!   as printed, with a warning.
 //! - The rates of the fleets are what was sent, not what was found; they are no estimates.
 
+mod json;
+
 use crate::{
     Output, Unreadable,
     available::Available,
@@ -22,6 +24,9 @@ use crate::{
 /// If this is no output of pathload's receiver, if a result is no number, or if its range is upside down.
 /// Also if nothing was printed and nothing ended the tool.
 pub fn read(output: &Output<'_>) -> Result<Available, Unreadable> {
+    if json::is_it(output.stdout) {
+        return json::read(output);
+    }
     let mut said = Transcript::default();
     for line in text::lines(output.stdout) {
         said.take(&line)?;
@@ -72,7 +77,7 @@ impl Transcript {
             self.reading.overhead_bytes = Some(bytes.ok_or_else(|| line.wrong("bytes", rest))?);
         } else if said.starts_with("Measurement") && said.contains("terminated") {
             self.given_up = Some(said.to_owned());
-        } else if said.contains("coalesc") {
+        } else if said.contains("coalesc") || said.contains(" streams were left out: ") {
             problem::warn(&mut self.reading.warnings, said);
         } else if let Some((_, rest)) = said.split_once(" starts measurements at sender ") {
             self.reading.address = rest.split(' ').next().and_then(text::address);

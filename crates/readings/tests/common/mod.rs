@@ -44,7 +44,7 @@ impl Capture {
             "iperf3" | "iperf3loopback" => "iperf3",
             "owping" | "owpingjson" => "owping",
             "thrulay" | "thrulayjson" => "thrulay",
-            "pathload" => "pathload",
+            "pathload" | "pathloadown" => "pathload",
             "pathchirp" | "pathchirpown" => "pathchirp",
             folder => panic!("whose captures are in {folder}?"),
         }

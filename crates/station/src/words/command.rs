@@ -69,11 +69,13 @@ impl Form {
     /// The tools of the original, and iperf3. What else there may be gets the target as its last word.
     fn of(tool: &ToolName) -> Self {
         let (target_flag, v4, v6) = match tool.as_str() {
-            "ping" | "traceroute" | "owping" => (None, Some("-4"), Some("-6")),
+            "ping" | "traceroute" | "owping" | "thrulay" | "tlaytcp" | "mtlaytcp" => {
+                (None, Some("-4"), Some("-6"))
+            }
             "iperf" | "miperf" => (Some("-c"), None, Some("-V")),
             "iperf3" => (Some("-c"), Some("-4"), Some("-6")),
-            "pathchirp" => (Some("-S"), None, None),
-            "pathload" => (Some("-s"), None, None),
+            "pathchirp" => (Some("-S"), Some("-4"), Some("-6")),
+            "pathload" => (Some("-s"), Some("-4"), Some("-6")),
             _ => (None, None, None),
         };
         Self { target_flag, v4, v6 }
@@ -153,7 +155,11 @@ mod tests {
     fn each_tool_is_told_its_target_in_its_own_way() {
         assert_eq!(command("ping", "-c 10", "d,::1,6"), "ping -6 -c 10 ::1");
         assert_eq!(command("iperf", "-p 5000", "d,h.example,"), "iperf -c h.example -p 5000");
-        assert_eq!(command("pathchirp", "-t 10", "d,192.0.2.1,4"), "pathchirp -S 192.0.2.1 -t 10");
+        assert_eq!(
+            command("pathchirp", "-t 10", "d,192.0.2.1,4"),
+            "pathchirp_rcv -4 -S 192.0.2.1 -t 10"
+        );
+        assert_eq!(command("mtlaytcp", "-m 8", "d,h,6"), "mtlaytcp -6 -m 8 h");
         assert_eq!(command("own", "-x", "d,h,"), "own -x h");
         assert_eq!(command("own", "--to %dest -x", "d,h,"), "own --to h -x");
     }

@@ -227,6 +227,15 @@ pub fn parse(text: &str) -> (Vec<Placed>, Vec<Mistake>) {
     (specs.into_values().collect(), mistakes)
 }
 
+/// The program of a tool, if the row does not name one: most are called as their tool.
+fn program_of(tool: &ToolName) -> &str {
+    match tool.as_str() {
+        "pathchirp" => "pathchirp_rcv",
+        "pathload" => "pathload_rcv",
+        name => name,
+    }
+}
+
 /// One row made into a specification; what is wrong with it is noted.
 pub fn from_row(row: &Row<'_>, mistakes: &mut Vec<Mistake>) -> Option<ToolSpec> {
     let before = mistakes.len();
@@ -246,7 +255,7 @@ pub fn from_row(row: &Row<'_>, mistakes: &mut Vec<Mistake>) -> Option<ToolSpec> 
     let pingbeside = options(row, "pingbeside", mistakes);
     let key = key?;
     let spec = ToolSpec {
-        path: path?.map_or_else(|| key.tool.as_str().parse().ok(), Some)?,
+        path: path?.map_or_else(|| program_of(&key.tool).parse().ok(), Some)?,
         key,
         on: on?.0,
         testtype: testtype?,
@@ -379,6 +388,16 @@ mod tests {
         assert_eq!(spec.path.as_str(), "ping");
         assert_eq!(spec.limit(), Duration::from_secs(25));
         assert_eq!(spec.window(), Duration::from_secs(60));
+    }
+
+    #[test]
+    fn a_row_without_a_program_has_its_tools() {
+        for (tool, program) in
+            [("pathchirp", "pathchirp_rcv"), ("pathload", "pathload_rcv"), ("tlaytcp", "tlaytcp")]
+        {
+            let (specs, _) = read(&format!("s,d,{tool},background-syn,15,600,,,,,"));
+            assert_eq!(specs[0].spec.path.as_str(), program);
+        }
     }
 
     #[test]
