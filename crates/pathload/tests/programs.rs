@@ -187,6 +187,59 @@ fn who_waits_is_told_how_many_are_before_and_a_full_queue_says_so() {
 }
 
 #[test]
+fn clients_that_come_together_are_measured_one_after_the_other() {
+    let server = Server::start(&[]);
+    let first = server.from([127, 0, 0, 2]);
+    assert_eq!(line(&first)["say"], "hello");
+    let mut client = server.client(&["-t", "40"]);
+    let client = client.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    // Who comes behind the client is told that two are before: the client is in the queue, and waits.
+    let third = behind(&server, 2);
+    drop(first);
+    let mut next = line(&third);
+    while next["say"] == "wait" {
+        assert!(next["before"].as_u64().is_some_and(|before| before <= 2), "{next}");
+        next = line(&third);
+    }
+    assert_eq!(next["say"], "hello", "{next}");
+    let output = client.wait_with_output().expect("it ends");
+    assert!(told(&output).contains("Receiving Fleet 0"), "{}", told(&output));
+}
+
+/// A connection that so many are before; until so many have come it is tried anew.
+fn behind(server: &Server, before: u64) -> TcpStream {
+    let began = Instant::now();
+    loop {
+        let stream = server.from([127, 0, 0, 4]);
+        let said = line(&stream);
+        if said["before"] == before {
+            return stream;
+        }
+        assert!(began.elapsed() < PATIENCE, "{said}");
+        drop(stream);
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_client_that_is_killed_makes_room_at_once() {
+    let server = Server::start(&[]);
+    let mut command = server.client(&[]);
+    let mut client =
+        command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
+    let mut lines = BufReader::new(client.stdout.take().expect("piped")).lines();
+    while !lines.next().expect("a line").expect("text").starts_with("Receiving Fleet") {}
+    client.kill().expect("ours");
+    client.wait().expect("it ends");
+    let next = server.from([127, 0, 0, 2]);
+    let mut said = line(&next);
+    while said["say"] == "wait" {
+        said = line(&next);
+    }
+    assert_eq!(said["say"], "hello", "{said}");
+}
+
+#[test]
 fn what_makes_no_sense_ends_its_own_conversation_and_no_other() {
     let server = Server::start(&[]);
     let endless = vec![b'x'; 100_000];
