@@ -3,7 +3,7 @@
 use pathload::protocol::{Answer, LONGEST_LINE, Mark, Request, Token, line, take};
 
 /// Panics if a reader breaks one of its promises.
-pub fn check(data: &[u8]) {
+pub(crate) fn check(data: &[u8]) {
     lines::<Request>(data);
     lines::<Answer>(data);
     if let Some(mark) = Mark::read(data) {
