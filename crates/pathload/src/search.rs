@@ -82,8 +82,8 @@ pub enum Outcome {
     AtLeast(f64),
     /// It is at most this: slower ones are not sent.
     AtMost(f64),
-    /// Nothing can be told.
-    Nothing(Flaw),
+    /// Nothing can be told, for this reason; none: there was no time to find anything out.
+    Nothing(Option<Flaw>),
 }
 
 impl Outcome {
@@ -227,10 +227,10 @@ impl Search {
         match (least, self.high, self.grey, self.flaw) {
             (Some(low), Some(high), ..) => Outcome::Range(low, high),
             (Some(low), None, ..) => Outcome::AtLeast(low),
-            (None, None, Some((grey, _)), _) => Outcome::AtLeast(grey),
             (None, Some(high), Some(_), _) => Outcome::Range(self.low, high),
             (None, Some(high), None, _) => Outcome::AtMost(high),
-            (None, None, None, flaw) => Outcome::Nothing(flaw.unwrap_or(Flaw::LateSender)),
+            // A grey region alone is no bound: its rates are above what is left as often as below.
+            (None, None, _, flaw) => Outcome::Nothing(flaw),
         }
     }
 
@@ -322,7 +322,19 @@ mod tests {
         for _ in 0..3 {
             last = search.take(Verdict::Failed(Flaw::Coalesced));
         }
-        assert_eq!(last, Next::Over(Outcome::Nothing(Flaw::Coalesced)));
+        assert_eq!(last, Next::Over(Outcome::Nothing(Some(Flaw::Coalesced))));
+    }
+
+    #[test]
+    fn what_nobody_found_out_is_no_bound() {
+        let mut search = Search::new(1e8, (1e5, 1e9), 0.1);
+        assert_eq!(search.best(), Outcome::Nothing(None), "there was no time for any fleet");
+        search.take(Verdict::Grey);
+        assert_eq!(search.best(), Outcome::Nothing(None), "that rate is neither above nor below");
+        search.take(Verdict::Failed(Flaw::LateSender));
+        assert_eq!(search.best(), Outcome::Nothing(Some(Flaw::LateSender)));
+        search.take(Verdict::Below);
+        assert!(matches!(search.best(), Outcome::AtLeast(_)));
     }
 
     #[test]

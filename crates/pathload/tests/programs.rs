@@ -5,7 +5,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpStream, UdpSocket},
+    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
     process::{Child, Command, Output, Stdio},
     thread,
     time::{Duration, Instant},
@@ -24,6 +24,10 @@ struct Server {
 
 impl Server {
     fn start(options: &[&str]) -> Self {
+        Self::of_rate("20", options)
+    }
+
+    fn of_rate(mbits: &str, options: &[&str]) -> Self {
         let udp =
             UdpSocket::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port();
         for port in (20_000..32_000)
@@ -40,7 +44,7 @@ impl Server {
                 "--udp-port",
                 &udp.to_string(),
             ]);
-            command.args(["--rate", "20"]).args(options).stderr(Stdio::piped());
+            command.args(["--rate", mbits]).args(options).stderr(Stdio::piped());
             let mut child = command.spawn().expect("it starts");
             let mut first = String::new();
             let mut told = BufReader::new(child.stderr.take().expect("piped"));
@@ -213,6 +217,7 @@ fn a_stream_beyond_the_limits_is_refused() {
         (100, 1_500, 1_000),
         (100, 40, 1_000_000),
         (4_000, 1_500, 10_000_000),
+        (0, 500, 1_000_000),
     ] {
         let mut stream = server.from([127, 0, 0, 7]);
         let hello = line(&stream);
@@ -248,6 +253,34 @@ fn a_server_that_is_killed_ends_the_measurement_with_its_reason() {
         rest.iter().any(|line| line.starts_with("Measurement terminated: the server went away")),
         "{rest:?}"
     );
+}
+
+#[test]
+fn a_server_that_has_less_time_than_we_would_take_is_asked_for_no_more() {
+    // A stream of 1 Mbit/s and its pause take more than a second: there is no time for a fleet.
+    let server = Server::of_rate("1", &["--duration", "5"]);
+    let output = server.measured(&[]);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    assert!(told(&output).contains("the time was over before"), "{}", told(&output));
+    assert!(!told(&output).contains("frequent CS"), "nobody was late: {}", told(&output));
+}
+
+#[test]
+fn a_server_that_grants_no_rate_is_told_so() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pathload_rcv"));
+    command.args(["-s", "127.0.0.1", "-p", &port.to_string()]);
+    let client = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let (mut stream, _) = listener.accept().expect("it comes");
+    let hello = format!(
+        "{{\"say\":\"hello\",\"version\":1,\"token\":\"{}\",\"port\":9,\"limits\":{{\"rate\":999,\"packets\":100,\"octets\":1500,\"seconds\":60}}}}\n",
+        "0".repeat(32)
+    );
+    stream.write_all(hello.as_bytes()).expect("sent");
+    let output = client.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    assert!(told(&output).contains("999 bit/s are granted, which is no rate"), "{}", told(&output));
 }
 
 #[test]

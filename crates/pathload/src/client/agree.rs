@@ -20,6 +20,8 @@ use crate::{
 /// How long the server may take to say something.
 pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 const CONNECTING: Duration = Duration::from_secs(10);
+/// No server grants less, bit/s: the least that `--rate` takes.
+const LEAST_RATE: u64 = 1_000_000;
 /// From one knock to the next: any of them may be lost.
 const KNOCKS: Duration = Duration::from_millis(100);
 /// A stream of the fastest kind, as the kernel counts packets.
@@ -32,6 +34,8 @@ pub(super) struct Agreed<'a> {
     pub(super) server: SocketAddr,
     pub(super) token: Token,
     pub(super) limits: Limits,
+    /// When the server's time for us is over.
+    pub(super) until: Mono,
 }
 
 /// Agrees with the server; `until` is also how long we wait for our turn.
@@ -41,6 +45,8 @@ pub(super) fn agree<'a>(args: &Args, stop: &'a Stop, until: Mono) -> Result<Agre
     let (local, server) = (stream.local_addr().map_err(ours)?, stream.peer_addr().map_err(ours)?);
     let mut control = Control::new(stream, stop).map_err(ours)?;
     let (token, port, limits) = our_turn(&mut control, until)?;
+    // A second less: the server began to count before we heard of it.
+    let until = Mono::now() + Duration::from_secs(limits.seconds.saturating_sub(1).into());
     let scope = if let SocketAddr::V6(six) = local { six.scope_id() } else { 0 };
     let opening = Opening { scope, receive_buffer: RECEIVE_BUFFER, ..Opening::at(local.ip()) };
     let failed = |why: String| Trouble::Ended(Ended::Ours(why));
@@ -49,7 +55,7 @@ pub(super) fn agree<'a>(args: &Args, stop: &'a Stop, until: Mono) -> Result<Agre
     sender.set_port(port);
     socket.connect(sender).map_err(|error| failed(format!("a way to {sender}: {error}")))?;
     knock(&mut control, &socket, &token)?;
-    Ok(Agreed { control, socket, server, token, limits })
+    Ok(Agreed { control, socket, server, token, limits, until })
 }
 
 fn connect(args: &Args) -> Result<TcpStream, Trouble> {
@@ -79,6 +85,10 @@ fn our_turn(control: &mut Control<'_>, until: Mono) -> Result<(Token, u16, Limit
                 log::info!("{before} before us are measured first, in at most {seconds} s");
             }
             Answer::Refused { later, why } => return Err(Trouble::Refused(later, why)),
+            Answer::Hello { limits, .. } if limits.rate < LEAST_RATE => {
+                let why = format!("{} bit/s are granted, which is no rate", limits.rate);
+                return Err(Ended::Senseless(why).into());
+            }
             Answer::Hello { version: VERSION, token, port, limits } => {
                 let token = Token::of_text(&token);
                 let token = token.ok_or_else(|| Ended::Senseless("no token".to_owned()))?;

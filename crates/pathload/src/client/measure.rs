@@ -25,8 +25,8 @@ use crate::{
 const TRAIN: u32 = 100;
 /// What is still on its way when the server says that a stream is sent, is waited for as long as nothing comes.
 const QUIET: Duration = Duration::from_millis(150);
-/// The slowest stream, bit/s.
-const FLOOR: f64 = 50_000.0;
+/// The slowest stream, bit/s: one of a hundred of the shortest packets is then as long as a server grants, two seconds.
+const FLOOR: f64 = 100_000.0;
 /// Packets that any path carries whole, if it does not carry the longest.
 const SMALLER: [u32; 2] = [1_280, 576];
 
@@ -40,6 +40,7 @@ pub(super) fn measure(args: &Args, stop: &Stop, run: &mut Run) -> Result<Measure
     let began = Mono::now();
     let end = began + Duration::from_secs(args.timeout.into());
     let agreed = agree(args, stop, end)?;
+    let end = end.min(agreed.until);
     run.server = Some(agreed.server.ip().to_canonical());
     run.say(args, super::report::begin)?;
     let bounds = Bounds {

@@ -86,7 +86,8 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         .map_err(|error| Failure::new(Exit::NeedsPerson, "listening to signals").because(error))?;
     let mut run = Run::begin(&args.sender);
     let trouble = match measure::measure(args, &stop, &mut run) {
-        Ok(Measured { outcome: Outcome::Nothing(flaw), .. }) => Some(Trouble::Flawed(flaw)),
+        Ok(Measured { outcome: Outcome::Nothing(Some(flaw)), .. }) => Some(Trouble::Flawed(flaw)),
+        Ok(Measured { outcome: Outcome::Nothing(None), .. }) => Some(Trouble::Hasty),
         Ok(_) => None,
         Err(trouble) => Some(trouble),
     };

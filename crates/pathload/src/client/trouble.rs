@@ -21,6 +21,8 @@ pub(super) enum Trouble {
     Dark(String),
     /// What came is not to be believed.
     Flawed(Flaw),
+    /// The time was over before anything was known.
+    Hasty,
 }
 
 impl Trouble {
@@ -58,6 +60,9 @@ impl fmt::Display for Trouble {
             Self::Ended(Ended::Stopped) => f.write_str("Measurement terminated, as it was asked to"),
             Self::Ended(Ended::Ours(why)) => f.write_str(why),
             Self::Dark(why) => write!(f, "Measurement terminated: {why}"),
+            Self::Hasty => f.write_str(
+                "Measurement terminated: the time was over before any rate was known to be above or below what is left: allow more by -t, or by the server's --duration",
+            ),
             Self::Flawed(Flaw::LateSender) => f.write_str(
                 "Measurement terminated due to frequent CS @ sender/receiver: the sender's machine is too busy to keep the gaps",
             ),

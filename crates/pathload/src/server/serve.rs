@@ -144,7 +144,8 @@ impl Turn<'_> {
         let limits = &self.limits;
         let rate = u64::from(octets).saturating_mul(8_000_000_000) / gap.max(1);
         let length = gap.saturating_mul(packets.into());
-        packets > limits.packets
+        packets == 0
+            || packets > limits.packets
             || octets > limits.octets
             || payload(octets, self.local.ip()) < HEADER
             || rate > limits.rate.saturating_add(limits.rate / 50)
