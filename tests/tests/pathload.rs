@@ -1,4 +1,4 @@
-//! Available bandwidth with the real pathload_snd and pathload_rcv, on a path whose narrow link is known.
+//! Available bandwidth with the real `pathload_snd` and `pathload_rcv`, on a path whose narrow link is known.
 
 use std::{path::Path, time::Duration};
 
