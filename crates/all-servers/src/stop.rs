@@ -123,7 +123,8 @@ fn found(name: &str, by_lock: bool, config: &Config) -> io::Result<Vec<Process>>
     if by_lock && suite::DAEMONS.contains(&name) {
         return Ok(Vec::new());
     }
-    let all = processes::ours(|glimpse| !is_own(glimpse.pid))?;
+    let mut all = processes::ours(|glimpse| !is_own(glimpse.pid))?;
+    all.retain(Process::shares_our_network);
     let pids: Vec<i32> = family(name, &all).iter().map(|process| process.identity.pid).collect();
     Ok(all.into_iter().filter(|process| pids.contains(&process.identity.pid)).collect())
 }

@@ -40,7 +40,9 @@ pub(crate) fn forward(store: &mut Store, now: Timestamp) -> Result<i64, Error> {
 /// node says no more than that there was a conflict.
 fn told_who(error: Error) -> Error {
     let told = error.to_string();
-    if error.kind() != store::Kind::Busy || told.contains("`iepm migrate`") {
+    // A conflict: what was not there when it was looked for, and is there by now.
+    let is_others = matches!(error.kind(), store::Kind::Busy | store::Kind::Conflict);
+    if !is_others || told.contains("`iepm migrate`") {
         return error;
     }
     let what = format!(
@@ -99,6 +101,7 @@ mod tests {
         let told = of(store::Kind::Busy, "a deadlock");
         assert!(told.contains("`iepm migrate`") && told.ends_with(": a deadlock"), "{told}");
         assert_eq!(of(store::Kind::Busy, &told), told);
+        assert!(of(store::Kind::Conflict, "a column twice").contains("call it again"));
         assert_eq!(of(store::Kind::Away, "gone"), "gone");
     }
 

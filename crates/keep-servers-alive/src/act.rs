@@ -98,7 +98,8 @@ fn not_left(server: &Server, left: &io::Result<Vec<(String, String)>>) -> Result
 /// Ends servers, and what they have started in their groups and sessions; gives what would not end, and
 /// why.
 fn end(servers: &[&Server]) -> io::Result<Vec<(String, String)>> {
-    let all = processes::ours(|glimpse| is_other(glimpse.pid))?;
+    let mut all = processes::ours(|glimpse| is_other(glimpse.pid))?;
+    all.retain(Process::shares_our_network);
     let family = |server: &&Server| {
         let name = server.name.to_string();
         servers::family(&name, &all).into_iter().map(move |process| (name.clone(), process))
@@ -164,5 +165,6 @@ fn watch(server: &Server, started: &Detached, until: Monotonic, config: &Config)
 fn daemon(server: &Server) -> io::Result<Option<i32>> {
     let name = server.name.as_str();
     let found = processes::ours(|glimpse| is_other(glimpse.pid) && glimpse.is_called(name));
-    Ok(found?.first().map(|process| process.identity.pid))
+    let found = found?.into_iter().find(Process::shares_our_network);
+    Ok(found.map(|process| process.identity.pid))
 }

@@ -69,7 +69,8 @@ fn processes_of(servers: &[Server]) -> io::Result<Vec<Vec<Process>>> {
     for process in all {
         let (pid, program) = (process.identity.pid, process.program.as_deref());
         let glimpse = Glimpse { pid, arguments: &process.arguments, program };
-        if let Some(place) = servers.iter().position(|server| is(server, &glimpse)) {
+        let place = servers.iter().position(|server| is(server, &glimpse));
+        if let Some(place) = place.filter(|_| process.shares_our_network()) {
             of_each[place].push(process);
         }
     }

@@ -306,6 +306,15 @@ impl Process {
         }
     }
 
+    /// Whether it is on the network that we are on: in another network namespace, of a container for instance, ports of
+    /// the same number are other ports. What cannot be known is taken for the usual, that it is.
+    #[must_use]
+    pub fn shares_our_network(&self) -> bool {
+        let its = readlinkat(&self.directory, "ns/net", Vec::new());
+        let ours = readlinkat(CWD, "/proc/self/ns/net", Vec::new());
+        its.ok().zip(ours.ok()).is_none_or(|(its, ours)| its == ours)
+    }
+
     /// Its arguments, the name it was started by first.
     pub fn words(&self) -> impl Iterator<Item = &[u8]> {
         words(&self.arguments)

@@ -83,12 +83,12 @@ impl Spool {
             written.push((file, path, self.data.join(name)));
         }
         self.sync(&written)?;
-        for ((_, from, to), ending) in written.iter().zip(endings.iter()) {
+        for ((_, from, to), ending) in written.iter().zip(endings.iter_mut()) {
             if to.exists() && self.published(&ending.order).is_none() {
                 // The file of a row of the same number in a database that is no longer there.
                 Inbox::open(self)?.reject(&run::file_name(ending.order.run, &ending.order.tool))?;
             }
-            fs::rename(from, to)?;
+            put(from, to, ending, most_output)?;
         }
         files::sync_directory(&self.data)
     }
@@ -132,6 +132,18 @@ impl Spool {
         let same =
             (header.run(), header.spec_id, header.due_us) == (order.run, order.spec_id, order.due);
         same.then_some(header)
+    }
+}
+
+/// Has a written file wait for the loader.
+fn put(from: &Path, to: &Path, ending: &mut Ending, most_output: u64) -> io::Result<()> {
+    match fs::rename(from, to) {
+        // A daemon that began meanwhile took it for what a dead one had left (`clear_tmp`); it does so once.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            write(from, ending, most_output)?.sync_all()?;
+            fs::rename(from, to)
+        }
+        renamed => renamed,
     }
 }
 
@@ -246,6 +258,18 @@ mod tests {
             fs::read_to_string(spool.rejected().join("1.ping")).expect("there").ends_with("old")
         );
         assert_eq!(fs::read_dir(spool.rejected()).expect("a folder").count(), 1);
+    }
+
+    #[test]
+    fn a_file_that_a_beginning_daemon_takes_for_left_over_is_written_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let spool = Spool::open(folder.path()).expect("made");
+        let (from, to) = (spool.tmp().join("1.ping"), folder.path().join("1.ping"));
+        let mut one = ending(1, "hello");
+        write(&from, &mut one, 100).expect("room");
+        spool.clear_tmp("ping").expect("cleared");
+        put(&from, &to, &mut one, 100).expect("written again");
+        assert!(fs::read_to_string(to).expect("there").ends_with("hello"));
     }
 
     #[test]
