@@ -234,7 +234,8 @@ fn a_server_that_does_not_come_back_is_told_and_the_next_copy_goes_on() {
     refused(&station, &["copy", "--to", &url], 75, "cannot use the database");
     server.start();
     let there = server.look("iepm").count("PINGDATA");
-    assert!((1..PAST).contains(&there), "{there}");
+    // Others see what is committed before it is on the disk: all that came over may be gone with the server.
+    assert!(there < PAST, "{there}");
     let text = succeed(station.command("iepm").args(["copy", "--to", &url]));
     println!("{text}");
     assert_eq!(server.look("iepm").count("PINGDATA"), PAST);

@@ -5,25 +5,18 @@ use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
-use stories::{
-    Lab, Program,
-    bottleneck::{Bottleneck, CrossTraffic, Crossing},
-};
+use stories::{Lab, Program};
 
 use crate::{
     bed::Bed,
+    narrow::Narrow,
     table::{Line, Quantity},
 };
 
-/// Capacities, Mbit/s, and the part of each that other traffic takes, percent.
-const CAPACITIES: [u32; 4] = [10, 50, 100, 500];
-const PARTS: [u32; 3] = [0, 30, 60];
 /// How far the median of a run's estimates may be from what is free, percent.
 const LIMIT: f64 = 15.0;
 const SERVER: &str = "192.0.2.2";
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long a packet may wait before the narrow link.
-const QUEUE: Duration = Duration::from_millis(200);
 /// What the sender allows: more than is asked for.
 const ALLOWED: [&str; 4] = ["-a", "50", "--total", "50"];
 
@@ -36,81 +29,62 @@ pub fn measure(bed: &Bed) -> Result<Vec<Line>> {
         eprintln!("bench: Pathchirp is left out: it needs root for network namespaces");
         return Ok(Vec::new());
     }
-    let ways = CAPACITIES.iter().flat_map(|&capacity| PARTS.map(|part| Way { capacity, part }));
     let mut lines = Vec::new();
-    for way in ways {
+    for path in Narrow::all() {
         for run in 1..=bed.size(3, 1) {
             if bed.is_stopped() {
                 return Ok(lines);
             }
-            lines.extend(way.run(bed, run)?);
+            lines.extend(run_on(path, bed, run)?);
         }
     }
     Ok(lines)
 }
 
-/// A path.
-#[derive(Clone, Copy)]
-struct Way {
-    capacity: u32,
-    part: u32,
+fn run_on(path: Narrow, bed: &Bed, run: u32) -> Result<Vec<Line>> {
+    let place = tempfile::tempdir().context("making a place for pathchirp_snd")?;
+    let lab = path.lab();
+    let _sender = serve(bed, &lab, place.path())?;
+    let (told, free) = path.beside_others(&lab, || receive(path, bed, &lab))?;
+    lines(path, run, &told, free)
 }
 
-impl Way {
-    fn run(self, bed: &Bed, run: u32) -> Result<Vec<Line>> {
-        let place = tempfile::tempdir().context("making a place for pathchirp_snd")?;
-        let lab = Lab::up();
-        let bits = u64::from(self.capacity) * 1_000_000;
-        lab.narrows(Bottleneck { bits, queue: QUEUE });
-        let _sender = serve(bed, &lab, place.path())?;
-        let other = bits * u64::from(self.part) / 100;
-        let traffic = CrossTraffic { bits: other, packet: 1_500 };
-        let crossing = (other > 0).then(|| lab.crosses(traffic));
-        let begun = crossing.as_ref().map(Crossing::mark);
-        let told = self.receive(bed, &lab)?;
-        let crossed = crossing.as_ref().zip(begun).map_or(0.0, |(it, mark)| it.rate_since(mark));
-        let free = f64::from(self.capacity) - crossed / 1e6;
-        self.lines(run, &told, free)
-    }
+/// What of the average rate a chirp costs, and how fast it must be: on a fast path, larger groups of longer packets.
+fn options(path: Narrow, seconds: u32) -> String {
+    let sizes = if path.capacity < 200 { "-J 6 -a 2" } else { "-J 16 -p 1472 -a 10" };
+    format!("-S {SERVER} --json -t {seconds} -l 1 -u 4000 {sizes}")
+}
 
-    /// What of the average rate a chirp costs, and how fast it must be: on a fast path, larger groups of longer packets.
-    fn options(self, seconds: u32) -> String {
-        let sizes = if self.capacity < 200 { "-J 6 -a 2" } else { "-J 16 -p 1472 -a 10" };
-        format!("-S {SERVER} --json -t {seconds} -l 1 -u 4000 {sizes}")
-    }
+fn receive(path: Narrow, bed: &Bed, lab: &Lab) -> Result<Value> {
+    let mut command = lab.host("client").command(&bed.program("pathchirp_rcv"));
+    command.args(options(path, bed.size(15, 10)).split(' '));
+    let output = command.output().context("starting pathchirp_rcv")?;
+    serde_json::from_slice(&output.stdout)
+        .with_context(|| format!("reading JSON of {}", stories::program::said(&output)))
+}
 
-    fn receive(self, bed: &Bed, lab: &Lab) -> Result<Value> {
-        let mut command = lab.host("client").command(&bed.program("pathchirp_rcv"));
-        command.args(self.options(bed.size(15, 10)).split(' '));
-        let output = command.output().context("starting pathchirp_rcv")?;
-        serde_json::from_slice(&output.stdout)
-            .with_context(|| format!("reading JSON of {}", stories::program::said(&output)))
+fn lines(path: Narrow, run: u32, told: &Value, free: f64) -> Result<Vec<Line>> {
+    let name = |what| path.name(run, what);
+    let mut lines = vec![
+        Line::told(name("free"), Quantity::new(free, "Mbit/s")),
+        Line::limited(
+            name("probe traffic"),
+            Quantity::new(rate(told)?, "Mbit/s"),
+            number(&told["asked"]["average_bps"])? / 1e6,
+        ),
+    ];
+    for warning in told["warnings"].as_array().into_iter().flatten() {
+        eprintln!("bench: {}: {warning}", name("warned"));
     }
-
-    fn lines(self, run: u32, told: &Value, free: f64) -> Result<Vec<Line>> {
-        let Self { capacity, part } = self;
-        let name = |what| format!("{capacity} Mbit/s, {part} % other, run {run}: {what}");
-        let mut lines = vec![
-            Line::told(name("free"), Quantity::new(free, "Mbit/s")),
-            Line::limited(
-                name("probe traffic"),
-                Quantity::new(rate(told)?, "Mbit/s"),
-                number(&told["asked"]["average_bps"])? / 1e6,
-            ),
-        ];
-        for warning in told["warnings"].as_array().into_iter().flatten() {
-            eprintln!("bench: {}: {warning}", name("warned"));
-        }
-        let Some(median) = told["median_bps"].as_f64() else {
-            eprintln!("bench: {}: {}", name("no estimate"), told["problem"]);
-            return Ok(lines);
-        };
-        let median = median / 1e6;
-        let error = (median / free - 1.0).abs() * 100.0;
-        lines.push(Line::told(name("median"), Quantity::new(median, "Mbit/s")));
-        lines.push(Line::limited(name("error of the median"), Quantity::new(error, "%"), LIMIT));
-        Ok(lines)
-    }
+    let Some(median) = told["median_bps"].as_f64() else {
+        eprintln!("bench: {}: {}", name("no estimate"), told["problem"]);
+        return Ok(lines);
+    };
+    let median = median / 1e6;
+    let error = (median / free - 1.0).abs() * 100.0;
+    lines.push(Line::told(name("median"), Quantity::new(median, "Mbit/s")));
+    lines.push(Line::limited(name("error of the median"), Quantity::new(error, "%"), LIMIT));
+    Ok(lines)
 }
 
 fn serve(bed: &Bed, lab: &Lab, place: &Path) -> Result<Program> {

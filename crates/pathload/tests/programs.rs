@@ -240,6 +240,17 @@ fn a_client_that_is_killed_makes_room_at_once() {
 }
 
 #[test]
+fn who_waited_for_as_long_as_he_had_may_try_later() {
+    // The one before says nothing for five seconds, and then the next one.
+    let server = Server::start(&[]);
+    let silent = [2, 3].map(|last| server.from([127, 0, 0, last]));
+    assert_eq!(line(&silent[0])["say"], "hello");
+    let output = server.measured(&["-t", "5"]);
+    assert_eq!(output.status.code(), Some(75), "{}", told(&output));
+    assert!(told(&output).contains("for as long as we had"), "{}", told(&output));
+}
+
+#[test]
 fn what_makes_no_sense_ends_its_own_conversation_and_no_other() {
     let server = Server::start(&[]);
     let endless = vec![b'x'; 100_000];

@@ -78,10 +78,19 @@ fn connect(args: &Args) -> Result<TcpStream, Trouble> {
 
 /// Waits until the server says that it is our turn.
 fn our_turn(control: &mut Control<'_>, until: Mono) -> Result<(Token, u16, Limits), Trouble> {
+    let mut waits = false;
     loop {
         let next = until.min(Mono::now() + PATIENCE);
-        match control.wait(next, "for our turn at the server")? {
+        let answer = match control.wait(next, "the server does not say whose turn it is") {
+            Err(Ended::Silent(_)) if waits && Mono::now() >= until => {
+                let why = "others were measured for as long as we had (-t)".to_owned();
+                return Err(Trouble::Refused(true, why));
+            }
+            answer => answer?,
+        };
+        match answer {
             Answer::Wait { before, seconds } => {
+                waits = true;
                 log::info!("{before} before us are measured first, in at most {seconds} s");
             }
             Answer::Refused { later, why } => return Err(Trouble::Refused(later, why)),

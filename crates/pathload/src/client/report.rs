@@ -170,27 +170,24 @@ pub(super) fn result(run: &Run) -> String {
     if let Some(problem) = run.problem.as_ref().filter(|it| it.starts_with("Measurement")) {
         line(format_args!("{problem}"));
     }
-    let mbps = |rate: f64| rate / 1e6;
-    match run.outcome {
-        Some(Outcome::Range(low, high)) => {
-            line(format_args!(
-                "Available bandwidth range : {:.2} - {:.2} (Mbps)",
-                mbps(low),
-                mbps(high)
-            ));
-        }
-        Some(Outcome::AtLeast(rate)) => {
-            line(format_args!("Available bandwidth is greater than {:.2} (Mbps)", mbps(rate)));
-        }
-        Some(Outcome::AtMost(rate)) => {
-            line(format_args!("Available bandwidth is less than {:.2} (Mbps)", mbps(rate)));
-        }
-        Some(Outcome::Nothing(_)) | None => {}
+    if let Some(told) = run.outcome.and_then(outcome) {
+        line(format_args!("Available bandwidth {told} (Mbps)"));
     }
     line(format_args!("Measurements finished at {} ", date(run.ended())));
     line(format_args!("Measurement latency is {:.2} sec ", run.seconds));
     line(format_args!("Overhead : {} bytes ({} KB)", run.octets, run.octets / 1_024));
     text
+}
+
+/// What was found, in the reference's words.
+fn outcome(outcome: Outcome) -> Option<String> {
+    let mbps = |rate: f64| rate / 1e6;
+    match outcome {
+        Outcome::Range(low, high) => Some(format!("range : {:.2} - {:.2}", mbps(low), mbps(high))),
+        Outcome::AtLeast(rate) => Some(format!("is greater than {:.2}", mbps(rate))),
+        Outcome::AtMost(rate) => Some(format!("is less than {:.2}", mbps(rate))),
+        Outcome::Nothing(_) => None,
+    }
 }
 
 /// The range: lower and upper end, bit/s, what is known of them.

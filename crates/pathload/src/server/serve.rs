@@ -13,12 +13,13 @@ use timed_udp::{
     inbox::Inbox,
     pace::{Pacer, Precision},
     socket::{OpenError, Opening, Port, TimedSocket},
-    train,
+    train::{self, Leaving},
 };
 
 use crate::{
     control::{Control, Ended},
     protocol::{Answer, HEADER, HEADERS, KNOCK, Limits, Mark, Request, Token, VERSION},
+    shape::Shape,
 };
 
 /// How long a client may take to knock.
@@ -115,21 +116,8 @@ impl Turn<'_> {
                 self.control.say(&Answer::Refused { later: false, why: why.clone() })?;
                 return Err(Ended::Senseless(why));
             }
-            let offsets: Vec<u64> = (0..u64::from(packets)).map(|number| number * gap).collect();
-            let mut packet = vec![0; payload(octets, self.local.ip())];
-            let start = Mono::now() + AHEAD;
-            let sent = train::send(
-                socket,
-                &mut pacer,
-                start,
-                &offsets,
-                &mut packet,
-                |leaving, packet| {
-                    let number = u32::try_from(leaving.number).unwrap_or(u32::MAX);
-                    Mark { token, stream, number, left: leaving.offset + leaving.late }
-                        .write(packet);
-                },
-            )?;
+            let shape = Shape { packets, octets, gap };
+            let sent = self.send(socket, &mut pacer, &shape, (token, stream))?;
             done.streams += 1;
             done.octets += u64::from(octets) * u64::from(packets);
             let late = sent.late.iter().copied().flatten().max().unwrap_or(0);
@@ -138,6 +126,23 @@ impl Turn<'_> {
             // Whoever asks for streams without a pause is paused: half of the time belongs to others.
             self.rest(length)?;
         }
+    }
+
+    fn send(
+        &self,
+        socket: &TimedSocket,
+        pacer: &mut Pacer,
+        shape: &Shape,
+        (token, stream): (Token, u32),
+    ) -> Result<train::Sent, Ended> {
+        let offsets: Vec<u64> =
+            (0..u64::from(shape.packets)).map(|number| number * shape.gap).collect();
+        let mut packet = vec![0; payload(shape.octets, self.local.ip())];
+        let mark = |leaving: Leaving, packet: &mut [u8]| {
+            let number = u32::try_from(leaving.number).unwrap_or(u32::MAX);
+            Mark { token, stream, number, left: leaving.offset + leaving.late }.write(packet);
+        };
+        Ok(train::send(socket, pacer, Mono::now() + AHEAD, &offsets, &mut packet, mark)?)
     }
 
     fn is_too_much(&self, packets: u32, octets: u32, gap: u64) -> bool {
