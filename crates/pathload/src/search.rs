@@ -102,11 +102,11 @@ impl Outcome {
 }
 
 /// A rate that is above or below by less than this part of it looks as if it were level.
-const EDGE: f64 = 0.02;
+const EDGE: f64 = 0.05;
 /// What is left lies within so many standard errors of where the line begins.
 const ERRORS: f64 = 2.5;
 /// And is not told more exactly than to this part of it.
-const LEAST: f64 = 0.04;
+const LEAST: f64 = 0.10;
 
 /// What comes next.
 #[derive(Debug, Clone, Copy, PartialEq)]
