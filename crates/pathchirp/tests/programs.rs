@@ -361,32 +361,59 @@ fn a_flood_of_hellos_and_rubbish_disturbs_no_session() {
     assert!(log.contains("packets that make no sense"), "{log}");
 }
 
+/// A receiver that has taken three chirps of a measurement that goes on, and what it said until then.
+fn in_the_middle(sender: &Sender) -> (Child, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pathchirp_rcv"));
+    command.args(["-S", "127.0.0.1", "-t", "60", "-l", "1", "-u", "20", "-a", "1", "-vv"]);
+    command.args(["-U", &sender.port.to_string()]);
+    let mut child = command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("ours");
+    let stderr = child.stderr.as_mut().expect("piped");
+    let (mut said, mut room) = (String::new(), [0; 4_096]);
+    while !said.contains("chirp 2:") {
+        let length = stderr.read(&mut room).expect("a pipe");
+        assert!(length > 0, "it ended: {said}");
+        said += &text(&room[..length]);
+    }
+    (child, said)
+}
+
+/// Everything a receiver said until it ended, and its status.
+fn the_end((mut child, mut said): (Child, String)) -> (Option<i32>, String) {
+    let _ = child.stderr.take().expect("piped").read_to_string(&mut said);
+    (child.wait().expect("ours").code(), said)
+}
+
 #[test]
 fn a_sender_that_ends_tells_its_clients_and_one_that_is_killed_is_noticed() {
     for kills in [false, true] {
         let mut sender = Sender::start(&[]);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pathchirp_rcv"));
-        command.args(["-S", "127.0.0.1", "-t", "60", "-l", "1", "-u", "20", "-a", "1", "-vv"]);
-        command.args(["-U", &sender.port.to_string()]);
-        let mut child =
-            command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("ours");
-        let mut stderr = child.stderr.take().expect("piped");
-        let (mut said, mut room) = (String::new(), [0; 4_096]);
-        while !said.contains("chirp 2:") {
-            let length = stderr.read(&mut room).expect("a pipe");
-            assert!(length > 0, "it ended: {said}");
-            said += &text(&room[..length]);
-        }
+        let receiver = in_the_middle(&sender);
         if kills {
             sender.child.kill().expect("ours");
         } else {
             sender.end();
         }
-        let _ = stderr.read_to_string(&mut said);
-        let status = child.wait().expect("ours");
-        assert_eq!(status.code(), Some(if kills { 1 } else { 75 }), "{said}");
+        let (status, said) = the_end(receiver);
+        assert_eq!(status, Some(if kills { 1 } else { 75 }), "{said}");
         assert!(said.contains("unexpectedly"), "{said}");
     }
+}
+
+/// Its first answer to what waits for it meets a closed port, and the kernel tells it that before it gives it the rest,
+/// in which the sender says that it ends.
+#[test]
+fn a_receiver_that_was_held_up_while_the_sender_ended_hears_its_last_word() {
+    let sender = Sender::start(&[]);
+    let receiver = in_the_middle(&sender);
+    let pid = rustix::process::Pid::from_child(&receiver.0);
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).expect("ours");
+    // Of 1 Mbit/s, more comes in this time than is received at once.
+    pause(Duration::from_secs(2));
+    sender.end();
+    rustix::process::kill_process(pid, rustix::process::Signal::CONT).expect("ours");
+    let (status, said) = the_end(receiver);
+    assert_eq!(status, Some(75), "{said}");
+    assert!(said.contains("it was told to end"), "{said}");
 }
 
 #[test]

@@ -25,6 +25,9 @@ use crate::protocol::{
 const BEAT: Duration = Duration::from_millis(500);
 /// When a chirp is due, it may be so much later.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// The network may say so often that the sender is gone while something of it still waits to be taken: as often as
+/// chirps wait that are answered, and these are few.
+const MOST_FAILURES: u32 = 1_000;
 
 /// What there is in the end.
 #[derive(Debug)]
@@ -150,35 +153,49 @@ impl<'a> Run<'a> {
 
     /// Takes all that is there. The sender's word if it ended the session.
     fn receive(&mut self) -> Result<Option<End>, Trouble> {
+        let (mut failed, mut failures) = (None, 0);
         loop {
             match self.inbox.receive(&self.agreed.socket) {
-                Ok(0) => return Ok(None),
-                Ok(_) => {}
+                Ok(0) => return failed.map_or(Ok(None), |error| Err(self.gone(&error))),
+                Ok(_) => {
+                    let ended = self.take()?;
+                    if ended.is_some() {
+                        return Ok(ended);
+                    }
+                }
+                // Each answer of ours may have met a closed port, and the kernel tells that before it gives what had
+                // come until then, the sender's last word among it.
+                Err(error) if failures < MOST_FAILURES => {
+                    failures += 1;
+                    failed = Some(error);
+                }
                 Err(error) => return Err(self.gone(&error)),
             }
-            let now = Moment::now();
-            self.heard = now.mono;
-            let (mut finished, mut ended) = (Vec::new(), None);
-            for (arrival, octets) in self.inbox.batch() {
-                if Packet::is_one(octets) {
-                    let Ok(packet) = Packet::read(octets) else { continue };
-                    self.unstamped += u64::from(arrival.stamped_by == StampedBy::Reader);
-                    let arrived = Arrived { wall: arrival.received, mono: now.mono };
-                    self.last_chirp = self.last_chirp.max(packet.chirp);
-                    finished.extend(self.book.take(&packet, arrived));
-                } else if let Ok(Answer::End { session, why }) = Answer::read(octets)
-                    && session == self.agreed.session
-                {
-                    ended = Some(why);
-                }
-            }
-            for came in finished {
-                self.finish(&came)?;
-            }
-            if ended.is_some() {
-                return Ok(ended);
+        }
+    }
+
+    /// Takes the batch that was received.
+    fn take(&mut self) -> Result<Option<End>, Trouble> {
+        let now = Moment::now();
+        self.heard = now.mono;
+        let (mut finished, mut ended) = (Vec::new(), None);
+        for (arrival, octets) in self.inbox.batch() {
+            if Packet::is_one(octets) {
+                let Ok(packet) = Packet::read(octets) else { continue };
+                self.unstamped += u64::from(arrival.stamped_by == StampedBy::Reader);
+                let arrived = Arrived { wall: arrival.received, mono: now.mono };
+                self.last_chirp = self.last_chirp.max(packet.chirp);
+                finished.extend(self.book.take(&packet, arrived));
+            } else if let Ok(Answer::End { session, why }) = Answer::read(octets)
+                && session == self.agreed.session
+            {
+                ended = Some(why);
             }
         }
+        for came in finished {
+            self.finish(&came)?;
+        }
+        Ok(ended)
     }
 
     /// A chirp is finished: what it says, and what is to be next.
