@@ -12,7 +12,7 @@ use crate::{
 use super::{
     super::error::{Error, Kind},
     access::{self, Limits, Way},
-    dialect, errors,
+    bulk, dialect, errors,
     nodes::Nodes,
     standing::{self, Standing},
 };
@@ -22,6 +22,8 @@ pub(super) struct Link {
     pub(super) connection: Conn,
     /// The server, for people.
     pub(super) node: String,
+    /// Whether it may be given packets of many rows.
+    pub(super) takes_bulk: bool,
     is_node: bool,
 }
 
@@ -188,7 +190,8 @@ impl Servers {
         access::let_answer(&connection, self.limits)
             .map_err(|error| explained(Failure::IoError(error)))?;
         begin(&mut connection).map_err(explained)?;
-        Ok((Link { connection, node: way.node.clone(), is_node }, standing))
+        let takes_bulk = !is_node && bulk::is_taken_by(connection.server_version());
+        Ok((Link { connection, node: way.node.clone(), takes_bulk, is_node }, standing))
     }
 }
 

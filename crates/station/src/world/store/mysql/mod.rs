@@ -94,7 +94,7 @@ impl Mysql {
         work: &mut dyn FnMut(&mut dyn Session) -> Result<T, Error>,
     ) -> Result<(Result<T, Error>, Option<Left>), Error> {
         let mut link = self.begun(mode)?;
-        let mut session = InTransaction::on(&mut link.connection, &link.node);
+        let mut session = InTransaction::on(&mut link);
         let done = work(&mut session);
         let (undone, left) = (session.undone.take(), session.left);
         let done = undone.map_or(done, Err);
@@ -180,13 +180,26 @@ mod tests {
         store
     }
 
+    const ADD: &str = "UPDATE NOTES SET value = value + 1 WHERE name = ?";
+
     fn add(session: &mut dyn Session, note: &str) -> Result<(), Error> {
-        let sql = "UPDATE NOTES SET value = value + 1 WHERE name = ?";
-        session.execute(sql, &[Value::from(note)]).map(|_| ())
+        session.execute(ADD, &[Value::from(note)]).map(|_| ())
     }
 
     #[test]
     fn two_that_take_the_same_rows_in_opposite_order_both_come_through() {
+        in_opposite_order(|session, notes| notes.iter().try_for_each(|note| add(session, note)));
+        // In one packet, where a server takes it.
+        in_opposite_order(|session, notes| {
+            let rows = notes.map(|note| vec![note.into()]);
+            assert_eq!(session.execute_many(ADD, &rows)?, 2);
+            Ok(())
+        });
+    }
+
+    fn in_opposite_order(
+        add_both: impl Fn(&mut dyn Session, [&'static str; 2]) -> Result<(), Error> + Sync,
+    ) {
         const ROUNDS: i64 = 40;
         let Some((_folder, database)) = served() else { return };
         let fill = |session: &mut dyn Session| {
@@ -197,14 +210,11 @@ mod tests {
         let barrier = Barrier::new(2);
         thread::scope(|scope| {
             for notes in [["a", "b"], ["b", "a"]] {
-                let (mut store, barrier) = (store(&database), &barrier);
+                let (mut store, barrier, add_both) = (store(&database), &barrier, &add_both);
                 scope.spawn(move || {
                     for _ in 0..ROUNDS {
                         barrier.wait();
-                        let both = |session: &mut dyn Session| {
-                            notes.iter().try_for_each(|note| add(session, note))
-                        };
-                        store.transaction(both).expect("in the end");
+                        store.transaction(|session| add_both(session, notes)).expect("in the end");
                     }
                 });
             }

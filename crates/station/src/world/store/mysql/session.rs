@@ -19,12 +19,14 @@ use super::{
     },
     bulk, dialect,
     errors::{self, Left},
+    link::Link,
 };
 
 /// A transaction that goes on.
 pub(super) struct InTransaction<'a> {
-    pub(super) connection: &'a mut Conn,
-    pub(super) shown: &'a str,
+    connection: &'a mut Conn,
+    shown: &'a str,
+    takes_bulk: bool,
     /// What undid the transaction. Whoever goes on all the same would write outside of any: the next
     /// statement fails too, and so does the commit.
     pub(super) undone: Option<Error>,
@@ -33,8 +35,9 @@ pub(super) struct InTransaction<'a> {
 }
 
 impl<'a> InTransaction<'a> {
-    pub(super) fn on(connection: &'a mut Conn, shown: &'a str) -> Self {
-        Self { connection, shown, undone: None, left: None }
+    pub(super) fn on(link: &'a mut Link) -> Self {
+        let Link { connection, node, takes_bulk, .. } = link;
+        Self { connection, shown: node, takes_bulk: *takes_bulk, undone: None, left: None }
     }
 
     fn failed(&mut self, failure: &Failure) -> Error {
@@ -52,6 +55,28 @@ impl<'a> InTransaction<'a> {
         Ok(self.connection.affected_rows())
     }
 
+    /// Several rows of an INSERT by each statement, and what is left one by one.
+    fn insert_part(
+        &mut self,
+        sql: &'static str,
+        wide: &str,
+        part: &[Vec<Value<'_>>],
+    ) -> Result<u64, Error> {
+        let chunks = part.chunks_exact(bulk::WIDE);
+        let mut changed = self.one_by_one(sql, chunks.remainder())?;
+        for chunk in chunks {
+            let values = chunk.iter().flatten().map(server_value).collect();
+            let done = self.connection.exec_drop(wide, Params::Positional(values));
+            done.map_err(|failure| self.failed(&failure))?;
+            changed += self.connection.affected_rows();
+        }
+        Ok(changed)
+    }
+
+    fn one_by_one(&mut self, sql: &'static str, part: &[Vec<Value<'_>>]) -> Result<u64, Error> {
+        part.iter().try_fold(0, |changed, values| Ok(changed + self.execute(sql, values)?))
+    }
+
     fn whole(&self) -> Result<(), Error> {
         self.undone.clone().map_or(Ok(()), Err)
     }
@@ -65,16 +90,15 @@ impl Session for InTransaction<'_> {
         Ok(self.connection.affected_rows())
     }
 
-    /// MariaDB takes the values of many rows in one packet. MySQL does not: there it is one after the other.
     fn execute_many(&mut self, sql: &'static str, rows: &[Vec<Value<'_>>]) -> Result<u64, Error> {
         self.whole()?;
-        let is_mariadb = bulk::is_taken_by(self.connection.server_version());
-        let parts = if is_mariadb { bulk::parts(rows) } else { rows.chunks(1).collect() };
+        let wide = if self.takes_bulk { None } else { bulk::wide(sql) };
         let mut changed = 0;
-        for part in parts {
-            changed += match part {
-                [values] => self.execute(sql, values)?,
-                _ => self.execute_part(sql, part)?,
+        for part in bulk::parts(rows) {
+            changed += match (&wide, part) {
+                (Some(wide), _) => self.insert_part(sql, wide, part)?,
+                (None, [_, _, ..]) if self.takes_bulk => self.execute_part(sql, part)?,
+                (None, _) => self.one_by_one(sql, part)?,
             };
         }
         Ok(changed)
@@ -178,14 +202,17 @@ fn params(values: &[Value<'_>]) -> Params {
     if values.is_empty() {
         return Params::Empty;
     }
-    let value = |value: &Value<'_>| match value {
+    Params::Positional(values.iter().map(server_value).collect())
+}
+
+fn server_value(value: &Value<'_>) -> ServerValue {
+    match value {
         Value::Null => ServerValue::NULL,
         Value::Int(int) => ServerValue::Int(*int),
         Value::Real(real) => ServerValue::Double(*real),
         Value::Text(text) => ServerValue::Bytes(text.as_bytes().to_vec()),
         Value::Bytes(bytes) => ServerValue::Bytes(bytes.to_vec()),
-    };
-    Params::Positional(values.iter().map(value).collect())
+    }
 }
 
 impl Columns for ServerRow {
