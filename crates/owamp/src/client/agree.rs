@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use station::{words::place::Place, world::peers};
 use timed_udp::{
     ntp::NtpTime,
     socket::{Opening, Port, PortRange, TimedSocket},
@@ -13,7 +14,7 @@ use timed_udp::{
 use super::{
     control::{Control, random},
     trouble::Trouble,
-    wanted::{Args, Place},
+    wanted::Args,
 };
 use crate::{
     protocol::{RequestSession, Schedule, Sid},
@@ -55,7 +56,7 @@ pub(super) fn ends(args: &Args, control: &Control) -> Result<(IpAddr, IpAddr), T
     let (ours, server) = control.ends().map_err(|error| Trouble::Control(error.into()))?;
     let Some(_) = &args.server else { return Ok((ours.ip(), server.ip())) };
     let place = Place::of(&args.target).map_err(|why| Trouble::Place(args.target.clone(), why))?;
-    let found = place.addresses(0, args.family());
+    let found = peers::addresses(&place.host, 0, args.family());
     let found = found.map_err(|why| Trouble::Place(place.host.clone(), why))?;
     let same = found.iter().find(|address| address.is_ipv4() == ours.is_ipv4());
     let other =

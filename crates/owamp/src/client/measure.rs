@@ -9,7 +9,10 @@ use std::{
 };
 
 use readings::Direction;
-use station::world::signals::Stop;
+use station::{
+    words::place::Place,
+    world::{peers, signals::Stop},
+};
 use timed_udp::{
     clock::{ClockState, Moment, Mono},
     ntp::NtpTime,
@@ -21,7 +24,7 @@ use super::{
     agree::{Agreed, FROM, TO, agree, ends},
     control::{Broken, Control, Identity, connect},
     trouble::Trouble,
-    wanted::{Args, Place},
+    wanted::Args,
 };
 use crate::{
     protocol::{Accept, PacketKey, Record, RequestSession, SessionEnd, Sid, SkipRange},
@@ -135,7 +138,7 @@ pub(super) fn measure(
 fn open(args: &Args, identity: &Identity) -> Result<(Control, Duration), Trouble> {
     let named = args.server.as_ref().unwrap_or(&args.target);
     let place = Place::of(named).map_err(|why| Trouble::Place(named.clone(), why))?;
-    let servers = place.addresses(args.port, args.family());
+    let servers = peers::addresses(&place.host, place.port.unwrap_or(args.port), args.family());
     let servers = servers.map_err(|why| Trouble::Place(place.host.clone(), why))?;
     let begun = Mono::now();
     let stream = connect(&servers, args.source, args.device.as_deref());

@@ -27,7 +27,7 @@ use stream::stream;
 use tell::Teller;
 use trouble::Trouble;
 
-pub use wanted::{Args, Family, Interval, Place};
+pub use wanted::{Args, Interval};
 
 /// Carries out the test and prints its figures. The exit status is 0 if all of it went well; 1 if figures are missing,
 /// or are not of the whole test.

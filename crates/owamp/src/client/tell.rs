@@ -2,10 +2,12 @@
 
 use std::io::{self, BufWriter, Write};
 
+use station::words::place::Place;
+
 use super::{
     measure::{Measured, Plan, Way},
     trouble::Trouble,
-    wanted::{Args, Place},
+    wanted::Args,
 };
 use crate::{
     protocol::{Record, Schedule},

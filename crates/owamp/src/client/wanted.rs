@@ -1,13 +1,9 @@
 //! The command line, and what is wanted by it.
 
-use std::{
-    fmt,
-    net::{IpAddr, SocketAddr, ToSocketAddrs},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use clap::Parser;
+use station::text::Family;
 use timed_udp::socket::PortRange;
 
 use crate::{
@@ -191,110 +187,17 @@ fn unit(text: &str) -> Result<Unit, String> {
     unit.ok_or_else(|| format!("\"{text}\" is none of n, u, m and s"))
 }
 
-/// A host and, if it was named, a port.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// A name or an address.
-    pub host: String,
-    /// A port.
-    pub port: Option<u16>,
-}
-
-impl Place {
-    /// Out of `HOST`, `HOST:PORT`, `[HOST]:PORT` or an address of IPv6.
-    ///
-    /// # Errors
-    /// What is behind the colon is no port, or there is no host.
-    pub fn of(text: &str) -> Result<Self, String> {
-        let (host, port) = if text.parse::<IpAddr>().is_ok() {
-            (text, None)
-        } else if let Some((host, rest)) = text.strip_prefix('[').and_then(|it| it.split_once(']'))
-        {
-            (host, rest.strip_prefix(':').or((!rest.is_empty()).then_some(rest)))
-        } else {
-            text.rsplit_once(':').map_or((text, None), |(host, port)| (host, Some(port)))
-        };
-        if host.is_empty() {
-            return Err(format!("\"{text}\" names no host"));
-        }
-        let number =
-            |port: &str| port.parse().map_err(|_| format!("\"{port}\" of \"{text}\" is no port"));
-        Ok(Self { host: host.to_owned(), port: port.map(number).transpose()? })
-    }
-
-    /// Its addresses, of the wanted family.
-    ///
-    /// # Errors
-    /// The name has none, or none of this family, or cannot be looked up.
-    pub fn addresses(&self, default: u16, family: Family) -> Result<Vec<SocketAddr>, String> {
-        let port = self.port.unwrap_or(default);
-        let found =
-            (self.host.as_str(), port).to_socket_addrs().map_err(|error| error.to_string())?;
-        let found: Vec<_> = found.filter(|address| family.has(address.ip())).collect();
-        if found.is_empty() { Err(format!("it has no {family} address")) } else { Ok(found) }
-    }
-}
-
-/// Which version of IP is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Family {
-    /// Whichever there is.
-    Any,
-    /// `-4`
-    V4,
-    /// `-6`
-    V6,
-}
-
-impl Family {
-    const fn has(self, address: IpAddr) -> bool {
-        match self {
-            Self::Any => true,
-            Self::V4 => address.is_ipv4(),
-            Self::V6 => address.is_ipv6(),
-        }
-    }
-}
-
-impl fmt::Display for Family {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Any => "IP",
-            Self::V4 => "IPv4",
-            Self::V6 => "IPv6",
-        })
-    }
-}
-
 impl Args {
     /// Which version of IP is wanted: also by the address that we are to have.
     #[must_use]
     pub fn family(&self) -> Family {
-        match (self.ipv4, self.ipv6, self.source) {
-            (true, ..) | (_, _, Some(IpAddr::V4(_))) => Family::V4,
-            (_, true, _) | (_, _, Some(IpAddr::V6(_))) => Family::V6,
-            _ => Family::Any,
-        }
+        Family::of_options(self.ipv4, self.ipv6, self.source)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn hosts_are_named_with_and_without_ports_over_both_families() {
-        let place = |host: &str, port| Ok(Place { host: host.to_owned(), port });
-        assert_eq!(Place::of("srv.example"), place("srv.example", None));
-        assert_eq!(Place::of("srv.example:8861"), place("srv.example", Some(8861)));
-        assert_eq!(Place::of("192.0.2.2:862"), place("192.0.2.2", Some(862)));
-        assert_eq!(Place::of("2001:db8::2"), place("2001:db8::2", None));
-        assert_eq!(Place::of("[2001:db8::2]:861"), place("2001:db8::2", Some(861)));
-        assert_eq!(Place::of("[2001:db8::2]"), place("2001:db8::2", None));
-        for wrong in ["", ":861", "srv.example:port", "[::1]861:"] {
-            assert!(Place::of(wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn intervals_are_exponential_unless_said_otherwise_and_take_turns() {

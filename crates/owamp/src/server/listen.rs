@@ -1,9 +1,8 @@
 //! Takes connections, and gives each a thread.
 
 use std::{
-    io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
-    os::fd::AsFd,
+    net::{SocketAddr, TcpListener, TcpStream},
+    os::fd::{AsFd, BorrowedFd},
     sync::Arc,
     thread,
     time::Duration,
@@ -13,6 +12,7 @@ use station::{
     app::{Exit, Failure},
     world::{
         clock,
+        doors::{self, Options},
         signals::{Stop, wait_for},
     },
 };
@@ -34,51 +34,28 @@ const SETUP: Duration = Duration::from_secs(10);
 const SWEEP: Duration = Duration::from_secs(5);
 /// A conversation needs little: its messages are read in small parts.
 const STACK: usize = 256 << 10;
-/// Connections that may wait to be taken.
-const BACKLOG: i32 = 1_024;
+/// Connections that are taken before the sessions are looked at.
+const AT_ONCE: usize = 1_024;
 /// How long conversations may take to end when we do.
 const ENDING: Duration = Duration::from_secs(5);
 
 /// Listens, on all addresses of both families if none is named.
-pub(super) fn bind(source: &Source) -> Result<TcpListener, Failure> {
-    let port = port_of(source);
-    let place = |address| SocketAddr::new(address, port);
-    let bound = match source.address {
-        Some(address) => TcpListener::bind(place(address)),
-        // A host without IPv6 has the other.
-        None => TcpListener::bind(place(Ipv6Addr::UNSPECIFIED.into()))
-            .or_else(|_| TcpListener::bind(place(Ipv4Addr::UNSPECIFIED.into()))),
-    };
-    let bound = bound.and_then(with_room);
-    bound.map_err(|error| {
-        let (exit, advice) = match error.kind() {
-            io::ErrorKind::PermissionDenied => {
-                let advice = "a port below 1024 is root's, or for CAP_NET_BIND_SERVICE: name another by -S :PORT";
-                (Exit::Config, advice)
-            }
-            io::ErrorKind::AddrInUse => (Exit::TryLater, "another server has it already"),
-            _ => (Exit::Config, "name another place by -S, or by srcnode in owamp-server.conf"),
-        };
-        let failure = Failure::new(exit, format!("listening on TCP port {port}"));
-        failure.why(format_args!("{error}; {advice}"))
-    })
-}
-
-/// A crowd at the door is to wait there, not to try again after a second.
-fn with_room(listener: TcpListener) -> io::Result<TcpListener> {
-    rustix::net::listen(&listener, BACKLOG)?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
+pub(super) fn bind(source: &Source) -> Result<Vec<TcpListener>, Failure> {
+    let options = Options { port: "-S :PORT", address: "-S, or by srcnode in owamp-server.conf" };
+    doors::listen(source.address.as_slice(), port_of(source), options)
 }
 
 /// Serves until it is told to stop.
-pub(super) fn serve(server: &Arc<Server>, listener: &TcpListener, stop: &Stop) -> Exit {
-    let place = listener.local_addr().map_or_else(|error| error.to_string(), |it| it.to_string());
-    log::info!("serves {place}");
+pub(super) fn serve(server: &Arc<Server>, listeners: &[TcpListener], stop: &Stop) -> Exit {
+    doors::announce(listeners);
     let mut swept = now();
     while !stop.asked() {
-        wait_for(&[listener.as_fd(), stop.fd()], SWEEP);
-        take_all(server, listener);
+        let mut fds: Vec<BorrowedFd<'_>> = listeners.iter().map(AsFd::as_fd).collect();
+        fds.push(stop.fd());
+        wait_for(&fds, SWEEP);
+        for listener in listeners {
+            take_all(server, listener);
+        }
         if swept.until(now()) >= SWEEP {
             swept = now();
             server.shelf.sweep(swept);
@@ -94,17 +71,9 @@ pub(super) fn serve(server: &Arc<Server>, listener: &TcpListener, stop: &Stop) -
 }
 
 pub(super) fn take_all(server: &Arc<Server>, listener: &TcpListener) {
-    loop {
-        match listener.accept() {
-            Ok((stream, peer)) => take(server, stream, peer),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-            Err(error) => {
-                server.news.tell(Cause::Ours, || format!("taking a connection: {error}"));
-                // Out of descriptors: those who go will bring some.
-                clock::pause(Duration::from_millis(20));
-                return;
-            }
-        }
+    let taken = doors::take(listener, AT_ONCE, |stream, peer| take(server, stream, peer));
+    if let Err(error) = taken {
+        server.news.tell(Cause::Ours, || format!("taking a connection: {error}"));
     }
 }
 

@@ -161,11 +161,11 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     let mut files = files::load(&folder)?;
     args.override_settings(&mut files.settings);
     let identity = identity(&files.settings)?;
-    let listener = listen::bind(&files.settings.source)?;
+    let listeners = listen::bind(&files.settings.source)?;
     drop_rights(identity)?;
     let stop = Stop::on_signals()
         .map_err(|error| Failure::new(Exit::NeedsPerson, "listening to signals").because(error))?;
-    Ok(listen::serve(&Arc::new(Server::start(files)?), &listener, &stop))
+    Ok(listen::serve(&Arc::new(Server::start(files)?), &listeners, &stop))
 }
 
 impl Args {

@@ -1,14 +1,14 @@
 //! Finding the sender and agreeing with it.
 
-use std::{
-    fs::File,
-    io::{self, Read},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket},
-    os::fd::AsFd,
-    time::Duration,
-};
+use std::{fs::File, io::Read, net::SocketAddr, os::fd::AsFd, time::Duration};
 
-use station::world::signals::{Stop, wait_for};
+use station::{
+    text::Family,
+    world::{
+        peers,
+        signals::{Stop, wait_for},
+    },
+};
 use timed_udp::{
     clock::Mono,
     inbox::Inbox,
@@ -49,16 +49,9 @@ impl Agreed {
 
 /// The sender's addresses, of the wanted family.
 pub(super) fn find(args: &Args) -> Result<Vec<SocketAddr>, Trouble> {
-    let host = args.sender.trim_start_matches('[').trim_end_matches(']');
-    let wrong = |why: String| Trouble::Place(host.to_owned(), why);
-    let found = (host, args.port).to_socket_addrs().map_err(|error| wrong(error.to_string()))?;
-    let is_wanted = |it: &SocketAddr| !(args.ipv4 && it.is_ipv6() || args.ipv6 && it.is_ipv4());
-    let found: Vec<SocketAddr> = found.filter(is_wanted).collect();
-    if found.is_empty() {
-        let family = if args.ipv4 { "IPv4" } else { "IPv6" };
-        return Err(wrong(format!("no address associated with it is of {family}")));
-    }
-    Ok(found)
+    let family = Family::of_options(args.ipv4, args.ipv6, None);
+    peers::addresses(&args.sender, args.port, family)
+        .map_err(|why| Trouble::Place(args.sender.clone(), why))
 }
 
 /// Agrees with the first of these addresses that there is a way to.
@@ -77,21 +70,12 @@ pub(super) fn agree(args: &Args, all: &[SocketAddr], stop: &Stop) -> Result<Agre
 }
 
 fn open(to: SocketAddr) -> Result<TimedSocket, Trouble> {
-    let own = own_address(to).map_err(|error| Trouble::Network(to, error))?;
+    let own = peers::own_address(to).map_err(|error| Trouble::Network(to, error))?;
     let scope = if let SocketAddr::V6(six) = to { six.scope_id() } else { 0 };
     let opening = Opening { scope, receive_buffer: QUEUE, ..Opening::at(own) };
     let socket = opening.open().map_err(|error| Trouble::Socket(to, error.to_string()))?;
     socket.connect(to).map_err(|error| Trouble::Network(to, error))?;
     Ok(socket)
-}
-
-/// The address that the system gives to who sends there.
-fn own_address(to: SocketAddr) -> io::Result<IpAddr> {
-    let all: IpAddr =
-        if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let socket = UdpSocket::bind((all, 0))?;
-    socket.connect(to)?;
-    Ok(socket.local_addr()?.ip())
 }
 
 struct Talk<'a> {

@@ -1,11 +1,14 @@
 //! Finds the server, waits for our turn, and shows that we are at the address that streams are to come to.
 
 use std::{
-    net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs},
+    net::{SocketAddr, TcpStream},
     time::Duration,
 };
 
-use station::world::signals::Stop;
+use station::{
+    text::Family,
+    world::{peers, signals::Stop},
+};
 use timed_udp::{
     clock::Mono,
     socket::{Opening, TimedSocket},
@@ -59,15 +62,10 @@ pub(super) fn agree<'a>(args: &Args, stop: &'a Stop, until: Mono) -> Result<Agre
 }
 
 fn connect(args: &Args) -> Result<TcpStream, Trouble> {
-    let failed = |why: String| Trouble::Place(args.sender.clone(), why);
-    let is_meant = |address: &SocketAddr| match address.ip() {
-        IpAddr::V4(_) => !args.ipv6,
-        IpAddr::V6(_) => !args.ipv4,
-    };
-    let host = args.sender.trim_start_matches('[').trim_end_matches(']');
-    let found = (host, args.port).to_socket_addrs().map_err(|error| failed(error.to_string()))?;
-    let mut trouble = failed("no address associated with it is of the family asked for".to_owned());
-    for address in found.filter(is_meant) {
+    let place = |why: String| Trouble::Place(args.sender.clone(), why);
+    let family = Family::of_options(args.ipv4, args.ipv6, None);
+    let mut trouble = place("it has no address".to_owned());
+    for address in peers::addresses(&args.sender, args.port, family).map_err(place)? {
         match TcpStream::connect_timeout(&address, CONNECTING) {
             Ok(stream) => return Ok(stream),
             Err(error) => trouble = Trouble::Connect(address, error),

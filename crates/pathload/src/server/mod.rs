@@ -7,8 +7,7 @@ mod queue;
 mod serve;
 
 use std::{
-    io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, SocketAddr, TcpListener, TcpStream},
     os::fd::{AsFd, BorrowedFd},
     sync::{
         Arc, Mutex, PoisonError,
@@ -19,11 +18,10 @@ use std::{
 };
 
 use clap::Parser;
-use socket2::{Domain, Socket, Type};
 use station::{
     app::{Exit, Failure},
     world::{
-        clock,
+        doors::{self, Options},
         signals::{Stop, wait_for},
     },
 };
@@ -40,8 +38,6 @@ use crate::{
     protocol::{Answer, Limits},
 };
 
-/// Connections that may wait to be taken.
-const BACKLOG: i32 = 256;
 /// Conversations at once, those that are being refused among them.
 const TALKS: usize = 64;
 /// How often who waits is told that it does.
@@ -96,13 +92,11 @@ pub struct Args {
 /// The port cannot be bound.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     station::app::say_more(args.verbose);
-    let listeners = bind(&args.bind, args.port)?;
+    let listeners = doors::listen(&args.bind, args.port, Options { port: "-p", address: "-B" })?;
     let stop = Stop::on_signals()
         .map_err(|error| Failure::new(Exit::NeedsPerson, "listening to signals").because(error))?;
-    for listener in listeners.iter().filter(|_| !args.quiet) {
-        let place =
-            listener.local_addr().map_or_else(|error| error.to_string(), |it| it.to_string());
-        log::info!("serves {place}");
+    if !args.quiet {
+        doors::announce(&listeners);
     }
     let server = Server {
         limits: Limits {
@@ -121,49 +115,6 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     };
     Arc::new(server).serve(&listeners);
     Ok(Exit::Well)
-}
-
-fn bind(addresses: &[IpAddr], port: u16) -> Result<Vec<TcpListener>, Failure> {
-    let listen = |address: IpAddr| listen(SocketAddr::new(address, port));
-    let failed = |error: io::Error| refused(port, &error);
-    if !addresses.is_empty() {
-        let all = addresses.iter().map(|address| listen(*address)).collect::<io::Result<_>>();
-        return all.map_err(failed);
-    }
-    let four = listen(Ipv4Addr::UNSPECIFIED.into()).map_err(failed)?;
-    match listen(Ipv6Addr::UNSPECIFIED.into()) {
-        Ok(six) => Ok(vec![four, six]),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(failed(error)),
-        Err(error) => {
-            log::info!("serves IPv4 only: {error}");
-            Ok(vec![four])
-        }
-    }
-}
-
-fn listen(place: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(place), Type::STREAM, None)?;
-    if place.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    // One that is started again at once finds the connections of the one before in TIME_WAIT.
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&place.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
-
-fn refused(port: u16, error: &io::Error) -> Failure {
-    let (exit, advice) = match error.kind() {
-        io::ErrorKind::AddrInUse => (Exit::TryLater, "another server has it already"),
-        io::ErrorKind::AddrNotAvailable => {
-            (Exit::Config, "that is no address of this machine: name one by -B")
-        }
-        _ => (Exit::Config, "name another port by -p, or an address by -B"),
-    };
-    let failure = Failure::new(exit, format!("listening on TCP port {port}"));
-    failure.why(format_args!("{error}; {advice}"))
 }
 
 /// What all conversations share.
@@ -186,24 +137,13 @@ impl Server {
             fds.push(self.stop.fd());
             wait_for(&fds, Duration::from_millis(500));
             for listener in listeners {
-                self.take_all(listener);
-            }
-        }
-        // Those who are in the midst of a measurement are told by the end of their connections.
-    }
-
-    fn take_all(self: &Arc<Self>, listener: &TcpListener) {
-        loop {
-            match listener.accept() {
-                Ok((stream, peer)) => self.take(stream, peer),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) => {
+                let taken = doors::take(listener, TALKS, |stream, peer| self.take(stream, peer));
+                if let Err(error) = taken {
                     log::error!("taking a connection: {error}");
-                    clock::pause(Duration::from_millis(20));
-                    return;
                 }
             }
         }
+        // Those who are in the midst of a measurement are told by the end of their connections.
     }
 
     /// Gives a connection a thread, or, if there are too many, an end.

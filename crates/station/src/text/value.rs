@@ -94,6 +94,36 @@ impl Family {
             Self::V6 => "6",
         }
     }
+
+    /// That of the options `-4` and `-6`, or else of the address that is to be our own.
+    #[must_use]
+    pub const fn of_options(ipv4: bool, ipv6: bool, own: Option<IpAddr>) -> Self {
+        match (ipv4, ipv6, own) {
+            (true, ..) | (_, false, Some(IpAddr::V4(_))) => Self::V4,
+            (_, true, _) | (.., Some(IpAddr::V6(_))) => Self::V6,
+            _ => Self::Any,
+        }
+    }
+
+    /// Whether an address is of it.
+    #[must_use]
+    pub const fn has(self, address: IpAddr) -> bool {
+        match self {
+            Self::Any => true,
+            Self::V4 => address.is_ipv4(),
+            Self::V6 => address.is_ipv6(),
+        }
+    }
+
+    /// Its name, for people.
+    #[must_use]
+    pub const fn protocol(self) -> &'static str {
+        match self {
+            Self::Any => "IP",
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        }
+    }
 }
 
 impl FromStr for Family {

@@ -11,6 +11,7 @@ pub mod monhost;
 pub mod names;
 pub mod node;
 pub mod option_file;
+pub mod place;
 mod quotes;
 pub mod restarts;
 pub mod run;

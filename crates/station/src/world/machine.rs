@@ -1,15 +1,14 @@
 //! How busy the machine is: what a test that must be alone on the network has to share with others.
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, ToSocketAddrs, UdpSocket},
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use sysinfo::{MemoryRefreshKind, Networks, System};
 
-use super::clock::Monotonic;
-use crate::words::{config::Exclusive, run::Machine};
+use super::{clock::Monotonic, peers};
+use crate::{
+    text::Family,
+    words::{config::Exclusive, run::Machine},
+};
 
 /// The bytes that have gone through each interface, both ways, and when they were counted.
 #[derive(Debug, Clone)]
@@ -57,12 +56,8 @@ impl Traffic {
 /// The interface that `target` is reached by. Looks the name up: it may take long.
 #[must_use]
 pub fn interface_to(target: &str) -> Option<String> {
-    // The kernel chooses a route when a UDP socket is connected; nothing is sent.
-    let remote = (target, 9_u16).to_socket_addrs().ok()?.next()?;
-    let any = if remote.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-    let socket = UdpSocket::bind(any).ok()?;
-    socket.connect(remote).ok()?;
-    let own = socket.local_addr().ok()?.ip();
+    let remote = *peers::addresses(target, 9, Family::Any).ok()?.first()?;
+    let own = peers::own_address(remote).ok()?;
     interface_of(own)
 }
 
@@ -123,7 +118,7 @@ pub fn over(machine: &Machine, limits: &Exclusive, processors: usize) -> Option<
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::{net::UdpSocket, path::Path};
 
     use super::*;
     use crate::words::{allowance::Volume, config::Config};

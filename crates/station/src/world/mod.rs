@@ -3,6 +3,7 @@
 pub mod channel;
 pub mod clock;
 pub mod detached;
+pub mod doors;
 pub mod elsewhere;
 pub mod ending;
 pub mod errand;
@@ -13,6 +14,7 @@ pub mod keepalive;
 pub mod lock;
 pub mod machine;
 pub mod orphans;
+pub mod peers;
 pub mod privilege;
 pub mod probe;
 pub mod process;

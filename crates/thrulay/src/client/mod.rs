@@ -14,15 +14,13 @@ mod tcp;
 mod trouble;
 mod udp;
 
-use std::{
-    fmt,
-    net::{IpAddr, SocketAddr, ToSocketAddrs},
-};
+use std::{fmt, net::SocketAddr};
 
 use clap::{Parser, builder::RangedU64ValueParser};
 use station::{
     app::{Exit, Failure},
-    world::signals::Stop,
+    text::Family,
+    world::{peers, signals::Stop},
 };
 
 use self::{screen::Screen, trouble::Trouble};
@@ -130,20 +128,9 @@ pub(crate) fn rate(text: &str) -> Result<u64, String> {
 impl Args {
     /// The server's addresses, of the wanted family.
     fn addresses(&self) -> Result<Vec<SocketAddr>, Trouble> {
-        let failed = |why: String| Trouble::Place(self.host.clone(), why);
-        let is_meant = |address: &SocketAddr| match address.ip() {
-            IpAddr::V4(_) => !self.ipv6,
-            IpAddr::V6(_) => !self.ipv4,
-        };
-        let host = self.host.trim_start_matches('[').trim_end_matches(']');
-        let found = (host, self.port).to_socket_addrs().map_err(|it| failed(it.to_string()))?;
-        let found: Vec<SocketAddr> = found.filter(is_meant).collect();
-        if found.is_empty() {
-            return Err(failed(
-                "no address associated with it is of the family asked for".to_owned(),
-            ));
-        }
-        Ok(found)
+        let family = Family::of_options(self.ipv4, self.ipv6, None);
+        peers::addresses(&self.host, self.port, family)
+            .map_err(|why| Trouble::Place(self.host.clone(), why))
     }
 
     fn check(&self) -> Result<(), Failure> {

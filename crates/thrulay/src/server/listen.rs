@@ -2,18 +2,16 @@
 
 use std::{
     io::{self, Write},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, SocketAddr, TcpListener, TcpStream},
     os::fd::{AsFd, BorrowedFd},
     sync::Arc,
     thread,
-    time::Duration,
 };
 
-use socket2::{Domain, Socket, Type};
 use station::{
-    app::{Exit, Failure},
+    app::Exit,
     world::{
-        clock,
+        doors,
         signals::{Stop, wait_for},
     },
 };
@@ -36,61 +34,10 @@ use crate::protocol::{
     AcceptedTcp, AcceptedUdp, Answer, Cause, GREETING, Join, Request, TcpProposal, UdpProposal,
 };
 
-/// Connections that may wait to be held.
-const BACKLOG: i32 = 1_024;
 /// Connections that are held before others are heard.
 const AT_ONCE: usize = 64;
 /// A test's thread needs little: what is large is on the heap.
 const STACK: usize = 256 << 10;
-
-/// Listens: on the addresses that were named, else on all of both families.
-///
-/// # Errors
-/// The port cannot be bound. A machine without IPv6 has the other.
-pub(super) fn bind(addresses: &[IpAddr], port: u16) -> Result<Vec<TcpListener>, Failure> {
-    let listen = |address: IpAddr| listen(SocketAddr::new(address, port));
-    if !addresses.is_empty() {
-        let all = addresses.iter().map(|address| listen(*address)).collect::<io::Result<_>>();
-        return all.map_err(|error| failure(port, &error));
-    }
-    let four = listen(Ipv4Addr::UNSPECIFIED.into()).map_err(|error| failure(port, &error))?;
-    match listen(Ipv6Addr::UNSPECIFIED.into()) {
-        Ok(six) => Ok(vec![four, six]),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(failure(port, &error)),
-        Err(error) => {
-            log::info!("serves IPv4 only: {error}");
-            Ok(vec![four])
-        }
-    }
-}
-
-fn listen(place: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(place), Type::STREAM, None)?;
-    if place.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    // One that is started again at once finds the connections of the one before in TIME_WAIT.
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&place.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
-
-fn failure(port: u16, error: &io::Error) -> Failure {
-    let (exit, advice) = match error.kind() {
-        io::ErrorKind::PermissionDenied => {
-            (Exit::Config, "a port below 1024 is root's: name another by -p")
-        }
-        io::ErrorKind::AddrInUse => (Exit::TryLater, "another server has it already"),
-        io::ErrorKind::AddrNotAvailable => {
-            (Exit::Config, "that is no address of this machine: name one by -B")
-        }
-        _ => (Exit::Config, "name another port by -p, or an address by -B"),
-    };
-    let failure = Failure::new(exit, format!("listening on TCP port {port}"));
-    failure.why(format_args!("{error}; {advice}"))
-}
 
 /// A connection that has not said what it wants.
 #[derive(Debug)]
@@ -108,11 +55,7 @@ impl AsFd for Newcomer {
 
 /// Serves until it is told to stop.
 pub(super) fn serve(server: &Arc<Server>, listeners: &[TcpListener], stop: &Stop) -> Exit {
-    for listener in listeners {
-        let place =
-            listener.local_addr().map_or_else(|error| error.to_string(), |it| it.to_string());
-        log::info!("serves {place}");
-    }
+    doors::announce(listeners);
     let mut lobby: Lobby<Newcomer> = Lobby::new();
     while !stop.asked() {
         let patience = lobby.patience(Mono::now());
@@ -135,17 +78,9 @@ pub(super) fn serve(server: &Arc<Server>, listeners: &[TcpListener], stop: &Stop
 }
 
 fn take_some(server: &Server, lobby: &mut Lobby<Newcomer>, listener: &TcpListener) {
-    for _ in 0..AT_ONCE {
-        match listener.accept() {
-            Ok((stream, peer)) => greet(server, lobby, stream, peer),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-            Err(error) => {
-                server.news.tell(News::Ours, || format!("taking a connection: {error}"));
-                // Out of descriptors: those who go will bring some.
-                clock::pause(Duration::from_millis(20));
-                return;
-            }
-        }
+    let taken = doors::take(listener, AT_ONCE, |stream, peer| greet(server, lobby, stream, peer));
+    if let Err(error) = taken {
+        server.news.tell(News::Ours, || format!("taking a connection: {error}"));
     }
 }
 

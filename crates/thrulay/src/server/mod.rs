@@ -25,7 +25,10 @@ use std::{
 use clap::Parser;
 use station::{
     app::{Exit, Failure},
-    world::signals::Stop,
+    world::{
+        doors::{self, Options},
+        signals::Stop,
+    },
 };
 use timed_udp::socket::PortRange;
 
@@ -151,7 +154,7 @@ impl Args {
 /// The port cannot be bound.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     station::app::say_more(args.verbose);
-    let listeners = listen::bind(&args.bind, args.port)?;
+    let listeners = doors::listen(&args.bind, args.port, Options { port: "-p", address: "-B" })?;
     let stop = Stop::on_signals()
         .map_err(|error| Failure::new(Exit::NeedsPerson, "listening to signals").because(error))?;
     Ok(listen::serve(&Arc::new(Server::of(args)?), &listeners, &stop))

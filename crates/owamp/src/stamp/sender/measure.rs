@@ -1,13 +1,14 @@
 //! The socket of a sender: packets go at their times, answers are taken as they come.
 
-use std::{
-    io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
-    os::fd::AsFd,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, os::fd::AsFd, time::Duration};
 
-use station::world::signals::{Stop, wait_for};
+use station::{
+    words::place::Place,
+    world::{
+        peers,
+        signals::{Stop, wait_for},
+    },
+};
 use timed_udp::{
     clock::{ClockState, KnownState, Moment, Mono, StepWatch},
     inbox::Inbox,
@@ -22,10 +23,7 @@ use super::{
     figures::Circumstances,
     measured::{Measured, advice},
 };
-use crate::{
-    client::Place,
-    stamp::{PORT, packet},
-};
+use crate::stamp::{PORT, packet};
 
 /// Room for answers that come while something else is done, octets.
 const QUEUE: usize = 4 << 20;
@@ -81,7 +79,8 @@ fn warnings(socket: &TimedSocket) -> Vec<String> {
 fn open(args: &Args) -> Result<(TimedSocket, SocketAddr), String> {
     let place = Place::of(&args.target)?;
     let found = |why| format!("finding {}: {why}", place.host);
-    let all = place.addresses(PORT, args.family()).map_err(found)?;
+    let all =
+        peers::addresses(&place.host, place.port.unwrap_or(PORT), args.family()).map_err(found)?;
     let mut why = String::new();
     for to in all {
         match open_to(args, to) {
@@ -96,22 +95,13 @@ fn open_to(args: &Args, to: SocketAddr) -> Result<TimedSocket, String> {
     let told = |error: io::Error| format!("{error}; {}", advice(&error, to.port()));
     let own = match args.source {
         Some(own) => own,
-        None => own_address(to).map_err(told)?,
+        None => peers::own_address(to).map_err(told)?,
     };
     let scope = if let SocketAddr::V6(six) = to { six.scope_id() } else { 0 };
     let opening = Opening { scope, receive_buffer: QUEUE, dscp: args.dscp, ..Opening::at(own) };
     let socket = opening.open().map_err(|error| error.to_string())?;
     socket.report_all().and_then(|()| socket.connect(to)).map_err(told)?;
     Ok(socket)
-}
-
-/// The address that the system gives to who sends there.
-fn own_address(to: SocketAddr) -> io::Result<IpAddr> {
-    let all: IpAddr =
-        if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let socket = UdpSocket::bind((all, 0))?;
-    socket.connect(to)?;
-    Ok(socket.local_addr()?.ip())
 }
 
 struct Run<'a> {

@@ -17,10 +17,10 @@ use std::{net::IpAddr, time::Duration};
 use clap::Parser;
 use station::{
     app::{Exit, Failure},
+    text::Family,
     world::signals::Stop,
 };
 
-use crate::client::Family;
 use figures::Figures;
 use measured::Measured;
 
@@ -72,11 +72,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 impl Args {
     fn family(&self) -> Family {
-        match (self.ipv4, self.ipv6, self.source) {
-            (true, ..) | (_, false, Some(IpAddr::V4(_))) => Family::V4,
-            (_, true, _) | (_, _, Some(IpAddr::V6(_))) => Family::V6,
-            _ => Family::Any,
-        }
+        Family::of_options(self.ipv4, self.ipv6, self.source)
     }
 
     /// How long it takes, if packets are lost.

@@ -1,13 +1,11 @@
 //! The figures for people, in the manner of the reference's two-way tool (perfSONAR's twping 5.2.3).
 
 use chrono::DateTime;
+use station::words::place::Place;
 use timed_udp::ntp::NtpTime;
 
 use super::{Args, figures::Figures, losses::Numbers, measured::Measured};
-use crate::{
-    client::Place,
-    statistics::{Percent, Summary},
-};
+use crate::statistics::{Percent, Summary};
 
 pub(super) fn human(args: &Args, measured: &Measured, figures: &Figures) -> String {
     let host = Place::of(&args.target).map_or_else(|_| args.target.clone(), |it| it.host);

@@ -1,0 +1,58 @@
+//! Other hosts: what their names stand for, and which of our addresses leads to one.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket},
+};
+
+use crate::text::Family;
+
+/// The addresses of a host, of the wanted family. `host` is a name or an address, in brackets or without. May take as
+/// long as the resolver does.
+///
+/// # Errors
+/// The name has none, or none of this family, or cannot be looked up.
+pub fn addresses(host: &str, port: u16, family: Family) -> Result<Vec<SocketAddr>, String> {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let found = (host, port).to_socket_addrs().map_err(|error| error.to_string())?;
+    let found: Vec<_> = found.filter(|address| family.has(address.ip())).collect();
+    if found.is_empty() {
+        return Err(format!("no address associated with it is of {}", family.protocol()));
+    }
+    Ok(found)
+}
+
+/// The address that the system gives to who sends there. Nothing is sent: a route is chosen when a UDP socket is
+/// connected (udp(7)).
+///
+/// # Errors
+/// As connect(2): there is no way.
+pub fn own_address(to: SocketAddr) -> io::Result<IpAddr> {
+    let any: IpAddr =
+        if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.connect(to)?;
+    Ok(socket.local_addr()?.ip())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_stands_for_itself_where_its_family_is_wanted() {
+        let found = addresses("[::1]", 5, Family::V6).expect("an address");
+        assert_eq!(found, ["[::1]:5".parse().expect("a place")]);
+        let why = addresses("127.0.0.1", 5, Family::V6).expect_err("of the other family");
+        assert_eq!(why, "no address associated with it is of IPv6");
+        assert!(addresses("127.0.0.1", 5, Family::Any).is_ok());
+    }
+
+    #[test]
+    fn whoever_sends_to_this_machine_does_so_from_its_own_address() {
+        for own in ["127.0.0.1:9", "[::1]:9"] {
+            let to: SocketAddr = own.parse().expect("a place");
+            assert_eq!(own_address(to).ok(), Some(to.ip()));
+        }
+    }
+}
