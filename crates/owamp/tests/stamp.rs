@@ -413,7 +413,7 @@ fn without_an_answer_the_status_is_1_and_what_is_to_be_done_is_told() {
         assert!(text.contains("nobody answered 2 packets") && text.contains("--allow"), "{text}");
     }
     let text = told(sender(SocketAddr::new(V4, 9), &["-6"]));
-    assert!(text.contains("finding 127.0.0.1: it has no IPv6 address"), "{text}");
+    assert!(text.contains("finding 127.0.0.1: no address associated with it is of IPv6"), "{text}");
 }
 
 #[test]

@@ -286,7 +286,11 @@ fn a_session_ends_at_the_clients_word_and_a_recorded_request_begins_none() {
     client.say(Asked::End { session, why: End::Stopped });
     while client.next(A_WHILE).is_some() {}
     client.say(request);
-    assert_eq!(client.next(A_WHILE), None);
+    while let Some(octets) = client.next(A_WHILE) {
+        // A chirp that was begun before the client's word may be sent late by a busy machine.
+        let packet = Packet::read(&octets).expect("nothing else");
+        assert_eq!(packet.session, session, "of the session that was");
+    }
 }
 
 #[test]

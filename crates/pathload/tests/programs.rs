@@ -243,8 +243,10 @@ fn a_client_that_is_killed_makes_room_at_once() {
 fn who_waited_for_as_long_as_he_had_may_try_later() {
     // The one before says nothing for five seconds, and then the next one.
     let server = Server::start(&[]);
-    let silent = [2, 3].map(|last| server.from([127, 0, 0, last]));
-    assert_eq!(line(&silent[0])["say"], "hello");
+    let first = server.from([127, 0, 0, 2]);
+    assert_eq!(line(&first)["say"], "hello");
+    let second = server.from([127, 0, 0, 3]);
+    assert_eq!(line(&second)["say"], "wait");
     let output = server.measured(&["-t", "5"]);
     assert_eq!(output.status.code(), Some(75), "{}", told(&output));
     assert!(told(&output).contains("for as long as we had"), "{}", told(&output));
