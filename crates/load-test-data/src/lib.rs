@@ -73,7 +73,7 @@ const NAMES: usize = 32 * BATCH;
 const AHEAD: usize = 1;
 /// So many files, or bytes of them, are read before they are loaded, by specification: a batch then has several
 /// readings of each, which stand beside each other in the index, where one of each has a page for itself.
-const TOGETHER: usize = 16 * BATCH;
+const TOGETHER: usize = 8 * BATCH;
 const TOGETHER_BYTES: usize = 16 << 20;
 /// How long a transaction waits for other programs.
 const PATIENCE: Duration = Duration::from_secs(15);
