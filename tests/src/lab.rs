@@ -170,6 +170,14 @@ impl Lab {
         succeed(tc.args(["qdisc", "add", "dev"]).args(queue.split(' ')));
         self
     }
+
+    /// Has a device of the router carry packets of at most so many octets (the MTU of its link). Longer ones are
+    /// fragmented, or, where they may not be, their sender is told so.
+    #[track_caller]
+    pub fn router_carries(&self, device: &str, octets: u32) -> &Self {
+        ip(&format!("-n {} link set {device} mtu {octets}", self.named("router")));
+        self
+    }
 }
 
 /// Carries out `ip ARGUMENTS`.

@@ -1,6 +1,11 @@
 //! Available bandwidth with the real `pathload_snd` and `pathload_rcv`, on a path whose narrow link is known.
 
-use std::{path::Path, time::Duration};
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::Stdio,
+    time::Duration,
+};
 
 use rstest::rstest;
 use serde_json::Value;
@@ -93,4 +98,38 @@ fn a_filter_on_the_way_is_told_and_nothing_is_sent() {
     assert!(said(&output).contains("did not hear us by UDP"), "{}", said(&output));
     // A connection and some lines; a stream would be more.
     assert!(served.lab.host("client").received() < before + 20_000);
+}
+
+#[test]
+#[ignore = "needs root for network namespaces"]
+fn a_way_that_closes_in_the_middle_is_no_slow_one() {
+    let lab = Lab::up();
+    lab.narrows(Bottleneck { bits: 20_000_000, queue: Duration::from_millis(100) });
+    let served = Served::on(lab);
+    let mut command = served.lab.host("client").command(&binaries().join("pathload_rcv"));
+    command.args(["-s", V4, "-t", "60"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut client = command.spawn().expect("it starts");
+    let mut lines = BufReader::new(client.stdout.take().expect("piped")).lines();
+    while !lines.next().expect("a line").expect("text").starts_with("Receiving Fleet") {}
+    served.lab.router_filters("-p udp -s 192.0.2.2 -j DROP");
+    let rest: Vec<String> = lines.map_while(Result::ok).collect();
+    let status = client.wait().expect("it ends");
+    assert_eq!(status.code(), Some(1), "{rest:#?}");
+    assert!(rest.iter().any(|line| line.contains("did a filter on the way close?")), "{rest:#?}");
+    assert!(!rest.iter().any(|line| line.contains("Available bandwidth")), "{rest:#?}");
+}
+
+/// The first long packet is told to be too long for a link behind the first hop; the next ones go in fragments.
+#[test]
+#[ignore = "needs root for network namespaces"]
+fn a_path_of_short_packets_is_measured_at_the_first_time() {
+    let lab = Lab::up();
+    lab.router_carries("c0", 1_400);
+    lab.narrows(Bottleneck { bits: 20_000_000, queue: Duration::from_millis(100) });
+    let (told, _) = Served::on(lab).measures(V4);
+    println!("{told:#}");
+    let problem = told["problem"].as_str().unwrap_or_default();
+    assert!(!problem.contains("went away"), "{problem}");
+    let fleets = told["fleets"].as_array().expect("fleets");
+    assert!(fleets.iter().any(|fleet| fleet["verdict"] != "late sender"), "{told:#}");
 }

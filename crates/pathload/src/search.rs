@@ -227,9 +227,8 @@ impl Search {
         match (least, self.high, self.grey, self.flaw) {
             (Some(low), Some(high), ..) => Outcome::Range(low, high),
             (Some(low), None, ..) => Outcome::AtLeast(low),
-            (None, Some(high), Some(_), _) => Outcome::Range(self.low, high),
-            (None, Some(high), None, _) => Outcome::AtMost(high),
-            // A grey region alone is no bound: its rates are above what is left as often as below.
+            // A grey region is no bound: its rates are above what is left as often as below.
+            (None, Some(high), ..) => Outcome::AtMost(high),
             (None, None, _, flaw) => Outcome::Nothing(flaw),
         }
     }

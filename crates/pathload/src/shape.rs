@@ -13,10 +13,13 @@ pub const LONGEST: u32 = 1_500;
 /// are a large part of a packet, the rate in octets of IP is not the rate that a link sees.
 pub const SHORTEST: u32 = 228;
 
-/// A slow stream is to last so long. The paper has some 10 to 30 ms, with packets of 200 octets at 10 Mbit/s and less.
-/// There a link sees another 7 % of Ethernet's headers, and a handful of the others' packets decides over the trend;
-/// longer streams of longer packets tell a twentieth of a rate apart.
-const SLOW: Duration = Duration::from_millis(60);
+/// A slow stream is to last so long, and twice as long where so many of the longest packets need it: the others' packets
+/// on a slow link are few in a short time, and their number then says little of their rate. The paper has some 10 to
+/// 30 ms, with packets of 200 octets at 10 Mbit/s and less. There a link sees another 7 % of Ethernet's headers, and a
+/// handful of the others' packets decides over the trend; longer streams of longer packets tell a twentieth of a rate
+/// apart.
+const SLOW: (f64, f64) = (0.06, 0.12);
+const ENOUGH: f64 = 50.0;
 /// A fast stream is to last so long at least, by more packets: a hundred packets at 500 Mbit/s are over in 2.4 ms, in
 /// which a single pause of the scheduler, or the burst of a token bucket, is all that there is to be seen.
 const FAST: Duration = Duration::from_millis(25);
@@ -49,8 +52,9 @@ impl Shape {
     pub fn of(rate: f64, bounds: &Bounds) -> Self {
         let rate = rate.clamp(1e3, bounds.rate);
         let longest = bounds.octets.clamp(SHORTEST, LONGEST);
+        let slow = (ENOUGH * f64::from(LONGEST) * 8.0 / rate).clamp(SLOW.0, SLOW.1);
         // A stream of a hundred packets that lasts as long as a slow one is to.
-        let wanted = rate * SLOW.as_secs_f64() / f64::from(PACKETS) / 8.0;
+        let wanted = rate * slow / f64::from(PACKETS) / 8.0;
         let octets = whole(wanted).clamp(SHORTEST.into(), longest.into());
         let octets = u32::try_from(octets).unwrap_or(longest);
         let gap = whole(f64::from(octets) * 8e9 / rate).max(1);
@@ -103,7 +107,8 @@ mod tests {
     #[test]
     fn slow_streams_are_of_a_hundred_packets_and_fast_ones_of_more() {
         let of = |rate| Shape::of(rate, &BOUNDS);
-        assert_eq!(of(8e6), Shape { packets: 100, octets: 600, gap: 600_000 });
+        assert_eq!(of(8e6), Shape { packets: 100, octets: 750, gap: 750_000 });
+        assert_eq!(of(4e6), Shape { packets: 100, octets: 600, gap: 1_200_000 });
         assert_eq!(of(30e6), Shape { packets: 100, octets: 1_500, gap: 400_000 });
         assert_eq!(of(480e6), Shape { packets: 1_000, octets: 1_500, gap: 25_000 });
         assert_eq!(of(1e6).octets, SHORTEST, "slower ones take longer");

@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 pub mod available;
 mod contact;
+mod document;
 mod flows;
 pub mod iperf;
 pub mod iperf3;

@@ -25,7 +25,8 @@ pub struct Leaving {
 /// What became of a train.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sent {
-    /// How late each packet left, nanoseconds; none if it did not leave, as there was no room for it on this machine.
+    /// How late each packet left, nanoseconds; none if it did not leave, as there was no room for it on this machine,
+    /// or as the path told just then that an earlier one had been too long for it (RFC 1191, RFC 8201).
     pub late: Vec<Option<u64>>,
 }
 
@@ -80,17 +81,17 @@ pub fn send_by(
         let due = Mono(start.0.saturating_add(offset));
         let lateness = nanos(pacer.wait_until(due).since(due));
         mark(Leaving { number, offset, late: lateness }, packet);
-        let left = sent_or_full(send(packet))?;
+        let left = has_left(send(packet))?;
         late.push(left.then_some(lateness));
     }
     Ok(Sent { late })
 }
 
-/// Whether a packet left; if not, a queue of this machine was full.
-fn sent_or_full(outcome: io::Result<()>) -> io::Result<bool> {
+/// Whether a packet left; if not, the next one may.
+fn has_left(outcome: io::Result<()>) -> io::Result<bool> {
     match outcome {
         Ok(()) => Ok(true),
-        Err(error) if is_full(&error) => Ok(false),
+        Err(error) if is_full(&error) || is_too_long(&error) => Ok(false),
         Err(error) => Err(error),
     }
 }
@@ -98,6 +99,12 @@ fn sent_or_full(outcome: io::Result<()>) -> io::Result<bool> {
 fn is_full(error: &io::Error) -> bool {
     // ENOBUFS is what send(2) tells of a full queue of the device; std has no kind for it.
     error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(libc::ENOBUFS)
+}
+
+/// What a router said of an earlier packet is told in place of sending this one; the kernel sends the next ones in
+/// fragments (ip(7), `IP_MTU_DISCOVER`).
+fn is_too_long(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EMSGSIZE)
 }
 
 /// A gap that came shorter than this part of itself was closed on the way.

@@ -29,6 +29,8 @@ const QUIET: Duration = Duration::from_millis(150);
 const FLOOR: f64 = 100_000.0;
 /// Packets that any path carries whole, if it does not carry the longest.
 const SMALLER: [u32; 2] = [1_280, 576];
+/// Streams one after the other of which nothing came at all: no queue is so full, but a way may be closed.
+const MOST_DARK: u32 = 3;
 
 /// What was found.
 pub(super) struct Measured {
@@ -48,7 +50,7 @@ pub(super) fn measure(args: &Args, stop: &Stop, run: &mut Run) -> Result<Measure
         rate: real(agreed.limits.rate),
         octets: agreed.limits.octets.min(LONGEST),
     };
-    let mut meter = Meter { agreed, inbox: Inbox::new(HEADER), next: 0, end, bounds };
+    let mut meter = Meter { agreed, inbox: Inbox::new(HEADER), next: 0, dark: 0, end, bounds };
     let measured = meter.search(args, run);
     run.seconds = Mono::now().since(began).as_secs_f64();
     if measured.is_ok() {
@@ -74,6 +76,8 @@ struct Meter<'a> {
     agreed: Agreed<'a>,
     inbox: Inbox,
     next: u32,
+    /// Streams since the last one of which something came.
+    dark: u32,
     end: Mono,
     bounds: Bounds,
 }
@@ -123,7 +127,7 @@ impl Meter<'_> {
         Err(Trouble::Dark("no packet of a stream came: is a filter on the way?".to_owned()))
     }
 
-    /// None if there is no time for it.
+    /// Has a rate judged, and tells of it. None if there is no time for it.
     fn fleet(
         &mut self,
         rate: f64,
@@ -136,27 +140,11 @@ impl Meter<'_> {
         run.say(args, |_| {
             format!("Receiving Fleet {number}, Rate {:.2}Mbps\n", shape.rate() / 1e6)
         })?;
-        let (mut fleet, mut stretches, mut trends) = (Fleet::default(), Vec::new(), Vec::new());
-        let verdict = loop {
-            if Mono::now() + (shape.length() + shape.pause()) > self.end {
-                return Ok(None);
-            }
-            let came = self.stream(&shape, run)?;
-            let trend = judge(&came.sending, &came.packets, came.dropped);
-            fleet.take(trend);
-            trends.push(trend);
-            if !matches!(trend, Trend::Void(_)) && came.packets.len() > 1 {
-                stretches.push(Stretch { rate: shape.rate(), growth: growth(&came.packets) });
-            }
-            self.agreed.control.pause(Mono::now() + shape.pause())?;
-            if let Some(verdict) = fleet.verdict() {
-                break verdict;
-            }
-        };
+        let Some((told, mut stretches)) = self.streams(&shape, run)? else { return Ok(None) };
+        let verdict = told.verdict;
         if verdict == Verdict::Above {
             too_fast.append(&mut stretches);
         }
-        let told = FleetTold { rate: shape.rate(), verdict, trends };
         if args.verbose {
             run.say(args, |_| told.text())?;
         }
@@ -164,10 +152,51 @@ impl Meter<'_> {
         Ok(Some(verdict))
     }
 
+    /// The streams of a fleet, until they have a verdict; and how much each was stretched.
+    fn streams(
+        &mut self,
+        shape: &Shape,
+        run: &mut Run,
+    ) -> Result<Option<(FleetTold, Vec<Stretch>)>, Trouble> {
+        let rate = shape.rate();
+        let (mut fleet, mut stretches, mut trends) = (Fleet::default(), Vec::new(), Vec::new());
+        loop {
+            if Mono::now() + (shape.length() + shape.pause()) > self.end {
+                return Ok(None);
+            }
+            let came = self.stream(shape, run)?;
+            self.is_light(&came)?;
+            let trend = judge(&came.sending, &came.packets, came.dropped);
+            fleet.take(trend);
+            trends.push(trend);
+            if !matches!(trend, Trend::Void(_)) && came.packets.len() > 1 {
+                stretches.push(Stretch { rate, growth: growth(&came.packets) });
+            }
+            self.agreed.control.pause(Mono::now() + shape.pause())?;
+            if let Some(verdict) = fleet.verdict() {
+                return Ok(Some((FleetTold { rate, verdict, trends }, stretches)));
+            }
+        }
+    }
+
+    /// A path that drops all is not one that has too little left.
+    fn is_light(&mut self, came: &Came) -> Result<(), Trouble> {
+        let is_dark = came.packets.is_empty() && came.sending.unsent == 0 && came.dropped == 0;
+        self.dark = if is_dark { self.dark + 1 } else { 0 };
+        if self.dark < MOST_DARK {
+            return Ok(());
+        }
+        Err(Trouble::Dark(format!(
+            "nothing came of {MOST_DARK} streams, of which the first came: did a filter on the way close?"
+        )))
+    }
+
     fn stream(&mut self, shape: &Shape, run: &mut Run) -> Result<Came, Trouble> {
         self.next += 1;
         let stream = self.next;
         let before = self.agreed.socket.dropped();
+        // Whoever translates addresses on the way may forget the way back if nothing goes out for a while.
+        let _ = self.agreed.socket.send(&self.agreed.token.knock());
         self.agreed.control.say(&Request::Stream {
             stream,
             packets: shape.packets,
@@ -201,12 +230,14 @@ impl Meter<'_> {
                 }
             }
             let is_whole = u32::try_from(came.len()).is_ok_and(|count| count == shape.packets);
-            let is_over = self.agreed.control.look(&[self.agreed.socket.as_fd()], until)?.is_none();
+            let look = || self.agreed.control.look(&[self.agreed.socket.as_fd()], until);
             match sent {
-                Some(sent) if is_whole || is_over => {
+                Some(sent) if is_whole || look()?.is_none() => {
                     return Ok((came.into_values().collect(), sent));
                 }
-                None if is_over => return Err(Ended::Silent("the server sent no stream").into()),
+                None if look()?.is_none() => {
+                    return Err(Ended::Silent("the server sent no stream").into());
+                }
                 _ => {}
             }
         }

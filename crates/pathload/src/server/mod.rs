@@ -7,6 +7,7 @@ mod queue;
 mod serve;
 
 use std::{
+    io,
     net::{IpAddr, SocketAddr, TcpListener, TcpStream},
     os::fd::{AsFd, BorrowedFd},
     sync::{
@@ -25,7 +26,10 @@ use station::{
         signals::{Stop, wait_for},
     },
 };
-use timed_udp::clock::Mono;
+use timed_udp::{
+    clock::Mono,
+    socket::{Opening, Port},
+};
 
 pub(crate) use self::serve::payload;
 use self::{
@@ -93,6 +97,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     station::app::say_more(args.verbose);
     let listeners = doors::listen(&args.bind, args.port, Options { port: "-p", address: "-B" })?;
+    is_free(&listeners, args.udp_port)?;
     let stop = Stop::on_signals()
         .map_err(|error| Failure::new(Exit::NeedsPerson, "listening to signals").because(error))?;
     if !args.quiet {
@@ -115,6 +120,24 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     };
     Arc::new(server).serve(&listeners);
     Ok(Exit::Well)
+}
+
+/// Whether streams can be sent from the port: better told now than to every client.
+fn is_free(listeners: &[TcpListener], port: u16) -> Result<(), Failure> {
+    for local in listeners.iter().filter_map(|it| it.local_addr().ok()) {
+        let opened = Opening { port: Port::One(port), ..Opening::at(local.ip()) }.open();
+        opened.map_err(|error| {
+            let is_taken = error.io().is_some_and(|error| error.kind() == io::ErrorKind::AddrInUse);
+            let (exit, advice) = if is_taken {
+                (Exit::TryLater, "another program has it already")
+            } else {
+                (Exit::Config, "name another port by --udp-port")
+            };
+            let failure = Failure::new(exit, format!("sending from UDP port {port}"));
+            failure.why(format_args!("{error}; {advice}"))
+        })?;
+    }
+    Ok(())
 }
 
 /// What all conversations share.
@@ -177,6 +200,9 @@ impl Server {
             let mut turn =
                 Turn { control: &mut control, local, peer, port: self.port, limits: self.limits };
             let done = turn.serve();
+            if let Err(Ended::Ours(why)) = &done {
+                let _ = turn.control.say(&Answer::Refused { later: true, why: why.clone() });
+            }
             self.done.fetch_or(self.once && done.is_ok(), Ordering::Relaxed);
             done
         };

@@ -4,7 +4,8 @@
 use serde::Deserialize;
 
 use crate::{
-    Direction, End, Output, Unreadable,
+    Direction, Output, Unreadable,
+    document::{self, Document},
     kept::Kept,
     oneway::{Detail, OneWay, Packet, Percentile, Session},
     problem,
@@ -14,29 +15,18 @@ use crate::{
 
 use super::{MOST_SESSIONS, direction, raw::milliseconds as millis};
 
-/// The newest version of the form that is understood.
-const VERSION: u32 = 1;
 const MOST_PACKETS: usize = 200_000;
 const MOST_PERCENTILES: usize = 16;
 const MOST_WORDS: usize = 16;
 
-/// Whether the output is such a document.
-pub(super) fn is_it(stdout: &[u8]) -> bool {
-    stdout.trim_ascii_start().starts_with(b"{")
-}
-
 pub(super) fn read(output: &Output<'_>) -> Result<OneWay, Unreadable> {
     let mut reading = OneWay { warnings: problem::warnings(output.stderr), ..OneWay::default() };
     let (mut whole, mut said) = (true, None);
-    for run in serde_json::Deserializer::from_slice(output.stdout).into_iter::<Run>() {
-        let run = match run {
-            Ok(run) => run.of_known_version()?,
-            // One that was ended while it wrote leaves half a document.
-            Err(broken) if broken.is_eof() && !matches!(output.end, End::Exited(_)) => {
-                whole = false;
-                break;
-            }
-            Err(broken) => return Err(unreadable(&broken)),
+    for run in document::each::<Run>(output) {
+        // One that was ended while it wrote leaves half a document.
+        let Some(run) = run? else {
+            whole = false;
+            break;
         };
         run.warnings.0.iter().for_each(|it| problem::warn(&mut reading.warnings, bare(it)));
         whole &= run.problem.is_none() && run.sessions.0.iter().all(|session| session.finished);
@@ -55,11 +45,6 @@ pub(super) fn read(output: &Output<'_>) -> Result<OneWay, Unreadable> {
     Ok(reading)
 }
 
-fn unreadable(broken: &serde_json::Error) -> Unreadable {
-    let reason = quote(&format!("this is no whole document of owping's JSON: {broken}"));
-    Unreadable { reason, line: Some(broken.line()) }
-}
-
 #[derive(Deserialize)]
 struct Run {
     owping: u32,
@@ -71,14 +56,11 @@ struct Run {
     sessions: Kept<Told, { MOST_SESSIONS + 1 }>,
 }
 
-impl Run {
-    fn of_known_version(self) -> Result<Self, Unreadable> {
-        if self.owping <= VERSION {
-            return Ok(self);
-        }
-        let found = self.owping;
-        let reason = format!("expected version {VERSION} of owping's JSON at most, found {found}");
-        Err(Unreadable { reason, line: None })
+impl Document for Run {
+    const TOOL: &'static str = "owping";
+
+    fn version(&self) -> u32 {
+        self.owping
     }
 }
 

@@ -22,7 +22,7 @@ mod machine;
 mod raw;
 
 use crate::{
-    Direction, Output, Unreadable,
+    Direction, Output, Unreadable, document,
     oneway::{OneWay, Session},
     problem,
     text::{self, Line, bare},
@@ -40,7 +40,7 @@ const MOST_SESSIONS: usize = 1000;
 /// If this is no output of an owping, or contradicts itself: a field that is no number, more packets lost
 /// than sent, a smallest delay above the largest. Also if nothing was printed and nothing ended the tool.
 pub fn read(output: &Output<'_>) -> Result<OneWay, Unreadable> {
-    if json::is_it(output.stdout) {
+    if document::is_it(output.stdout) {
         return json::read(output);
     }
     let mut said = Transcript::default();

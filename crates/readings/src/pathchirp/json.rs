@@ -5,6 +5,7 @@ use serde::Deserialize;
 use crate::{
     Output, Unreadable,
     available::{Available, Estimate},
+    document::{self, Document},
     kept::Kept,
     problem,
     text::{self, bare, quote},
@@ -12,18 +13,11 @@ use crate::{
 
 use super::{MOST_ESTIMATES, Tally, sender};
 
-/// The newest version of the form that is understood.
-const VERSION: u32 = 1;
 const MOST_WORDS: usize = 16;
 /// No path carries more, bit/s.
 const FASTEST_BPS: f64 = 1e15;
 /// Times are between 1970 and the year 5138, microseconds.
 const LATEST: i64 = 100_000_000_000_000_000;
-
-/// Whether the output is such a document.
-pub(super) fn is_it(stdout: &[u8]) -> bool {
-    stdout.trim_ascii_start().starts_with(b"{")
-}
 
 #[derive(Deserialize)]
 struct Run {
@@ -49,25 +43,19 @@ struct Run {
 }
 
 pub(super) fn read(output: &Output<'_>) -> Result<Available, Unreadable> {
-    let run: Run = match serde_json::from_slice(output.stdout) {
-        Ok(run) => run,
-        // One that was ended while it wrote leaves half a document.
-        Err(broken) if broken.is_eof() && problem::from_outside(output.end).is_some() => {
-            let problem = problem::from_outside(output.end);
-            return Ok(Available { problem, ..Available::default() });
-        }
-        Err(broken) => {
-            let reason = quote(&format!("this is no whole document of pathchirp's JSON: {broken}"));
-            return Err(Unreadable { reason, line: Some(broken.line()) });
-        }
+    let Some(run) = document::read::<Run>(output)? else {
+        let problem = problem::from_outside(output.end);
+        return Ok(Available { problem, ..Available::default() });
     };
-    if run.pathchirp > VERSION {
-        let found = run.pathchirp;
-        let reason =
-            format!("expected version {VERSION} of pathchirp's JSON at most, found {found}");
-        return Err(Unreadable { reason, line: None });
-    }
     Ok(run.reading(output))
+}
+
+impl Document for Run {
+    const TOOL: &'static str = "pathchirp";
+
+    fn version(&self) -> u32 {
+        self.pathchirp
+    }
 }
 
 impl Run {

@@ -16,6 +16,7 @@ mod json;
 use crate::{
     End, Output, Unreadable,
     available::{Available, Estimate},
+    document,
     problem::{self, Kind, Problem},
     statistics::real,
     text::{self, Figure, Line, bare},
@@ -33,7 +34,7 @@ const MOST_LINES: usize = 10_000;
 ///
 /// If a line is not a time and a rate. Also if nothing was printed and nothing ended the tool.
 pub fn read(output: &Output<'_>) -> Result<Available, Unreadable> {
-    if json::is_it(output.stdout) {
+    if document::is_it(output.stdout) {
         return json::read(output);
     }
     let mut tally = Tally::default();

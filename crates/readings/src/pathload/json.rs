@@ -5,21 +5,15 @@ use serde::Deserialize;
 use crate::{
     Output, Unreadable,
     available::Available,
+    document::{self, Document},
     kept::Kept,
     problem,
     text::{self, bare, quote},
 };
 
-/// The newest version of the form that is understood.
-const VERSION: u32 = 1;
 const MOST_WORDS: usize = 16;
 /// No path carries more, bit/s.
 const FASTEST: f64 = 1e15;
-
-/// Whether the output is such a document.
-pub(super) fn is_it(stdout: &[u8]) -> bool {
-    stdout.trim_ascii_start().starts_with(b"{")
-}
 
 #[derive(Deserialize)]
 struct Run {
@@ -39,25 +33,19 @@ struct Run {
 }
 
 pub(super) fn read(output: &Output<'_>) -> Result<Available, Unreadable> {
-    let run: Run = match serde_json::from_slice(output.stdout) {
-        Ok(run) => run,
-        // One that was ended while it wrote leaves half a document.
-        Err(broken) if broken.is_eof() && problem::from_outside(output.end).is_some() => {
-            let problem = problem::from_outside(output.end);
-            return Ok(Available { problem, ..Available::default() });
-        }
-        Err(broken) => {
-            let reason = quote(&format!("this is no whole document of pathload's JSON: {broken}"));
-            return Err(Unreadable { reason, line: Some(broken.line()) });
-        }
+    let Some(run) = document::read::<Run>(output)? else {
+        let problem = problem::from_outside(output.end);
+        return Ok(Available { problem, ..Available::default() });
     };
-    if run.pathload > VERSION {
-        let found = run.pathload;
-        let reason =
-            format!("expected version {VERSION} of pathload's JSON at most, found {found}");
-        return Err(Unreadable { reason, line: None });
-    }
     run.reading(output)
+}
+
+impl Document for Run {
+    const TOOL: &'static str = "pathload";
+
+    fn version(&self) -> u32 {
+        self.pathload
+    }
 }
 
 impl Run {

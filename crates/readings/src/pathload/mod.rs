@@ -13,7 +13,7 @@ mod json;
 use crate::{
     Output, Unreadable,
     available::Available,
-    problem,
+    document, problem,
     text::{self, Line, bare, integer},
 };
 
@@ -24,7 +24,7 @@ use crate::{
 /// If this is no output of pathload's receiver, if a result is no number, or if its range is upside down.
 /// Also if nothing was printed and nothing ended the tool.
 pub fn read(output: &Output<'_>) -> Result<Available, Unreadable> {
-    if json::is_it(output.stdout) {
+    if document::is_it(output.stdout) {
         return json::read(output);
     }
     let mut said = Transcript::default();

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use serde::Deserialize;
 
 use crate::{
-    End, Output, Unreadable,
+    Output, Unreadable,
+    document::{self, Document},
     kept::Kept,
     problem,
     statistics::whole,
@@ -18,33 +19,14 @@ use super::{
     towards_target,
 };
 
-/// The newest version of the form that is understood.
-const VERSION: u32 = 1;
 const MOST_WORDS: usize = 16;
 
-/// Whether the output is such a document.
-pub(super) fn is_it(stdout: &[u8]) -> bool {
-    stdout.trim_ascii_start().starts_with(b"{")
-}
-
 pub(super) fn read(output: &Output<'_>) -> Result<Throughput, Unreadable> {
-    let document: Document = match serde_json::from_slice(output.stdout) {
-        Ok(document) => document,
-        // One that was ended while it wrote leaves half a document.
-        Err(broken) if broken.is_eof() && !matches!(output.end, End::Exited(_)) => {
-            let problem = problem::of(output, false);
-            return Ok(Throughput { problem, ..Throughput::default() });
-        }
-        Err(broken) => {
-            let reason = format!("this is no whole document of thrulay's JSON: {broken}");
-            return Err(Unreadable { reason: quote(&reason), line: Some(broken.line()) });
-        }
+    let Some(run) = document::read::<Run>(output)? else {
+        let problem = problem::from_outside(output.end);
+        return Ok(Throughput { problem, ..Throughput::default() });
     };
-    if document.thrulay > VERSION {
-        let found = document.thrulay;
-        return Err(wrong(&format!("version {VERSION} of thrulay's JSON at most, found {found}")));
-    }
-    document.reading(output)
+    run.reading(output)
 }
 
 fn wrong(expected: &str) -> Unreadable {
@@ -52,7 +34,7 @@ fn wrong(expected: &str) -> Unreadable {
 }
 
 #[derive(Deserialize)]
-struct Document {
+struct Run {
     thrulay: u32,
     server: Option<SocketAddr>,
     tcp: Option<Tcp>,
@@ -62,7 +44,15 @@ struct Document {
     problem: Option<String>,
 }
 
-impl Document {
+impl Document for Run {
+    const TOOL: &'static str = "thrulay";
+
+    fn version(&self) -> u32 {
+        self.thrulay
+    }
+}
+
+impl Run {
     fn reading(self, output: &Output<'_>) -> Result<Throughput, Unreadable> {
         let (protocol, flow, ended) = match (self.tcp, self.udp) {
             (Some(tcp), None) => (Some(Protocol::Tcp), Some(tcp.flow()?), true),

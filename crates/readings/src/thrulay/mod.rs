@@ -18,7 +18,7 @@ mod json;
 mod rows;
 
 use crate::{
-    Direction, Output, Unreadable, problem,
+    Direction, Output, Unreadable, document, problem,
     text::{self, Line, bare},
     throughput::{Flow, Protocol, Throughput},
 };
@@ -33,7 +33,7 @@ use rows::{Row, Rows};
 /// If this is no output of thrulay's client, or contradicts itself: a field that is no number, more
 /// datagrams received than sent. Also if nothing was printed and nothing ended the tool.
 pub fn read(output: &Output<'_>) -> Result<Throughput, Unreadable> {
-    if json::is_it(output.stdout) {
+    if document::is_it(output.stdout) {
         return json::read(output);
     }
     let mut said = Transcript::default();

@@ -190,7 +190,7 @@ impl Servers {
         access::let_answer(&connection, self.limits)
             .map_err(|error| explained(Failure::IoError(error)))?;
         begin(&mut connection).map_err(explained)?;
-        let takes_bulk = !is_node && bulk::is_taken_by(connection.server_version());
+        let takes_bulk = !is_node && bulk::is_taken_by(&mut connection).map_err(explained)?;
         Ok((Link { connection, node: way.node.clone(), takes_bulk, is_node }, standing))
     }
 }

@@ -78,13 +78,15 @@ impl Mysql {
         mode: Mode,
         work: &mut dyn FnMut(&mut dyn Session) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        for _ in 1..self.servers.count() {
+        let mut tries = 0;
+        loop {
             let (done, left) = self.one_transaction(mode, work)?;
-            if left != Some(Left::Gone) {
+            tries += 1;
+            // How many there are is known since the first connection.
+            if left != Some(Left::Gone) || tries >= self.servers.count() {
                 return done;
             }
         }
-        self.one_transaction(mode, work)?.0
     }
 
     /// Does `work` on one server; says too whether another may do better.

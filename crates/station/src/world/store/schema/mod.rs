@@ -74,6 +74,9 @@ fn take(
         let values = [number.into(), now.seconds().into()];
         session
             .execute("INSERT INTO SCHEMAVERSION (version, appliedepoch) VALUES (?, ?)", &values)?;
+        if session.keeps_definitions() {
+            progress::end(session, number)?;
+        }
     }
     Ok(found)
 }

@@ -66,7 +66,13 @@ pub(super) fn go_on(
             result => result?,
         }
     }
-    session.execute("DELETE FROM SCHEMASTEP WHERE version = ?", &[number.into()]).map(|_| ())
+    Ok(())
+}
+
+/// Forgets how far steps had come, up to `number`, whose version is noted by now: were it forgotten before, who is
+/// cut short in between would find everything there and nothing noted.
+pub(super) fn end(session: &mut dyn Session, number: i64) -> Result<(), Error> {
+    session.execute("DELETE FROM SCHEMASTEP WHERE version <= ?", &[number.into()]).map(|_| ())
 }
 
 /// Begins a step that nobody has begun.
@@ -78,7 +84,7 @@ fn begin(session: &mut dyn Session, number: i64) -> Result<(), Error> {
     };
     // Or somebody has just ended it.
     if version(session)? >= number {
-        session.execute("DELETE FROM SCHEMASTEP WHERE version = ?", &[number.into()])?;
+        end(session, number)?;
         return Err(another());
     }
     Ok(())
