@@ -74,7 +74,12 @@ fn load_alone(store: &mut Store, station: &str, file: &Prepared) -> Result<Fate,
         let tries = Tries::during(session, station, std::slice::from_ref(file))?;
         load_one(session, station, file, &tries)
     };
-    match store.transaction(alone) {
+    let loaded = match store.transaction(alone) {
+        // Another loader has just given the same new route its number: it is there the next time.
+        Err(error) if error.kind() == Kind::Conflict => store.transaction(alone),
+        loaded => loaded,
+    };
+    match loaded {
         Err(error) if matches!(error.kind(), Kind::Conflict | Kind::Other) => {
             Ok(Fate::Kept(error.to_string()))
         }

@@ -209,3 +209,19 @@ fn all(told: &[Error]) -> Error {
     let told: Vec<String> = told.iter().map(ToString::to_string).collect();
     Error::new(kind, told.join("; "))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::super::of_test, *};
+    use crate::words::config::Database;
+
+    #[test]
+    fn a_server_of_mariadb_takes_packets_of_many_rows() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let Database::Mysql(address) = of_test(folder.path()) else { return };
+        let mut servers = Servers::of(&address, Duration::from_secs(6));
+        servers.create().expect("made");
+        let link = servers.connect(&mut |_| Ok(())).expect("it answers");
+        assert!(link.takes_bulk && !link.is_node);
+    }
+}
