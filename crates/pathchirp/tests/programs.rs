@@ -420,6 +420,34 @@ fn a_receiver_that_was_held_up_while_the_sender_ended_hears_its_last_word() {
     assert!(said.contains("it was told to end"), "{said}");
 }
 
+/// However slow the chirps are that its clients want: none is longer than a second, and no end waits for more.
+#[test]
+fn a_sender_that_is_told_to_end_does_so_at_once_whatever_its_clients_want() {
+    let sender = Sender::start(&[]);
+    let greedy = Client::new(sender.at(V4));
+    let wish = Wish { low: 1_000, high: 1_000, payload: 1_472, group: 250, ..WISH };
+    let limit = 1_500 * 8 * 250;
+    let refused = Answer::Refused { nonce: 2, reason: Reason::Slow, wait: 0, limit };
+    assert_eq!(greedy.request(2, wish), refused);
+
+    let clients = [Client::new(sender.at(V4)), Client::new(sender.at(V4))];
+    for client in &clients {
+        let session = client.begin();
+        client.say(Asked::Feedback { session, chirp: 0, low: 1_000, high: 1_000 });
+        while let Some(octets) = client.next(PATIENCE) {
+            let packet = Packet::read(&octets).expect("of a chirp");
+            if packet.groups == 2 {
+                assert_eq!(packet.high, 1_028 * 8, "two groups in a second");
+                break;
+            }
+        }
+    }
+    let begun = Mono::now();
+    sender.end();
+    let took = Mono::now().since(begun);
+    assert!(took < Duration::from_secs(3), "{took:?}");
+}
+
 #[test]
 fn a_second_sender_on_the_same_port_says_who_has_it() {
     let sender = Sender::start(&[]);

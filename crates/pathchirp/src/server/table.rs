@@ -118,7 +118,7 @@ impl Table {
         if self.past.contains(&(client.peer, nonce)) {
             return Decision::Replayed;
         }
-        let granted = match self.limits.grant(wish) {
+        let granted = match self.limits.grant(wish, headers(&client)) {
             Ok(granted) => granted,
             Err((reason, limit)) => return Decision::Refused { reason, wait: 0, limit },
         };
