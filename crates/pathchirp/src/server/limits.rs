@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use crate::{
-    protocol::message::{Reason, Wish},
+    protocol::{
+        message::{Reason, Wish},
+        pause::LONGEST_CHIRP,
+    },
     shape::Shape,
 };
 
@@ -28,8 +31,6 @@ pub(crate) struct Limits {
     pub(crate) per_address: usize,
 }
 
-/// A chirp is never longer, nanoseconds: others wait for it.
-const LONGEST: u64 = 1_000_000_000;
 /// Fewer groups are no chirp.
 const LEAST_GROUPS: usize = 8;
 
@@ -72,7 +73,7 @@ impl Limits {
         let mut low = low.max(slowest).min(high);
         loop {
             let shape = granted.shape(low, high, headers);
-            let is_good = shape.length() <= LONGEST && shape.packets() <= self.packets;
+            let is_good = shape.length() <= LONGEST_CHIRP && shape.packets() <= self.packets;
             // Two groups at the highest rate always are.
             if is_good || low >= high {
                 return (shape, (low, high));
@@ -85,7 +86,7 @@ impl Limits {
 /// The lowest rate at which a chirp's first gap alone is not too long already, bit/s.
 fn slowest(wish: &Wish, headers: u32) -> u64 {
     let octets = u64::from(wish.payload) + u64::from(headers);
-    (octets * u64::from(wish.group) * 8 * 1_000_000_000).div_ceil(LONGEST)
+    (octets * u64::from(wish.group) * 8 * 1_000_000_000).div_ceil(LONGEST_CHIRP)
 }
 
 #[cfg(test)]
@@ -164,7 +165,7 @@ pub(super) mod tests {
             let (shape, (low, high)) = LIMITS.shape(&granted, (low, high), 28);
             prop_assert!(shape.packets() <= LIMITS.packets);
             prop_assert!(low <= high && high <= granted.high);
-            prop_assert!(shape.length() <= LONGEST);
+            prop_assert!(shape.length() <= LONGEST_CHIRP);
         }
     }
 }
