@@ -125,9 +125,9 @@ pub(crate) const fn rate(bits_per_s: u64) -> f64 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Reason {
-    /// It has as many sessions as it may.
+    /// It has as many sessions as it may; the limit is how many.
     Busy = 1,
-    /// This address has as many sessions as one may.
+    /// This address has as many sessions as one may; the limit is how many.
     BusyForAddress = 2,
     /// More packets in a chirp than it sends; the limit is theirs.
     Packets = 3,

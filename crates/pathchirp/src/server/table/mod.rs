@@ -14,7 +14,10 @@ use timed_udp::clock::Mono;
 
 use super::limits::Limits;
 use crate::{
-    protocol::message::{Reason, Wish},
+    protocol::{
+        message::{Reason, Wish},
+        pause::MOST_STRETCH,
+    },
     shape::{HEADERS_V4, HEADERS_V6},
 };
 use past::Past;
@@ -132,7 +135,7 @@ impl Table {
         }
         // Who asks anew from the same port has forgotten what it had.
         self.remove(|it| it.client.peer == client.peer, now);
-        if let Some(refused) = self.is_full_for(client.peer.ip(), now) {
+        if let Some(refused) = self.is_full_for(client.peer.ip(), &granted, now) {
             return refused;
         }
         self.settle(now);
@@ -140,20 +143,28 @@ impl Table {
         Decision::Accepted { session, granted, is_new: true }
     }
 
-    fn is_full_for(&self, address: IpAddr, now: Mono) -> Option<Decision> {
+    /// Whether one session more were too many. A client takes a sender for dead whose pauses grow by more than its
+    /// patience; and no net may have all that the others' patience leaves.
+    fn is_full_for(&self, address: IpAddr, granted: &Wish, now: Mono) -> Option<Decision> {
         let net = net(address);
         let its = || self.sessions.iter().filter(|it| self::net(it.client.peer.ip()) == net);
         let soonest = |all: &mut dyn Iterator<Item = &Session>| {
             let left = all.map(|it| it.until.since(now).as_secs() + 1).min();
             u32::try_from(left.unwrap_or(1)).unwrap_or(u32::MAX)
         };
-        let (reason, wait, limit) = if its().count() >= self.limits.per_address {
-            (Reason::BusyForAddress, soonest(&mut its()), self.limits.per_address)
-        } else if self.sessions.len() >= self.limits.sessions {
-            (Reason::Busy, soonest(&mut self.sessions.iter()), self.limits.sessions)
-        } else {
-            return None;
+        let most = self.limits.total.saturating_mul(MOST_STRETCH.into());
+        let is_beyond = |all: &mut dyn Iterator<Item = &Session>, most| {
+            all.map(|it| it.granted.average).sum::<u64>().saturating_add(granted.average) > most
         };
+        let (its_count, count) = (its().count(), self.sessions.len());
+        let (reason, wait, limit) =
+            if its_count >= self.limits.per_address || is_beyond(&mut its(), most / 2) {
+                (Reason::BusyForAddress, soonest(&mut its()), its_count)
+            } else if count >= self.limits.sessions || is_beyond(&mut self.sessions.iter(), most) {
+                (Reason::Busy, soonest(&mut self.sessions.iter()), count)
+            } else {
+                return None;
+            };
         Some(busy(reason, wait, limit))
     }
 
@@ -246,6 +257,30 @@ mod tests {
         assert!(matches!(other, Decision::Accepted { is_new: true, .. }));
         let full = begin(&mut table, "192.0.2.3:1", 5, ms(4_000));
         assert_eq!(full, busy(Reason::Busy, 7, 3));
+    }
+
+    #[test]
+    fn nobody_gets_a_session_that_would_make_pauses_longer_than_clients_wait() {
+        let limits = Limits { sessions: 100, per_address: 100, ..LIMITS };
+        let mut table = Table::new(limits);
+        // Of 10 Mbit/s for all, a quarter of this is left to each of eight.
+        let wish = Wish { average: 5_000_000, ..WISH };
+        let mut ask = |net, port: u64| {
+            let peer = client(&format!("192.0.2.{net}:{port}"));
+            table.request(peer, port, wish, port, ms(0))
+        };
+        let busy = |reason, limit| Decision::Refused { reason, wait: 11, limit };
+        for net in 1..=2 {
+            for port in 1..=4 {
+                assert!(matches!(ask(net, port), Decision::Accepted { .. }), "{net} {port}");
+            }
+            assert_eq!(ask(net, 5), busy(Reason::BusyForAddress, 4), "half of it is an address's");
+        }
+        assert_eq!(ask(3, 1), busy(Reason::Busy, 8));
+        assert!(matches!(ask(2, 9), Decision::Refused { .. }));
+        // Who asks anew has its own place.
+        let anew = table.request(client("192.0.2.1:1"), 77, wish, 77, ms(0));
+        assert!(matches!(anew, Decision::Accepted { is_new: true, .. }));
     }
 
     #[test]
