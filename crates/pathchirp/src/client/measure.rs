@@ -65,8 +65,9 @@ impl Measured {
 /// Carries out the measurement: what there is of it, and what stood in its way.
 pub(super) fn measure(args: &Args, stop: &Stop) -> (Option<Measured>, Option<Trouble>) {
     let agreed = agree::find(args).and_then(|all| {
-        tell::sender(all[0].ip());
-        agree::agree(args, &all, stop)
+        let agreed = agree::agree(args, &all, stop);
+        tell::sender(agree::whose(&agreed, all[0]).ip());
+        agreed
     });
     let agreed = match agreed {
         Ok(agreed) => agreed,
