@@ -336,7 +336,7 @@ fn a_flood_of_hellos_and_rubbish_disturbs_no_session() {
     let sender = Sender::start(&[]);
     let client = Client::new(sender.at(V4));
     let session = client.begin();
-    let over = AtomicBool::new(false);
+    let (over, mut packets) = (AtomicBool::new(false), [0; 4]);
     thread::scope(|scope| {
         scope.spawn(|| {
             let flood = Client::new(sender.at(V4));
@@ -351,15 +351,19 @@ fn a_flood_of_hellos_and_rubbish_disturbs_no_session() {
                 }
             }
         });
-        for chirp in 0..4 {
+        let begun = Mono::now();
+        while Mono::now().since(begun) < Duration::from_secs(4) {
             // What is lost in the flood is said again.
-            for _ in 0..5 {
-                client.say(Asked::Feedback { session, chirp, low: 1_000_000, high: 5_000_000 });
+            client.say(Asked::Feedback { session, chirp: 0, low: 1_000_000, high: 5_000_000 });
+            let octets = client.next(A_WHILE);
+            if octets.is_some_and(|it| Packet::is_one(&it)) {
+                packets
+                    [usize::try_from(Mono::now().since(begun).as_secs()).expect("few").min(3)] += 1;
             }
-            assert!(client.packets(Duration::from_secs(1)) > 3, "chirp {chirp}");
         }
         over.store(true, Ordering::Relaxed);
     });
+    assert!(packets.iter().all(|it| *it > 3), "of each second: {packets:?}");
     let log = sender.end();
     assert!(log.lines().count() < 20, "the log is not filled: {log}");
     assert!(log.contains("packets that make no sense"), "{log}");
@@ -418,6 +422,34 @@ fn a_receiver_that_was_held_up_while_the_sender_ended_hears_its_last_word() {
     let (status, said) = the_end(receiver);
     assert_eq!(status, Some(75), "{said}");
     assert!(said.contains("it was told to end"), "{said}");
+}
+
+/// However slow the chirps are that its clients want: none is longer than a second, and no end waits for more.
+#[test]
+fn a_sender_that_is_told_to_end_does_so_at_once_whatever_its_clients_want() {
+    let sender = Sender::start(&[]);
+    let greedy = Client::new(sender.at(V4));
+    let wish = Wish { low: 1_000, high: 1_000, payload: 1_472, group: 250, ..WISH };
+    let limit = 1_500 * 8 * 250;
+    let refused = Answer::Refused { nonce: 2, reason: Reason::Slow, wait: 0, limit };
+    assert_eq!(greedy.request(2, wish), refused);
+
+    let clients = [Client::new(sender.at(V4)), Client::new(sender.at(V4))];
+    for client in &clients {
+        let session = client.begin();
+        client.say(Asked::Feedback { session, chirp: 0, low: 1_000, high: 1_000 });
+        while let Some(octets) = client.next(PATIENCE) {
+            let packet = Packet::read(&octets).expect("of a chirp");
+            if packet.groups == 2 {
+                assert_eq!(packet.high, 1_028 * 8, "two groups in a second");
+                break;
+            }
+        }
+    }
+    let begun = Mono::now();
+    sender.end();
+    let took = Mono::now().since(begun);
+    assert!(took < Duration::from_secs(3), "{took:?}");
 }
 
 #[test]

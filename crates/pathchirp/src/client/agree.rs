@@ -69,6 +69,15 @@ pub(super) fn agree(args: &Args, all: &[SocketAddr], stop: &Stop) -> Result<Agre
     Err(last.unwrap_or(Trouble::Interrupted))
 }
 
+/// Where the sender is: at the first of its addresses unless another one answered.
+pub(super) fn whose(agreed: &Result<Agreed, Trouble>, first: SocketAddr) -> SocketAddr {
+    match agreed {
+        Ok(agreed) => agreed.sender,
+        Err(Trouble::Refused(sender, ..) | Trouble::NotASender(sender)) => *sender,
+        Err(_) => first,
+    }
+}
+
 fn open(to: SocketAddr) -> Result<TimedSocket, Trouble> {
     let own = peers::own_address(to).map_err(|error| Trouble::Network(to, error))?;
     let scope = if let SocketAddr::V6(six) = to { six.scope_id() } else { 0 };
@@ -170,5 +179,58 @@ fn refusal(answer: &Answer, to: u64) -> Option<Refusal> {
             Some((reason, wait, limit))
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::UdpSocket, thread};
+
+    use clap::Parser;
+
+    use super::*;
+    use crate::protocol::message::Reason;
+
+    /// A sender on loopback that answers a hello and a request.
+    fn answer(socket: &UdpSocket, granted: bool) {
+        let mut room = [0; 256];
+        loop {
+            let (length, peer) = socket.recv_from(&mut room).expect("a message");
+            let (answer, is_last) = match Asked::read(&room[..length]).expect("of a client") {
+                Asked::Hello { nonce } => (Answer::Cookie { nonce, cookie: [7; 16] }, false),
+                Asked::Request { nonce, wish, .. } if granted => {
+                    (Answer::Accepted { nonce, session: 5, granted: wish }, true)
+                }
+                Asked::Request { nonce, .. } => {
+                    (Answer::Refused { nonce, reason: Reason::Busy, wait: 9, limit: 1 }, true)
+                }
+                other => panic!("{other:?}"),
+            };
+            socket.send_to(&answer.octets(), peer).expect("loopback");
+            if is_last {
+                return;
+            }
+        }
+    }
+
+    #[test]
+    fn the_address_that_is_told_is_the_one_that_answered_and_the_first_if_none_did() {
+        let args = Args::parse_from(["pathchirp_rcv", "-S", "name-of-two"]);
+        let stop = Stop::on_signals().expect("signals");
+        for granted in [true, false] {
+            let here = UdpSocket::bind("127.0.0.1:0").expect("a port");
+            let sender = here.local_addr().expect("bound");
+            // Nobody is at the first address of the name.
+            let nobody = SocketAddr::new([127, 0, 0, 2].into(), sender.port());
+            let agreed = thread::scope(|scope| {
+                scope.spawn(|| answer(&here, granted));
+                agree(&args, &[nobody, sender], &stop)
+            });
+            assert_eq!(agreed.is_ok(), granted, "{agreed:?}");
+            assert_eq!(whose(&agreed, nobody), sender);
+            drop(here);
+            let silence = agree(&args, &[nobody, sender], &stop);
+            assert_eq!(whose(&silence, nobody), nobody, "{silence:?}");
+        }
     }
 }

@@ -19,12 +19,15 @@ use super::{
 use crate::protocol::{
     message::{self, Answer, Asked, End, Wish},
     packet::{self, Packet},
+    pause,
 };
 
 /// The sender is to hear of us so often.
 const BEAT: Duration = Duration::from_millis(500);
 /// When a chirp is due, it may be so much later.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// However long the pauses are.
+const MOST_PATIENCE: Duration = Duration::from_secs(600);
 /// The network may say so often that the sender is gone while something of it still waits to be taken: as often as
 /// chirps wait that are answered, and these are few.
 const MOST_FAILURES: u32 = 1_000;
@@ -62,8 +65,9 @@ impl Measured {
 /// Carries out the measurement: what there is of it, and what stood in its way.
 pub(super) fn measure(args: &Args, stop: &Stop) -> (Option<Measured>, Option<Trouble>) {
     let agreed = agree::find(args).and_then(|all| {
-        tell::sender(all[0].ip());
-        agree::agree(args, &all, stop)
+        let agreed = agree::agree(args, &all, stop);
+        tell::sender(agree::whose(&agreed, all[0]).ip());
+        agreed
     });
     let agreed = match agreed {
         Ok(agreed) => agreed,
@@ -264,8 +268,8 @@ impl<'a> Run<'a> {
             high: range.high,
             ..self.agreed.granted.shape(1, 1, self.agreed.headers())
         };
-        let pause = shape.bits() / message::rate(self.agreed.granted.average);
-        let patience = PATIENCE + Duration::from_secs_f64((pause * 4.0).clamp(0.0, 600.0));
+        let pause = pause::longest(&shape, message::rate(self.agreed.granted.average));
+        let patience = PATIENCE + pause.min(MOST_PATIENCE);
         if now.since(self.heard) >= patience {
             let why = format!("nothing has come for {} s", patience.as_secs());
             return Err(Trouble::Gone(self.agreed.sender, why));

@@ -4,7 +4,7 @@ use std::{fmt, io, net::SocketAddr};
 
 use station::app::Exit;
 
-use crate::protocol::message::Reason;
+use crate::protocol::message::{Reason, rate};
 
 /// What stood in the way.
 #[derive(Debug)]
@@ -113,6 +113,12 @@ fn refused(
         Reason::Octets => write!(
             f,
             "server denied test: the sender {to} sends no more than {limit} octets in a packet: lower -p"
+        ),
+        Reason::Slow => write!(
+            f,
+            "server denied test: the sender {to} sends no chirp that takes longer than a second, for which the highest rate is to \
+             be {} Mbit/s at least: raise -u (there, too, if its own is lower), or lower -J or -p",
+            rate(limit) / 1e6
         ),
         Reason::Version => write!(
             f,

@@ -1,7 +1,10 @@
 //! Cookies: a server gives one to whoever says hello, and keeps nothing. Who gives it back has got it, and so is where
 //! its packets say that it is.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
@@ -14,6 +17,8 @@ pub type Cookie = [u8; LENGTH];
 
 /// How long a time slot is, nanoseconds: 16 s. A cookie is good in its own slot and in the next.
 const SLOT: u64 = 16_000_000_000;
+/// After this, a cookie is good no more.
+pub const LIFE: Duration = Duration::from_nanos(2 * SLOT);
 
 /// What only the server knows. It is made anew at each start.
 #[derive(Clone)]

@@ -125,9 +125,9 @@ pub(crate) const fn rate(bits_per_s: u64) -> f64 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Reason {
-    /// It has as many sessions as it may.
+    /// It has as many sessions as it may; the limit is how many.
     Busy = 1,
-    /// This address has as many sessions as one may.
+    /// This address has as many sessions as one may; the limit is how many.
     BusyForAddress = 2,
     /// More packets in a chirp than it sends; the limit is theirs.
     Packets = 3,
@@ -135,12 +135,16 @@ pub enum Reason {
     Octets = 4,
     /// It speaks another version of the protocol; the limit is that.
     Version = 5,
+    /// Chirps that would take longer than it sends one; the limit is the least that the highest rate is to be, bit/s.
+    Slow = 6,
 }
 
 impl Reason {
     fn read(octet: u8) -> Result<Self, Wrong> {
-        let all = [Self::Busy, Self::BusyForAddress, Self::Packets, Self::Octets, Self::Version];
-        all.into_iter().find(|it| *it as u8 == octet).ok_or(Wrong::Value("reason"))
+        let busy = [Self::Busy, Self::BusyForAddress];
+        let beyond = [Self::Packets, Self::Octets, Self::Version, Self::Slow];
+        let mut all = busy.into_iter().chain(beyond);
+        all.find(|it| *it as u8 == octet).ok_or(Wrong::Value("reason"))
     }
 }
 

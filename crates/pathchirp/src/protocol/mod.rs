@@ -3,6 +3,7 @@
 //! - [`message`]: what both ends say to each other.
 //! - [`packet`]: what a chirp is made of.
 //! - [`cookie`]: how a server knows that a client is where it says.
+//! - [`pause`]: how long a client waits for a chirp.
 //!
 //! All numbers have their highest octet first. What comes is never trusted: it is read whole or refused, and nothing is
 //! allocated for it.
@@ -11,6 +12,7 @@ pub mod cookie;
 mod fields;
 pub mod message;
 pub mod packet;
+pub mod pause;
 
 use std::fmt;
 

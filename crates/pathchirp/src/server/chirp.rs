@@ -18,7 +18,7 @@ use crate::{
 const LEAD: Duration = Duration::from_micros(200);
 
 /// Sends it: each group at its time, by `send`, which takes the octets of a group and those of a packet, and tells when the
-/// first packet had left. `octets` is room.
+/// first packet had left, or fails if no more is to be sent. `octets` is room.
 pub(super) fn send_chirp(
     order: &Order,
     send: impl Fn(&[u8], usize) -> io::Result<Mono>,

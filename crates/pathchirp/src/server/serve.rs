@@ -232,7 +232,12 @@ fn send_chirps(shared: &Shared<'_>) {
         match table.next(Mono::now()) {
             Next::Chirp(order) => {
                 drop(table);
-                let send = |octets: &[u8], size| shared.send_group(&order.client, octets, size);
+                let send = |octets: &[u8], size| {
+                    if shared.stop.asked() {
+                        return Err(io::Error::other("it was told to end"));
+                    }
+                    shared.send_group(&order.client, octets, size)
+                };
                 send_chirp(&order, send, &mut pacer, &mut octets);
             }
             Next::End(client, session, why) => {

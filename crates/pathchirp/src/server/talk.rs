@@ -68,7 +68,7 @@ pub(super) fn hear(
             (if is_one { Heard::Lives } else { Heard::NoSession }, None)
         }
         Ok(Asked::End { session, .. }) => {
-            (if table.end(peer, session) { Heard::Ended } else { Heard::NoSession }, None)
+            (if table.end(peer, session, now) { Heard::Ended } else { Heard::NoSession }, None)
         }
         Err(wrong @ Wrong::Version(_)) => {
             (Heard::Wrong(wrong), nonce_of_other_version(octets).map(other_version))
