@@ -112,6 +112,18 @@ fn the_delay_of_a_wire_is_in_the_round_trip_and_ping_beside_sees_the_same(#[case
     assert!(said(&output).contains("time=4"), "ping sees 40 ms too: {}", said(&output));
 }
 
+#[test]
+#[ignore = "needs root for network namespaces"]
+fn many_streams_join_on_a_long_way() {
+    let served = Served::over(Lab::with_wire(), "");
+    served.lab.wire().set_both(&Line { delay: Duration::from_millis(60), ..Line::default() });
+    // One after the other they would take 23 s.
+    let it = served.measured(&format!("-t 2 -m 64 -w 16384 -l 1024 {V4}"));
+    let streams = it["tcp"]["by_stream"].as_array().expect("a list");
+    assert_eq!(streams.len(), 64, "{it}");
+    assert!(streams.iter().all(|stream| stream["bytes"].as_u64() > Some(0)), "{it}");
+}
+
 #[rstest]
 #[case(V4)]
 #[case(V6)]

@@ -1,6 +1,7 @@
 //! `thrulayd`: the server.
 //!
-//! - `judge`, `usage`: what is granted to whom. `lobby`: who is at the door. Pure.
+//! - `judge`, `usage`: what is granted to whom. `lobby`: who is at the door. `times`: how long a test is waited for.
+//!   Pure.
 //! - `listen`: one thread for the door. `registry`: hands streams to their tests.
 //! - `tcp`, `udp`: a test, in a thread of its own. `control`: its control connection.
 //! - `news`: what the log is told.
@@ -12,6 +13,7 @@ mod lobby;
 mod news;
 mod registry;
 mod tcp;
+mod times;
 mod udp;
 mod usage;
 
