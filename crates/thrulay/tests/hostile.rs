@@ -169,9 +169,10 @@ fn a_stream_of_rubbish_ends_its_test_and_one_that_takes_no_records_is_waited_for
 
 #[test]
 fn what_is_too_much_is_refused_with_a_reason() {
-    let server = Server::start(&["--memory", "64", "--rate", "20M"]);
+    let server = Server::start(&["--memory", "64", "--rate", "40M"]);
     for (request, word) in [
-        (Request::Udp(UdpProposal { rate: 30_000_000, ..UDP }), "bit/s"),
+        (Request::Udp(UdpProposal { rate: 50_000_000, ..UDP }), "bit/s"),
+        (Request::Udp(UdpProposal { rate: 30_000_000, ..UDP }), "bit/s of UDP of one address"),
         (
             Request::Udp(UdpProposal { packets: u32::MAX - 1, rate: 20_000_000, ..UDP }),
             " s are more",
@@ -192,6 +193,39 @@ fn what_is_too_much_is_refused_with_a_reason() {
     let mut talk = Talk::to(&server, V4);
     talk.say(&tcp(64, LONGEST_BLOCK));
     assert!(matches!(talk.hear(), Some(Answer::Tcp(_))), "64 small windows fit");
+}
+
+#[test]
+fn who_takes_all_that_one_address_can_have_leaves_others_as_much() {
+    let server = Server::start(&[]);
+    let most = Request::Tcp(TcpProposal {
+        streams: 64,
+        duration_s: 3_600,
+        block: 65_536,
+        window: 4 << 20,
+    });
+    let fastest = Request::Udp(UdpProposal { packets: 1_000, rate: 500_000_000, ..UDP });
+    let begin = |address| {
+        [&most, &fastest].map(|request| {
+            let mut talk = Talk::to(&server, address);
+            talk.say(request);
+            let answer = talk.hear();
+            assert!(matches!(answer, Some(Answer::Tcp(_) | Answer::Udp(_))), "{answer:?}");
+            talk
+        })
+    };
+    let held = begin(V4);
+    for (request, word) in
+        [(&most, "octets of memory of one address"), (&fastest, "bit/s of UDP of one address")]
+    {
+        let mut talk = Talk::to(&server, V4);
+        talk.say(request);
+        let answer = talk.hear();
+        let Some(Answer::Refused(Cause::Busy, why)) = answer else { panic!("{answer:?}") };
+        assert!(why.contains(word), "{why}");
+    }
+    let others = begin(V6);
+    drop((held, others));
 }
 
 /// How long the server keeps a connection on which nothing is said any more.

@@ -5,10 +5,11 @@
 
 use std::{
     collections::VecDeque,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
+use station::world::peers;
 use timed_udp::clock::Mono;
 
 use super::limits::Limits;
@@ -144,8 +145,8 @@ impl Table {
     }
 
     fn is_full_for(&self, address: IpAddr, now: Mono) -> Option<Decision> {
-        let net = net(address);
-        let its = || self.sessions.iter().filter(|it| self::net(it.client.peer.ip()) == net);
+        let party = peers::party(address);
+        let its = || self.sessions.iter().filter(|it| peers::party(it.client.peer.ip()) == party);
         let soonest = |all: &mut dyn Iterator<Item = &Session>| {
             let left = all.map(|it| it.until.since(now).as_secs() + 1).min();
             u32::try_from(left.unwrap_or(1)).unwrap_or(u32::MAX)
@@ -257,14 +258,6 @@ fn pause(shape: &Shape, average: f64) -> Duration {
 
 fn headers(client: &Client) -> u32 {
     if client.peer.is_ipv4() { HEADERS_V4 } else { HEADERS_V6 }
-}
-
-/// For whom sessions are counted: whoever has one address of IPv6 has all of its /64.
-fn net(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
-        IpAddr::V4(v4) => v4.into(),
-    }
 }
 
 #[cfg(test)]

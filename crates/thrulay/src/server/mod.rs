@@ -56,7 +56,7 @@ pub struct Args {
     /// Tests at once
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     tests: u16,
-    /// Tests at once of one address
+    /// Tests at once of one address, of IPv6 of one /64
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     per_address: u16,
     /// Streams of a test
@@ -65,11 +65,11 @@ pub struct Args {
     /// The longest test, s
     #[arg(long, value_name = "SECONDS", default_value_t = 3_600, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     duration: u32,
-    /// Bits a second of all UDP tests together, as 500M
+    /// Bits a second of all UDP tests together, as 500M; half of it for one address
     #[arg(long, value_name = "RATE", default_value = "1G", value_parser = crate::client::rate)]
     rate: u64,
-    /// Memory of all tests together, megabytes
-    #[arg(long, value_name = "MB", default_value_t = 1_024, value_parser = clap::value_parser!(u32).range(16..=1_048_576))]
+    /// Memory of all tests together, megabytes; half of it for one address
+    #[arg(long, value_name = "MB", default_value_t = 1_100, value_parser = clap::value_parser!(u32).range(16..=1_048_576))]
     memory: u32,
     /// Taken for the reference's sake: it stays in the foreground anyway
     #[arg(short, long)]
