@@ -4,14 +4,16 @@
 mod bed;
 
 use std::{
-    io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    io::{self, Read, Write},
+    net::{TcpListener, TcpStream, UdpSocket},
     process::{Command, Output, Stdio},
     thread,
 };
 
 use bed::{PATIENCE, V4, program, told, until};
-use thrulay::protocol::{AcceptedTcp, Answer, GREETING, Incoming, Request, Token};
+use thrulay::protocol::{
+    AcceptedTcp, AcceptedUdp, Answer, GREETING, HEAD, Incoming, Record, Request, Token, UdpReport,
+};
 
 const TOKEN: Token = Token([7; 16]);
 
@@ -111,4 +113,67 @@ fn streams_join_side_by_side_as_each_takes_three_round_trips() {
     let text = told(&output);
     assert!(!text.contains("greeting") && !text.contains("joining"), "{text}");
     assert!(text.contains("premature end of test"), "{text}");
+}
+
+/// A client that has met somebody who says what cannot be.
+fn disbelieves(output: &Output, word: &str) {
+    let text = told(output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("says what makes no sense") && text.contains(word), "{text}");
+}
+
+#[test]
+fn no_server_has_received_more_than_was_sent() {
+    for received in [u64::MAX, 1 << 40] {
+        let output = meets("-t 20 -m 2", move |host| {
+            let (mut control, mut streams) = host.begin();
+            let record = |stream: &mut Guest| {
+                let mut record = Record::default().to_bytes();
+                stream.stream.read_exact(&mut record[..HEAD]).expect("a block");
+                record[HEAD..].copy_from_slice(&received.to_be_bytes());
+                record
+            };
+            let records: Vec<_> = streams.iter_mut().map(record).collect();
+            for (stream, record) in streams.iter_mut().zip(records) {
+                // It may have gone already, for what another stream was told.
+                let _ = stream.stream.write_all(&record);
+            }
+            assert_eq!(control.hear(), None, "it does not believe it");
+        });
+        disbelieves(&output, "octets came");
+        let total = told(&output);
+        let total = total.lines().find(|line| line.starts_with("#(**)")).expect("a total");
+        assert_eq!(total.split_whitespace().nth(3), Some("0.000"), "{total}");
+    }
+}
+
+#[test]
+fn no_server_reports_more_than_was_sent() {
+    let reports = |octets: Vec<u64>| {
+        meets("-t 1", move |host| {
+            let (mut control, mut streams) = host.begin();
+            let mut taken = streams.remove(0).stream;
+            let reader = thread::spawn(move || io::copy(&mut taken, &mut io::sink()));
+            assert_eq!(control.hear(), Some(Request::Finished));
+            control.say(&Answer::TcpReport(octets));
+            let _ = reader.join();
+        })
+    };
+    disbelieves(&reports(vec![u64::MAX]), "were sent");
+    disbelieves(&reports(vec![0, 0]), "2 streams");
+    let output = meets("-t 1 -u 1M", |host| {
+        let mut control = host.admit();
+        control.greet();
+        assert!(matches!(control.hear(), Some(Request::Udp(_))));
+        let socket = UdpSocket::bind((V4, 0)).expect("a port");
+        let port = socket.local_addr().expect("bound").port();
+        control.say(&Answer::Udp(AcceptedUdp { token: TOKEN, port, buffer: 65_536 }));
+        socket.recv(&mut [0; 2_048]).expect("a packet");
+        control.say(&Answer::Heard);
+        let Some(Request::Sent(sent)) = control.hear() else { panic!("not sent") };
+        let (received, unique) = (u64::from(sent) + 1, u64::from(sent) + 1);
+        let report = UdpReport { received, unique, ..UdpReport::default() };
+        control.say(&Answer::UdpReport(Box::new(report)));
+    });
+    disbelieves(&output, "were sent");
 }

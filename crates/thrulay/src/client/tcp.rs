@@ -7,7 +7,7 @@ use super::{
     Args, kernel, line::Line, run::Test, screen::Screen, stream::Stream, trouble::Trouble,
 };
 use crate::{
-    protocol::{AcceptedTcp, Answer, Join, Request, TcpProposal},
+    protocol::{AcceptedTcp, Answer, Join, Request, TcpProposal, Wrong},
     report::{Outcome, Run, TcpSetup},
 };
 
@@ -36,8 +36,9 @@ pub(super) fn measure(
     screen.begin(&setup)?;
     let mut test = Test::of(setup, streams);
     let ended = test.carry_out(&mut line, stop, screen);
+    let sent = test.sent();
     let mut outcome = test.conclude(screen)?;
-    let reported = ended.and_then(|()| report(&mut line));
+    let reported = ended.and_then(|()| report(&mut line, &sent));
     outcome.server_octets = reported.as_ref().ok().copied();
     run.outcome = Some(Outcome::Tcp(outcome));
     reported.map(drop)
@@ -112,11 +113,22 @@ fn setup(
     })
 }
 
-/// The end of a test as the server knows it: octets that it has received.
-fn report(line: &mut Line<'_>) -> Result<u64, Trouble> {
+/// The end of a test as the server knows it: octets that it has received, of those of each stream that were sent.
+fn report(line: &mut Line<'_>, sent: &[u64]) -> Result<u64, Trouble> {
     line.say(&Request::Finished)?;
-    match line.hear("waiting for the server's word at the test's end")? {
-        Answer::TcpReport(octets) => Ok(octets.iter().fold(0, |sum, it| sum.saturating_add(*it))),
-        _ => Err(senseless("ending the test")),
+    let Answer::TcpReport(octets) = line.hear("waiting for the server's word at the test's end")?
+    else {
+        return Err(senseless("ending the test"));
+    };
+    if octets.len() != sent.len() {
+        let (told, streams) = (octets.len(), sent.len());
+        return Err(
+            Wrong::new("a report", format!("of {told} streams, where {streams} are")).into()
+        );
     }
+    if let Some((octets, sent)) = octets.iter().zip(sent).find(|(octets, sent)| octets > sent) {
+        let what = format!("{octets} octets of a stream came, of which {sent} were sent");
+        return Err(Wrong::new("a report", what).into());
+    }
+    Ok(octets.iter().sum())
 }

@@ -17,7 +17,9 @@ use super::{
     trouble::Trouble,
 };
 use crate::{
-    protocol::{AcceptedUdp, Answer, HELLO, Request, TestPacket, Token, UdpProposal, UdpReport},
+    protocol::{
+        AcceptedUdp, Answer, HELLO, Request, TestPacket, Token, UdpProposal, UdpReport, Wrong,
+    },
     report::{Outcome, Run, UdpOutcome},
     statistics::Lateness,
 };
@@ -210,8 +212,13 @@ impl<'a> Test<'a> {
     /// Asks for the server's report, also if we were asked to end: it takes a second at the most.
     fn report(&self, line: &mut Line<'_>) -> Result<UdpReport, Trouble> {
         line.finish();
-        line.say(&Request::Sent(u32::try_from(self.lateness.sent()).unwrap_or(u32::MAX)))?;
+        let sent = self.lateness.sent();
+        line.say(&Request::Sent(u32::try_from(sent).unwrap_or(u32::MAX)))?;
         match line.hear("waiting for the server's report")? {
+            Answer::UdpReport(report) if report.unique > sent => {
+                let what = format!("{} packets came, of which {sent} were sent", report.unique);
+                Err(Wrong::new("a report", what).into())
+            }
             Answer::UdpReport(report) => Ok(*report),
             _ => Err(Trouble::Broken("it says what has no place there".to_owned())),
         }
