@@ -32,6 +32,8 @@ const LEAD: Duration = Duration::from_millis(20);
 /// How long packets are sent without a look at anything else, nanoseconds, and how many at most.
 const STRETCH: u64 = 50_000_000;
 const MOST_AT_ONCE: u32 = 4_096;
+/// How long before a packet's time the wait for it is such that nothing ends it.
+const AHEAD: Duration = Duration::from_millis(20);
 /// How much longer a test may take than it should before it is given up.
 const DELAYED: Duration = Duration::from_secs(5);
 
@@ -171,7 +173,13 @@ impl<'a> Test<'a> {
                     "sending test packets: this machine does not send {rate} bit/s: ask for less by -u"
                 )));
             }
-            self.send_some(&mut pacer, start)?;
+            let due = start + Duration::from_nanos(self.wanted.offset(self.number));
+            let early = (due - AHEAD).since(Mono::now());
+            if early.is_zero() {
+                self.send_some(&mut pacer, start)?;
+            } else {
+                wait_for(&[line.as_fd(), stop.fd()], early);
+            }
         }
         Ok(())
     }
