@@ -130,10 +130,11 @@ impl<'a> Test<'a> {
     /// Sends packets that are of no test until the server has heard one.
     fn show_the_way(&mut self, line: &mut Line<'_>, stop: &Stop) -> Result<(), Trouble> {
         let until = Mono::now() + PATIENCE / 2;
+        let mut refused = None;
         while Mono::now() < until {
             TestPacket { token: self.token, number: HELLO, sent: clock::wall() }
                 .write(&mut self.packet);
-            let refused = self.socket.send(&self.packet).err();
+            refused = self.socket.send(&self.packet).err();
             wait_for(&[line.as_fd(), stop.fd()], HELLO_EVERY);
             if stop.asked() {
                 return Err(Trouble::Interrupted);
@@ -145,10 +146,15 @@ impl<'a> Test<'a> {
                 }
                 None => {}
             }
-            if let Some(error) = refused.filter(|it| it.kind() != io::ErrorKind::ConnectionRefused)
-            {
+            if let Some(error) = refused.take_if(|it| !is_of_an_earlier(it)) {
                 return Err(Trouble::Ours(format!("sending test packets: {error}")));
             }
+        }
+        if let Some(error) = refused.filter(is_too_long) {
+            let size = self.wanted.size;
+            return Err(Trouble::Ours(format!(
+                "sending test packets: {error}: {size} octets do not go that way: ask for fewer by -l"
+            )));
         }
         Err(Trouble::Silent(
             "no test packet reached the server, a firewall may keep UDP away: waiting for its word",
@@ -244,6 +250,16 @@ impl<'a> Test<'a> {
             report,
         }
     }
+}
+
+/// Whether the network reported that of an earlier packet: another one may come through.
+fn is_of_an_earlier(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::ConnectionRefused || is_too_long(error)
+}
+
+/// `EMSGSIZE`, for which std has no kind. From then on the kernel knows what goes that way, and cuts packets itself.
+fn is_too_long(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EMSGSIZE)
 }
 
 fn warnings(outcome: &UdpOutcome, wanted: &UdpProposal) -> Vec<String> {
