@@ -14,7 +14,7 @@ use rstest::rstest;
 use serde_json::Value;
 use stories::{
     Bed, Lab, Program,
-    program::{binaries, said},
+    program::{binaries, said, succeed},
     until,
     wire::{Direction, Line, Traffic, Which},
 };
@@ -110,6 +110,33 @@ fn the_delay_of_a_wire_is_in_the_round_trip_and_ping_beside_sees_the_same(#[case
     let mut ping = served.lab.host("client").command(Path::new("ping"));
     let output = ping.args(["-n", "-c", "5", "-i", "0.05", server]).output().expect("ping starts");
     assert!(said(&output).contains("time=4"), "ping sees 40 ms too: {}", said(&output));
+}
+
+#[test]
+#[ignore = "needs root for network namespaces"]
+fn many_streams_join_on_a_long_way() {
+    let served = Served::over(Lab::with_wire(), "");
+    served.lab.wire().set_both(&Line { delay: Duration::from_millis(60), ..Line::default() });
+    // One after the other they would take 23 s.
+    let it = served.measured(&format!("-t 2 -m 64 -w 16384 -l 1024 {V4}"));
+    let streams = it["tcp"]["by_stream"].as_array().expect("a list");
+    assert_eq!(streams.len(), 64, "{it}");
+    assert!(streams.iter().all(|stream| stream["bytes"].as_u64() > Some(0)), "{it}");
+}
+
+#[rstest]
+#[case(V4)]
+#[case(V6)]
+#[ignore = "needs root for network namespaces"]
+fn packets_that_are_too_long_for_the_way_are_cut_and_counted_at_the_first_try(
+    #[case] server: &str,
+) {
+    let served = Served::over(Lab::up(), "");
+    let mut ip = served.lab.host("router").command(Path::new("ip"));
+    succeed(ip.args(["link", "set", "s0", "mtu", "1300"]));
+    let it = served.measured(&format!("-u 2M -t 1 {server}"));
+    let received = &it["udp"]["received"];
+    assert_eq!((&received["unique"], &received["lost"]), (&it["udp"]["sent"], &0.into()), "{it}");
 }
 
 #[rstest]

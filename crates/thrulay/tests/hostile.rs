@@ -6,18 +6,19 @@ mod bed;
 
 use std::{
     fs,
-    io::{Read, Write},
+    io::{ErrorKind, Read, Write},
     net::{IpAddr, TcpStream, UdpSocket},
-    thread,
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
 use bed::{PATIENCE, Server, V4, V6, document, ended, told, until};
+use station::world::clock::pause;
 use thrulay::protocol::{
     Answer, Cause, GREETING, HELLO, Head, Incoming, Join, LONGEST_BLOCK, Request, TcpProposal,
     TestPacket, Token, UdpProposal,
 };
-use timed_udp::clock::wall;
+use timed_udp::clock::{Mono, wall};
 
 /// A client that speaks by hand.
 struct Talk {
@@ -168,9 +169,10 @@ fn a_stream_of_rubbish_ends_its_test_and_one_that_takes_no_records_is_waited_for
 
 #[test]
 fn what_is_too_much_is_refused_with_a_reason() {
-    let server = Server::start(&["--memory", "64", "--rate", "20M"]);
+    let server = Server::start(&["--memory", "64", "--rate", "40M"]);
     for (request, word) in [
-        (Request::Udp(UdpProposal { rate: 30_000_000, ..UDP }), "bit/s"),
+        (Request::Udp(UdpProposal { rate: 50_000_000, ..UDP }), "bit/s"),
+        (Request::Udp(UdpProposal { rate: 30_000_000, ..UDP }), "bit/s of UDP of one address"),
         (
             Request::Udp(UdpProposal { packets: u32::MAX - 1, rate: 20_000_000, ..UDP }),
             " s are more",
@@ -191,6 +193,96 @@ fn what_is_too_much_is_refused_with_a_reason() {
     let mut talk = Talk::to(&server, V4);
     talk.say(&tcp(64, LONGEST_BLOCK));
     assert!(matches!(talk.hear(), Some(Answer::Tcp(_))), "64 small windows fit");
+}
+
+#[test]
+fn who_takes_all_that_one_address_can_have_leaves_others_as_much() {
+    let server = Server::start(&[]);
+    let most = Request::Tcp(TcpProposal {
+        streams: 64,
+        duration_s: 3_600,
+        block: 65_536,
+        window: 4 << 20,
+    });
+    let fastest = Request::Udp(UdpProposal { packets: 1_000, rate: 500_000_000, ..UDP });
+    let begin = |address| {
+        [&most, &fastest].map(|request| {
+            let mut talk = Talk::to(&server, address);
+            talk.say(request);
+            let answer = talk.hear();
+            assert!(matches!(answer, Some(Answer::Tcp(_) | Answer::Udp(_))), "{answer:?}");
+            talk
+        })
+    };
+    let held = begin(V4);
+    for (request, word) in
+        [(&most, "octets of memory of one address"), (&fastest, "bit/s of UDP of one address")]
+    {
+        let mut talk = Talk::to(&server, V4);
+        talk.say(request);
+        let answer = talk.hear();
+        let Some(Answer::Refused(Cause::Busy, why)) = answer else { panic!("{answer:?}") };
+        assert!(why.contains(word), "{why}");
+    }
+    let others = begin(V6);
+    drop((held, others));
+}
+
+/// How long the server keeps a connection on which nothing is said any more.
+fn kept(mut talk: Talk) -> Duration {
+    let begun = Mono::now();
+    talk.stream.set_read_timeout(Some(PATIENCE * 2)).expect("not zero");
+    let end = talk.stream.read(&mut [0]);
+    let is_end =
+        end.as_ref().map_or_else(|error| error.kind() == ErrorKind::ConnectionReset, |it| *it == 0);
+    assert!(is_end, "{end:?}");
+    Mono::now().since(begun)
+}
+
+#[test]
+fn a_test_of_which_nothing_comes_is_over_long_before_its_end_and_one_that_lives_is_not() {
+    let server = Server::start(&[]);
+    let begin = |streams| {
+        let mut control = Talk::to(&server, V4);
+        control.say(&Request::Tcp(TcpProposal {
+            streams,
+            duration_s: 3_600,
+            block: 64,
+            window: 65_536,
+        }));
+        let Some(Answer::Tcp(accepted)) = control.hear() else { panic!("not granted") };
+        let mut stream = Talk::to(&server, V4);
+        stream.say(&Request::Join(Join { token: accepted.token, stream: 0 }));
+        assert!(matches!(stream.hear(), Some(Answer::Joined(_))));
+        (control, stream)
+    };
+    let mut datagrams = Talk::to(&server, V4);
+    datagrams.say(&Request::Udp(UdpProposal { packets: 1_000_000, ..UDP }));
+    let Some(Answer::Udp(accepted)) = datagrams.hear() else { panic!("not granted") };
+    let socket = UdpSocket::bind((V4, 0)).expect("a port");
+    let mut hello = [0; 1_472];
+    TestPacket { token: accepted.token, number: HELLO, sent: wall() }.write(&mut hello);
+    socket.send_to(&hello, (V4, accepted.port)).expect("sent");
+    assert_eq!(datagrams.hear(), Some(Answer::Heard));
+    let ((silent, _stream), (mut lives, mut speaks), (halved, mut half)) =
+        (begin(1), begin(1), begin(2));
+    let waits = [silent, datagrams, halved].map(|talk| thread::spawn(|| kept(talk)));
+    for number in 0.. {
+        let mut block = [0; 64];
+        block[..16].copy_from_slice(&Head { number, sent: 0 }.to_bytes());
+        speaks.stream.write_all(&block).expect("there");
+        // Where a stream is missing, those that are there gain no time by what they send.
+        let _ = half.stream.write_all(&block);
+        pause(Duration::from_secs(1));
+        if waits.iter().all(JoinHandle::is_finished) {
+            break;
+        }
+    }
+    let [silent, datagrams, halved] = waits.map(|wait| wait.join().expect("it ends").as_secs());
+    assert!((28..60).contains(&silent) && (28..60).contains(&datagrams), "{silent} {datagrams}");
+    assert!((13..28).contains(&halved), "{halved}");
+    lives.say(&Request::Finished);
+    assert!(matches!(lives.hear(), Some(Answer::TcpReport(_))), "it went on");
 }
 
 #[test]

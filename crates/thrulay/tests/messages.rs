@@ -122,7 +122,8 @@ proptest! {
         let mut records: Vec<Record> = Vec::new();
         let mut reader = Records::default();
         for piece in octets.chunks(pieces[0]) {
-            reader.take(piece, |record| records.push(record)).expect("all is right");
+            let written = stream.len() as u64;
+            reader.take(piece, written, |record| records.push(record)).expect("all is right");
         }
         prop_assert_eq!(records.len() as u64, count);
         for (number, record) in (0..).zip(&records) {
@@ -154,6 +155,18 @@ proptest! {
         soundness::check("thrulay-request", &octets);
         soundness::check("thrulay-answer", &octets);
     }
+}
+
+#[test]
+fn a_record_tells_no_more_than_was_sent_and_no_less_than_the_one_before() {
+    let record = |number, received| Record { head: Head { number, sent: 0 }, received }.to_bytes();
+    let take = |octets: &[u8]| Records::default().take(octets, 100, |_| ());
+    assert_eq!(take(&[record(0, 16), record(1, 100)].concat()), Ok(()));
+    for wrong in [[record(0, 16), record(1, 101)], [record(0, 90), record(1, 89)]] {
+        let why = take(&wrong.concat()).expect_err("refused").to_string();
+        assert!(why.contains("to 100 are possible"), "{why}");
+    }
+    assert!(take(&record(0, u64::MAX)).is_err());
 }
 
 #[test]

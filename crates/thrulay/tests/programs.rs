@@ -13,6 +13,7 @@ use std::{
 use bed::{Server, V4, V6, document, ended, free_port, program, told, until};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use timed_udp::clock::Mono;
 
 fn number(it: &Value, at: &str) -> f64 {
     it.pointer(at).and_then(Value::as_f64).unwrap_or_else(|| panic!("no {at} in {it}"))
@@ -153,6 +154,30 @@ fn who_is_asked_to_end_prints_what_there_is() {
         assert!(measured.and_then(Value::as_u64).is_some_and(|it| it > 0), "{it}");
     }
     let _ = server.measured(V4, "-t 1");
+}
+
+#[test]
+fn a_client_of_few_packets_hears_between_them_that_it_is_to_end_and_that_its_server_is_gone() {
+    for (ends, word) in [(true, "asked to"), (false, "premature end of test")] {
+        let mut server = Server::start(&[]);
+        // A packet in twelve seconds.
+        let client = server.client(V4, "-t 60 -u 1k --json").spawn().expect("it starts");
+        station::world::clock::pause(std::time::Duration::from_millis(1_500));
+        let asked = Mono::now();
+        if ends {
+            signal(client.id(), Signal::TERM);
+        } else {
+            server.child.kill().expect("ours");
+        }
+        let output = ended(client);
+        let took = Mono::now().since(asked).as_secs();
+        assert!(took < 6, "{took} s: {}", told(&output));
+        assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+        let it = document(&output);
+        assert!(it["problem"].as_str().is_some_and(|it| it.contains(word)), "{it}");
+        assert_eq!(it["udp"]["sent"], 1, "{it}");
+        assert_eq!(it["udp"]["received"]["unique"].as_u64(), ends.then_some(1), "{it}");
+    }
 }
 
 #[test]

@@ -3,6 +3,8 @@
 
 use std::{collections::VecDeque, net::IpAddr};
 
+use station::world::peers::party;
+
 /// A client's place in the queue is kept by this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ticket(u64);
@@ -52,14 +54,6 @@ impl Queue {
     /// Gives a place back.
     pub(super) fn leave(&mut self, ticket: Ticket) {
         self.places.retain(|(id, _)| *id != ticket.0);
-    }
-}
-
-/// Who is behind an address: a host of IPv4, of IPv6 a net, as a host has all addresses of its /64.
-fn party(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(six) => IpAddr::V6((six.to_bits() >> 64 << 64).into()),
-        four @ IpAddr::V4(_) => four,
     }
 }
 

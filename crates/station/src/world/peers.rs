@@ -1,4 +1,4 @@
-//! Other hosts: what their names stand for, and which of our addresses leads to one.
+//! Other hosts: what their names stand for, which of our addresses leads to one, and who is behind an address.
 
 use std::{
     io,
@@ -35,6 +35,16 @@ pub fn own_address(to: SocketAddr) -> io::Result<IpAddr> {
     Ok(socket.local_addr()?.ip())
 }
 
+/// Who is behind an address, for limits of each one: a host of IPv4; of IPv6 a net, as whoever has one address has all
+/// of its /64.
+#[must_use]
+pub fn party(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(six) => Ipv6Addr::from_bits(six.to_bits() & !u128::from(u64::MAX)).into(),
+        four @ IpAddr::V4(_) => four,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +56,15 @@ mod tests {
         let why = addresses("127.0.0.1", 5, Family::V6).expect_err("of the other family");
         assert_eq!(why, "no address associated with it is of IPv6");
         assert!(addresses("127.0.0.1", 5, Family::Any).is_ok());
+    }
+
+    #[test]
+    fn a_net_of_ipv6_is_one_party_and_a_host_of_ipv4_whatever_its_address_is_written_as() {
+        let party = |text: &str| party(text.parse().expect("an address"));
+        assert_eq!(party("2001:db8::1"), party("2001:db8::ffff:0:0:2"));
+        assert_ne!(party("2001:db8::1"), party("2001:db8:0:1::1"));
+        assert_eq!(party("::ffff:192.0.2.1"), party("192.0.2.1"));
+        assert_ne!(party("192.0.2.1"), party("192.0.2.2"));
     }
 
     #[test]

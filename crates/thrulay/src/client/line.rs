@@ -39,7 +39,7 @@ impl<'a> Line<'a> {
     ) -> Result<Self, Trouble> {
         let mut trouble = Trouble::Place(args.host.clone(), "it has no address".to_owned());
         for server in addresses {
-            match Self::open(*server, args, stop) {
+            match Self::begin(*server, args, stop).and_then(Self::connected) {
                 Ok(mut line) => {
                     line.greeting()?;
                     return Ok(line);
@@ -51,27 +51,40 @@ impl<'a> Line<'a> {
         Err(trouble)
     }
 
-    fn open(server: SocketAddr, args: &Args, stop: &'a Stop) -> Result<Self, Trouble> {
+    /// Begins to connect, and does not wait for it.
+    pub(super) fn begin(server: SocketAddr, args: &Args, stop: &'a Stop) -> Result<Self, Trouble> {
         let failed = |error| Trouble::Connect(server, error);
         let socket = socket(server, args).map_err(failed)?;
         match socket.connect(&server.into()) {
             Err(error) if error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error()) => {}
             other => other.map_err(failed)?,
         }
-        let line =
-            Self { stream: socket.into(), server, stop: Some(stop), incoming: Incoming::default() };
+        let (stream, incoming) = (socket.into(), Incoming::default());
+        Ok(Self { stream, server, stop: Some(stop), incoming })
+    }
+
+    /// Waits until what was begun is connected.
+    fn connected(self) -> Result<Self, Trouble> {
+        let failed = |error| Trouble::Connect(self.server, error);
         let write = Ready { read: false, write: true };
         let until = Mono::now() + PATIENCE;
-        if !line.wait(write, until)?.write {
+        if !self.wait(write, until)?.write {
             return Err(failed(io::Error::new(
                 io::ErrorKind::TimedOut,
                 format!("timed out after {} s", PATIENCE.as_secs()),
             )));
         }
-        match line.stream.take_error() {
-            Ok(None) => Ok(line),
+        match self.stream.take_error() {
+            Ok(None) => Ok(self),
             Ok(Some(error)) | Err(error) => Err(failed(error)),
         }
+    }
+
+    /// Waits until what was begun is connected, and hears the greeting.
+    pub(super) fn greeted(self) -> Result<Self, Trouble> {
+        let mut line = self.connected()?;
+        line.greeting()?;
+        Ok(line)
     }
 
     /// Waits for the connection to be as it is wanted, until then at the latest.

@@ -151,7 +151,7 @@ impl Test {
             Err(error) => return Err(broken(error.to_string())),
         };
         let (now, meter) = (nanos(Mono::now().since(self.begin)), &mut self.meter);
-        stream.records.take(&self.piece[..length], |record| {
+        stream.records.take(&self.piece[..length], stream.sent, |record| {
             meter.note(place, now.saturating_sub(record.head.sent), record.received);
         })?;
         Ok(())
@@ -168,6 +168,11 @@ impl Test {
             self.intervals.extend(rows.iter().zip(&mut self.streams).map(told));
         }
         Ok(screen.rows(&rows)?)
+    }
+
+    /// Octets of each stream that went.
+    pub(super) fn sent(&self) -> Vec<u64> {
+        self.streams.iter().map(|stream| stream.sent).collect()
     }
 
     /// What there is at the end, which may be before its time.

@@ -22,6 +22,8 @@ const TOGETHER: usize = 4;
 pub(super) struct Stream {
     pub(super) socket: TcpStream,
     pub(super) records: Records,
+    /// Octets of all its blocks that went.
+    pub(super) sent: u64,
     /// What of its block is still to be written: its head, and how much of all.
     head: [u8; HEAD],
     written: usize,
@@ -37,7 +39,8 @@ pub(super) struct Stream {
 impl Stream {
     pub(super) fn of(socket: TcpStream) -> Self {
         let (records, head, room) = (Records::default(), [0; HEAD], Room::new());
-        let stream = Self { socket, records, head, written: 0, next: 0, told: 0, room, tuned: 0 };
+        let (sent, written, next, told, tuned) = (0, 0, 0, 0, 0);
+        let stream = Self { socket, records, sent, head, written, next, told, room, tuned };
         stream.let_wait();
         stream
     }
@@ -81,6 +84,7 @@ impl Stream {
             Err(error) => return Err(error),
         };
         self.written += length;
+        self.sent += length as u64;
         let whole = self.written / block;
         (self.written, self.next) = (self.written % block, self.next + whole as u64);
         self.head = heads.get(whole).copied().unwrap_or_default();

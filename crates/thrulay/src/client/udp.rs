@@ -17,7 +17,9 @@ use super::{
     trouble::Trouble,
 };
 use crate::{
-    protocol::{AcceptedUdp, Answer, HELLO, Request, TestPacket, Token, UdpProposal, UdpReport},
+    protocol::{
+        AcceptedUdp, Answer, HELLO, Request, TestPacket, Token, UdpProposal, UdpReport, Wrong,
+    },
     report::{Outcome, Run, UdpOutcome},
     statistics::Lateness,
 };
@@ -30,6 +32,8 @@ const LEAD: Duration = Duration::from_millis(20);
 /// How long packets are sent without a look at anything else, nanoseconds, and how many at most.
 const STRETCH: u64 = 50_000_000;
 const MOST_AT_ONCE: u32 = 4_096;
+/// How long before a packet's time the wait for it is such that nothing ends it.
+const AHEAD: Duration = Duration::from_millis(20);
 /// How much longer a test may take than it should before it is given up.
 const DELAYED: Duration = Duration::from_secs(5);
 
@@ -126,10 +130,11 @@ impl<'a> Test<'a> {
     /// Sends packets that are of no test until the server has heard one.
     fn show_the_way(&mut self, line: &mut Line<'_>, stop: &Stop) -> Result<(), Trouble> {
         let until = Mono::now() + PATIENCE / 2;
+        let mut refused = None;
         while Mono::now() < until {
             TestPacket { token: self.token, number: HELLO, sent: clock::wall() }
                 .write(&mut self.packet);
-            let refused = self.socket.send(&self.packet).err();
+            refused = self.socket.send(&self.packet).err();
             wait_for(&[line.as_fd(), stop.fd()], HELLO_EVERY);
             if stop.asked() {
                 return Err(Trouble::Interrupted);
@@ -141,10 +146,15 @@ impl<'a> Test<'a> {
                 }
                 None => {}
             }
-            if let Some(error) = refused.filter(|it| it.kind() != io::ErrorKind::ConnectionRefused)
-            {
+            if let Some(error) = refused.take_if(|it| !is_of_an_earlier(it)) {
                 return Err(Trouble::Ours(format!("sending test packets: {error}")));
             }
+        }
+        if let Some(error) = refused.filter(is_too_long) {
+            let size = self.wanted.size;
+            return Err(Trouble::Ours(format!(
+                "sending test packets: {error}: {size} octets do not go that way: ask for fewer by -l"
+            )));
         }
         Err(Trouble::Silent(
             "no test packet reached the server, a firewall may keep UDP away: waiting for its word",
@@ -169,7 +179,13 @@ impl<'a> Test<'a> {
                     "sending test packets: this machine does not send {rate} bit/s: ask for less by -u"
                 )));
             }
-            self.send_some(&mut pacer, start)?;
+            let due = start + Duration::from_nanos(self.wanted.offset(self.number));
+            let early = (due - AHEAD).since(Mono::now());
+            if early.is_zero() {
+                self.send_some(&mut pacer, start)?;
+            } else {
+                wait_for(&[line.as_fd(), stop.fd()], early);
+            }
         }
         Ok(())
     }
@@ -210,8 +226,13 @@ impl<'a> Test<'a> {
     /// Asks for the server's report, also if we were asked to end: it takes a second at the most.
     fn report(&self, line: &mut Line<'_>) -> Result<UdpReport, Trouble> {
         line.finish();
-        line.say(&Request::Sent(u32::try_from(self.lateness.sent()).unwrap_or(u32::MAX)))?;
+        let sent = self.lateness.sent();
+        line.say(&Request::Sent(u32::try_from(sent).unwrap_or(u32::MAX)))?;
         match line.hear("waiting for the server's report")? {
+            Answer::UdpReport(report) if report.unique > sent => {
+                let what = format!("{} packets came, of which {sent} were sent", report.unique);
+                Err(Wrong::new("a report", what).into())
+            }
             Answer::UdpReport(report) => Ok(*report),
             _ => Err(Trouble::Broken("it says what has no place there".to_owned())),
         }
@@ -229,6 +250,16 @@ impl<'a> Test<'a> {
             report,
         }
     }
+}
+
+/// Whether the network reported that of an earlier packet: another one may come through.
+fn is_of_an_earlier(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::ConnectionRefused || is_too_long(error)
+}
+
+/// `EMSGSIZE`, for which std has no kind. From then on the kernel knows what goes that way, and cuts packets itself.
+fn is_too_long(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EMSGSIZE)
 }
 
 fn warnings(outcome: &UdpOutcome, wanted: &UdpProposal) -> Vec<String> {

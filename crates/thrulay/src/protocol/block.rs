@@ -137,22 +137,34 @@ pub struct Records {
 }
 
 impl Records {
-    /// Takes a piece, and tells `note` of each record that it completes.
+    /// Takes a piece, and tells `note` of each record that it completes. `written` is how many octets of the stream have
+    /// been sent.
     ///
     /// # Errors
-    /// A record is not the next one's, or tells fewer octets than the one before.
-    pub fn take(&mut self, piece: &[u8], mut note: impl FnMut(Record)) -> Result<(), Wrong> {
+    /// A record is not the next one's, or tells fewer octets than the one before, or more than have been sent.
+    pub fn take(
+        &mut self,
+        piece: &[u8],
+        written: u64,
+        mut note: impl FnMut(Record),
+    ) -> Result<(), Wrong> {
         self.part.extend_from_slice(piece);
         let (whole, rest) = self.part.as_chunks::<RECORD>();
         let rest = rest.to_vec();
         for octets in whole {
             let record = record_of(octets);
-            if record.head.number != self.next || record.received < self.received {
-                let number = record.head.number;
+            let (number, received) = (record.head.number, record.received);
+            if number != self.next {
                 let what = format!("of block {number}, where that of {} is next", self.next);
                 return Err(Wrong::new("a record", what));
             }
-            (self.next, self.received) = (self.next + 1, record.received);
+            if !(self.received..=written).contains(&received) {
+                let least = self.received;
+                let what =
+                    format!("{received} octets came, where {least} to {written} are possible");
+                return Err(Wrong::new("a record", what));
+            }
+            (self.next, self.received) = (self.next + 1, received);
             note(record);
         }
         self.part = rest;

@@ -12,7 +12,7 @@ pub struct Wrong {
 }
 
 impl Wrong {
-    pub(super) fn new(message: &'static str, what: impl Into<String>) -> Self {
+    pub(crate) fn new(message: &'static str, what: impl Into<String>) -> Self {
         Self { message, what: what.into() }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
 pub(super) struct Limits {
     /// Tests at once.
     pub(super) tests: usize,
-    /// And of one address.
+    /// And of one address, of IPv6 of one /64.
     pub(super) per_address: usize,
     /// Seconds of a test.
     pub(super) duration_s: u32,
@@ -19,9 +19,9 @@ pub(super) struct Limits {
     pub(super) streams: u16,
     /// Octets of a receive buffer.
     pub(super) window: u32,
-    /// Bits a second of all UDP tests together.
+    /// Bits a second of all UDP tests together; one address has half of it at the most.
     pub(super) rate: u64,
-    /// Octets of all tests together.
+    /// Octets of all tests together; one address has half of it at the most.
     pub(super) memory: u64,
 }
 

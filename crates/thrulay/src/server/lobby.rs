@@ -4,11 +4,12 @@
 
 use std::{collections::HashMap, net::IpAddr, time::Duration};
 
+use station::world::peers::party;
 use timed_udp::clock::Mono;
 
 /// Newcomers at once.
 const MOST: usize = 256;
-/// And of one address.
+/// And of one address, of IPv6 of one /64.
 const PER_ADDRESS: usize = 64;
 /// How long one may take to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -22,6 +23,7 @@ pub(super) struct Lobby<T> {
 #[derive(Debug)]
 pub(super) struct Guest<T> {
     pub(super) address: IpAddr,
+    party: IpAddr,
     since: Mono,
     pub(super) what: T,
 }
@@ -33,25 +35,26 @@ impl<T> Lobby<T> {
 
     /// Takes another one in; whoever has to go for it is given back.
     pub(super) fn admit(&mut self, address: IpAddr, now: Mono, what: T) -> Option<T> {
-        let of_it = self.guests.iter().filter(|guest| guest.address == address).count();
+        let party = party(address);
+        let of_it = self.guests.iter().filter(|guest| guest.party == party).count();
         let of_whom = if of_it >= PER_ADDRESS {
-            Some(address)
+            Some(party)
         } else if self.guests.len() >= MOST {
             self.crowd()
         } else {
             None
         };
-        let place = of_whom.and_then(|of| self.guests.iter().position(|it| it.address == of));
+        let place = of_whom.and_then(|of| self.guests.iter().position(|it| it.party == of));
         let gone = place.map(|place| self.guests.remove(place).what);
-        self.guests.push(Guest { address, since: now, what });
+        self.guests.push(Guest { address, party, since: now, what });
         gone
     }
 
-    /// The address with the most connections.
+    /// Who has the most connections.
     fn crowd(&self) -> Option<IpAddr> {
         let mut counts: HashMap<IpAddr, usize> = HashMap::new();
-        self.guests.iter().for_each(|guest| *counts.entry(guest.address).or_default() += 1);
-        counts.into_iter().max_by_key(|(address, count)| (*count, *address)).map(|(it, _)| it)
+        self.guests.iter().for_each(|guest| *counts.entry(guest.party).or_default() += 1);
+        counts.into_iter().max_by_key(|(party, count)| (*count, *party)).map(|(it, _)| it)
     }
 
     /// Those whose time is over.
@@ -107,6 +110,16 @@ mod tests {
         assert_eq!(lobby.guests().count(), MOST);
         assert_eq!(lobby.admit(address(201), Mono(4), 0), Some(7), "the crowd's, not the oldest");
         assert!(lobby.guests().any(|guest| guest.address == address(1)));
+    }
+
+    #[test]
+    fn all_addresses_of_a_net_of_ipv6_are_one_crowd() {
+        let mut lobby = Lobby::new();
+        let six = |number: u16| [0x2001, 0xdb8, 0, 0, number, number, 0, number].into();
+        for number in 0..64 {
+            assert_eq!(lobby.admit(six(number), Mono(0), number), None);
+        }
+        assert_eq!(lobby.admit(six(64), Mono(1), 64), Some(0));
     }
 
     #[test]

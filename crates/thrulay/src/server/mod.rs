@@ -1,6 +1,7 @@
 //! `thrulayd`: the server.
 //!
-//! - `judge`, `usage`: what is granted to whom. `lobby`: who is at the door. Pure.
+//! - `judge`, `usage`: what is granted to whom. `lobby`: who is at the door. `times`: how long a test is waited for.
+//!   Pure.
 //! - `listen`: one thread for the door. `registry`: hands streams to their tests.
 //! - `tcp`, `udp`: a test, in a thread of its own. `control`: its control connection.
 //! - `news`: what the log is told.
@@ -12,6 +13,7 @@ mod lobby;
 mod news;
 mod registry;
 mod tcp;
+mod times;
 mod udp;
 mod usage;
 
@@ -54,7 +56,7 @@ pub struct Args {
     /// Tests at once
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     tests: u16,
-    /// Tests at once of one address
+    /// Tests at once of one address, of IPv6 of one /64
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     per_address: u16,
     /// Streams of a test
@@ -63,11 +65,11 @@ pub struct Args {
     /// The longest test, s
     #[arg(long, value_name = "SECONDS", default_value_t = 3_600, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     duration: u32,
-    /// Bits a second of all UDP tests together, as 500M
+    /// Bits a second of all UDP tests together, as 500M; half of it for one address
     #[arg(long, value_name = "RATE", default_value = "1G", value_parser = crate::client::rate)]
     rate: u64,
-    /// Memory of all tests together, megabytes
-    #[arg(long, value_name = "MB", default_value_t = 1_024, value_parser = clap::value_parser!(u32).range(16..=1_048_576))]
+    /// Memory of all tests together, megabytes; half of it for one address
+    #[arg(long, value_name = "MB", default_value_t = 1_100, value_parser = clap::value_parser!(u32).range(16..=1_048_576))]
     memory: u32,
     /// Taken for the reference's sake: it stays in the foreground anyway
     #[arg(short, long)]

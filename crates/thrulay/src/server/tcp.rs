@@ -14,16 +14,13 @@ use super::{
     control::{Control, Said},
     judge::TcpPlan,
     registry::Door,
+    times::Times,
 };
 use crate::{
     protocol::{Answer, Heads, TcpProposal},
     socket::{Buffer, Ready, set_window, wait, would_wait},
 };
 
-/// How long streams may take to join.
-const JOINING: Duration = Duration::from_secs(15);
-/// How long after its end a test may go on: what is in queues comes, and who says nothing any more is given up.
-const GRACE: Duration = Duration::from_secs(30);
 /// How long a client may take to hear the report.
 const HEARING: Duration = Duration::from_secs(10);
 /// Octets that are read at once.
@@ -56,6 +53,7 @@ struct Run {
     test: TcpTest,
     streams: Vec<Option<Stream>>,
     piece: Vec<u8>,
+    times: Times,
     begun: Option<Mono>,
 }
 
@@ -65,24 +63,16 @@ struct Run {
 /// Why it ended before its end.
 pub(super) fn carry_out(test: TcpTest) -> Result<Done, String> {
     let streams = (0..test.wanted.streams).map(|_| None).collect();
-    let mut run = Run { test, streams, piece: vec![0; PIECE], begun: None };
-    let mut until = Mono::now() + JOINING;
+    let times = Times::granted(Mono::now());
+    let mut run = Run { test, streams, piece: vec![0; PIECE], times, begun: None };
     loop {
-        let left = until.since(Mono::now());
-        if left.is_zero() {
-            return Err(run.too_late());
-        }
+        let left = run.times.left(Mono::now(), "not all of its streams came")?;
         let ready = wait(&run.wanted(), left);
         if ready.first().is_some_and(|it| it.read) && run.hear()? {
             return run.report();
         }
         if ready.get(1).is_some_and(|it| it.read) {
             run.join()?;
-            if run.begun.is_none() && run.streams.iter().all(Option::is_some) {
-                let now = Mono::now();
-                let length = Duration::from_secs(run.test.plan.duration_s.into());
-                (run.begun, until) = (Some(now), now + length + GRACE);
-            }
         }
         run.serve(&ready[2.min(ready.len())..])?;
     }
@@ -123,20 +113,32 @@ impl Run {
                 return Err(format!("stream {number} is there already"));
             }
             *place = Some(self.test.welcome(socket)?);
+            self.times.came(Mono::now());
+        }
+        if self.begun.is_none() && self.streams.iter().all(Option::is_some) {
+            let now = Mono::now();
+            let length = Duration::from_secs(self.test.plan.duration_s.into());
+            self.times.begin(now, length, Duration::ZERO);
+            self.begun = Some(now);
         }
         Ok(())
     }
 
     /// Takes what has come of each stream, in turn.
     fn serve(&mut self, ready: &[Ready]) -> Result<(), String> {
+        let mut came = false;
         let going = self.streams.iter_mut().flatten().filter(|stream| !stream.has_ended);
         for (stream, ready) in going.zip(ready) {
             if ready.read && stream.records.is_empty() {
-                stream.take(&mut self.piece)?;
+                came |= stream.take(&mut self.piece)?;
             }
             if ready.write {
                 stream.answer();
             }
+        }
+        // Who sends before all have joined does not get more time for that.
+        if came && self.begun.is_some() {
+            self.times.came(Mono::now());
         }
         Ok(())
     }
@@ -161,13 +163,6 @@ impl Run {
         }
         Ok(done)
     }
-
-    fn too_late(&self) -> String {
-        if self.begun.is_none() {
-            return "not all of its streams came".to_owned();
-        }
-        "it did not end its test".to_owned()
-    }
 }
 
 impl TcpTest {
@@ -183,7 +178,8 @@ impl TcpTest {
 }
 
 impl Stream {
-    fn take(&mut self, piece: &mut [u8]) -> Result<(), String> {
+    /// Takes a piece; says whether anything came.
+    fn take(&mut self, piece: &mut [u8]) -> Result<bool, String> {
         match self.socket.read(piece) {
             Ok(0) => self.has_ended = true,
             Ok(length) => {
@@ -191,12 +187,13 @@ impl Stream {
                     .take(&piece[..length], &mut self.records)
                     .map_err(|wrong| wrong.to_string())?;
                 self.answer();
+                return Ok(true);
             }
             Err(error) if would_wait(&error) => {}
             // The control connection tells whether that is the test's end.
             Err(_) => self.has_ended = true,
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Sends the records that the client takes now.

@@ -10,17 +10,16 @@ use timed_udp::{
     socket::TimedSocket,
 };
 
-use super::control::{Control, Said};
+use super::{
+    control::{Control, Said},
+    times::Times,
+};
 use crate::{
     protocol::{Answer, HELLO, PACKET, Request, TestPacket, Token, UdpProposal},
     socket::{Ready, wait},
     statistics::Datagrams,
 };
 
-/// How long the first packet may take.
-const COMING: Duration = Duration::from_secs(15);
-/// How long after its end a test may go on.
-const GRACE: Duration = Duration::from_secs(30);
 /// How long packets are waited for that are on their way.
 const LINGER: Duration = Duration::from_secs(1);
 /// How long copies are waited for when all packets are there.
@@ -40,6 +39,7 @@ struct Run {
     packets: Datagrams,
     source: Option<SocketAddr>,
     inbox: Inbox,
+    times: Times,
 }
 
 /// Carries out a test; gives how many packets came, and how many did at least once.
@@ -47,36 +47,26 @@ struct Run {
 /// # Errors
 /// Why it ended before its end.
 pub(super) fn carry_out(test: UdpTest) -> Result<(u64, u64), String> {
-    let length = Duration::from_nanos(test.wanted.length());
     let packets = Datagrams::of(test.wanted.packets);
-    let mut run = Run { test, packets, source: None, inbox: Inbox::new(PACKET) };
-    let mut until = Mono::now() + COMING;
+    let (inbox, times) = (Inbox::new(PACKET), Times::granted(Mono::now()));
+    let mut run = Run { test, packets, source: None, inbox, times };
     loop {
-        let was_heard = run.source.is_some();
-        let said = run.wait(until)?;
-        if !was_heard && run.source.is_some() {
-            until = Mono::now() + length + GRACE;
-        }
-        match said {
+        let left = run.times.left(Mono::now(), "no packet came")?;
+        match run.wait(left)? {
             Said::Nothing => {}
             Said::This(Request::Sent(sent)) => return run.conclude(sent),
             Said::This(_) => return Err("it says what has no place in a UDP test".to_owned()),
             Said::Gone => return Err("it went before the test's end".to_owned()),
-        }
-        if Mono::now() >= until {
-            let why =
-                if run.source.is_some() { "it did not end its test" } else { "no packet came" };
-            return Err(why.to_owned());
         }
     }
 }
 
 impl Run {
     /// Waits for packets, or for what the client says.
-    fn wait(&mut self, until: Mono) -> Result<Said, String> {
+    fn wait(&mut self, left: Duration) -> Result<Said, String> {
         let read = Ready { read: true, write: false };
         let both = [(self.test.control.as_fd(), read), (self.test.socket.as_fd(), read)];
-        let ready = wait(&both, until.since(Mono::now()));
+        let ready = wait(&both, left);
         self.take_packets()?;
         if ready.first().is_some_and(|it| it.read) {
             self.test.control.hear()
@@ -99,11 +89,15 @@ impl Run {
                     heard = Some(arrival.from);
                 } else if self.source == Some(arrival.from) {
                     note(&mut self.packets, &packet, arrival);
+                    self.times.came(Mono::now());
                 }
             }
         }
         if let Some(from) = heard.filter(|_| self.source.is_none()) {
             self.source = Some(from);
+            let wanted = &self.test.wanted;
+            let [length, gap] = [wanted.length(), wanted.offset(1)].map(Duration::from_nanos);
+            self.times.begin(Mono::now(), length, gap);
             self.test.control.say(&Answer::Heard).map_err(|error| error.to_string())?;
         }
         Ok(())

@@ -68,7 +68,7 @@ impl Meter {
     /// Octets of all streams.
     #[must_use]
     pub fn received(&self) -> u64 {
-        self.streams.iter().map(|stream| stream.received).sum()
+        self.streams.iter().fold(0, |sum, stream| sum.saturating_add(stream.received))
     }
 
     /// Ends an interval `end` nanoseconds after the begin: a row of each stream.

@@ -1,4 +1,5 @@
 //! A server and clients as programs, on loopback.
+#![allow(dead_code, reason = "each test program uses its part")]
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream},

@@ -87,10 +87,12 @@ fn stream(octets: &[u8]) {
     let most = octets.len() / block as usize + 1;
     assert!(records.len() / RECORD <= most, "one record for each block at the most");
     let (mut back, mut count) = (Records::default(), 0);
-    back.take(&records, |_| count += 1).expect("what we answer we understand");
+    back.take(&records, octets.len() as u64, |_| count += 1).expect("what we answer we understand");
     assert_eq!(count * RECORD, records.len());
-    let _ = Records::default().take(octets, |record: Record| {
+    let written = u64::from(block) * octets.len() as u64;
+    let _ = Records::default().take(octets, written, |record: Record| {
         assert_eq!(record.to_bytes().len(), RECORD);
+        assert!(record.received <= written, "nobody has more than was sent");
     });
     let token = Token(octets.first_chunk().copied().unwrap_or_default());
     if let Some(packet) = TestPacket::read(octets, &token) {

@@ -6,10 +6,11 @@ mod past;
 mod turns;
 
 use std::{
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
+use station::world::peers;
 use timed_udp::clock::Mono;
 
 use super::limits::Limits;
@@ -130,7 +131,7 @@ impl Table {
             Ok(granted) => granted,
             Err((reason, limit)) => return Decision::Refused { reason, wait: 0, limit },
         };
-        if let Some(wait) = self.past.full_for(net(client.peer.ip()), now) {
+        if let Some(wait) = self.past.full_for(peers::party(client.peer.ip()), now) {
             return busy(Reason::BusyForAddress, wait, past::MOST_OF_NET);
         }
         // Who asks anew from the same port has forgotten what it had.
@@ -146,8 +147,8 @@ impl Table {
     /// Whether one session more were too many. A client takes a sender for dead whose pauses grow by more than its
     /// patience; and no net may have all that the others' patience leaves.
     fn is_full_for(&self, address: IpAddr, granted: &Wish, now: Mono) -> Option<Decision> {
-        let net = net(address);
-        let its = || self.sessions.iter().filter(|it| self::net(it.client.peer.ip()) == net);
+        let party = peers::party(address);
+        let its = || self.sessions.iter().filter(|it| peers::party(it.client.peer.ip()) == party);
         let soonest = |all: &mut dyn Iterator<Item = &Session>| {
             let left = all.map(|it| it.until.since(now).as_secs() + 1).min();
             u32::try_from(left.unwrap_or(1)).unwrap_or(u32::MAX)
@@ -213,14 +214,6 @@ fn busy(reason: Reason, wait: u32, limit: usize) -> Decision {
 
 fn headers(client: &Client) -> u32 {
     if client.peer.is_ipv4() { HEADERS_V4 } else { HEADERS_V6 }
-}
-
-/// For whom sessions are counted: whoever has one address of IPv6 has all of its /64.
-fn net(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
-        IpAddr::V4(v4) => v4.into(),
-    }
 }
 
 #[cfg(test)]

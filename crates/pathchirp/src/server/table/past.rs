@@ -6,9 +6,9 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
+use station::world::peers::party;
 use timed_udp::clock::Mono;
 
-use super::net;
 use crate::protocol::cookie;
 
 /// The most of all. Who has got so many nets' cookies can have the oldest forgotten before their time.
@@ -44,7 +44,7 @@ impl Past {
 
     /// If a net has as many as one may: when it has not, seconds from now.
     pub(super) fn full_for(&self, of: IpAddr, now: Mono) -> Option<u32> {
-        let mut its = self.all.iter().filter(|it| net(it.0.ip()) == of).map(|it| it.2);
+        let mut its = self.all.iter().filter(|it| party(it.0.ip()) == of).map(|it| it.2);
         let oldest = its.next()?;
         let left = (oldest + cookie::LIFE).since(now).as_secs() + 1;
         (its.count() + 1 >= MOST_OF_NET).then(|| u32::try_from(left).unwrap_or(u32::MAX))
