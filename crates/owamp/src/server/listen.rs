@@ -21,13 +21,14 @@ use station::{
 
 use super::{
     Server,
-    doors::Place,
+    doors::{Place, State},
     greet::{Ended, greet},
     news::Cause,
     patience::{Patient, now},
     port_of,
     settings::Source,
     talk::Talk,
+    who::Who,
 };
 
 /// How long a client may take to say who it is.
@@ -89,15 +90,16 @@ pub(super) fn take_all(server: &Arc<Server>, listener: &TcpListener) {
 
 fn take(server: &Arc<Server>, stream: TcpStream, peer: SocketAddr) {
     let address = peer.ip().to_canonical();
-    let Some((place, is_crowded)) = server.doors.admit(address, &stream) else {
+    let Some((place, gone)) = server.doors.admit(address, &stream) else {
         server.news.tell(Cause::Crowd, || {
             format!("there is no place for {address}: all others are at work")
         });
         return;
     };
-    if is_crowded {
+    if let Some(state) = gone {
+        let what = if state == State::Silent { "said nothing" } else { "nothing going on" };
         server.news.tell(Cause::Crowd, || {
-            format!("many connections: one that had said nothing went for {address}")
+            format!("many connections: one that had {what} went for {address}")
         });
     }
     let ours = Arc::clone(server);
@@ -123,8 +125,9 @@ fn talk(server: &Server, stream: TcpStream, peer: SocketAddr, place: &Place) -> 
     let local = stream.local_addr()?.ip().to_canonical();
     let peer = peer.ip().to_canonical();
     let client = greet(server, Patient::new(stream, SETUP), peer)?;
-    place.is_known();
-    Talk { server, peer, local, client, sessions: Vec::new() }.serve()
+    place.is(State::Known);
+    let who = Who::at(peer);
+    Talk { server, place, peer, local, who, client, sessions: Vec::new(), asked: None }.serve()
 }
 
 /// Has the kernel end a connection whose other end has vanished without a word: sessions go on for as long as it

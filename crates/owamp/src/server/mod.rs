@@ -1,7 +1,7 @@
 //! `owampd`: the server of OWAMP.
 //!
 //! - `files`: the configuration directory; `settings`, `classes` and `secrets` read its files. Pure.
-//! - `judge`, `usage`: what is granted to whom. Pure.
+//! - `judge`: what is granted. Pure. `usage`, `share`: how much of it to whom (`who`).
 //! - `doors`, `patience`, `news`: what keeps a crowd from being a burden.
 //! - `greet`, `talk`, `run`, `fetch`: a conversation, in a thread of its own.
 //! - `hub`, `shelf`: the engine that carries the sessions, and what they left.
@@ -22,9 +22,11 @@ pub(crate) mod privilege;
 mod run;
 pub mod secrets;
 mod settings;
+mod share;
 mod shelf;
 mod talk;
 mod usage;
+mod who;
 
 use std::{
     fs::File,
@@ -124,9 +126,10 @@ impl Server {
         let random = File::open("/dev/urandom")
             .map_err(|error| failed("opening /dev/urandom").because(error))?;
         let classes = Arc::new(classes);
+        let ports = settings.ports.and_then(|it| PortRange::new(it.first, it.last));
         Ok(Self {
-            usage: Usage::new(Arc::clone(&classes)),
-            ports: settings.ports.and_then(|it| PortRange::new(it.first, it.last)),
+            usage: Usage::new(Arc::clone(&classes), ports.as_ref().map(|it| it.count().into())),
+            ports,
             doors: Doors::new(settings.connections, settings.per_address),
             shelf: Shelf::default(),
             news: News::default(),

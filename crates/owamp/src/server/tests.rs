@@ -1,5 +1,7 @@
 //! Conversations over real sockets on loopback, with honest clients and others.
 
+mod greedy;
+
 use std::{
     io::{Read, Write},
     net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket},

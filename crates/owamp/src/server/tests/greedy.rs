@@ -1,0 +1,97 @@
+//! Clients that take what they can get, or vanish with it.
+
+use socket2::{Domain, Socket, Type};
+
+use super::*;
+
+impl Bed {
+    /// A client in open mode, from another address of this host.
+    fn from(&self, address: [u8; 4]) -> Client {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::from((address, 0)).into()).expect("an address");
+        socket.connect(&self.place.into()).expect("it listens");
+        let stream = TcpStream::from(socket);
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        Client::greet(stream, Mode::Open, "", b"").expect("let in")
+    }
+}
+
+/// A session that costs next to nothing and never ends.
+fn idle() -> RequestSession {
+    let slots = vec![Slot::Fixed { offset: u64::MAX }];
+    RequestSession {
+        packets: 0,
+        slots,
+        sender: "0.0.0.0:0".parse().expect("any"),
+        ..receives(0, 0)
+    }
+}
+
+#[test]
+fn one_client_that_asks_for_all_test_ports_leaves_some_to_the_next() {
+    let bed = Bed::new("", |settings| settings.ports = "61000-61039".parse().ok());
+    let (mut greedy, mut honest) = (bed.client(Mode::Open), bed.from([127, 0, 0, 2]));
+    let asked = (0..50).map(|_| greedy.ask(idle()).accept);
+    let granted = asked.filter(|accept| *accept == Accept::Yes).count();
+    assert!((10..=30).contains(&granted), "{granted}");
+    let request = RequestSession { sender: "0.0.0.0:0".parse().expect("any"), ..receives(1, 0) };
+    assert_eq!(honest.ask(request).accept, Accept::Yes);
+}
+
+#[test]
+fn one_client_that_asks_for_all_the_disk_leaves_some_to_the_next() {
+    let bed =
+        Bed::new("limit all with disk=100m, allow_open_mode=on\nassign default all\n", |_| {});
+    let (mut greedy, mut honest) = (bed.client(Mode::Open), bed.from([127, 0, 0, 2]));
+    let idle = |packets| RequestSession { packets, ..idle() };
+    assert_eq!(greedy.ask(idle(2_097_152)).accept, Accept::PermanentLimit);
+    for packets in [100_000, 1_000, 10] {
+        while greedy.ask(idle(packets)).accept == Accept::Yes {}
+    }
+    assert_eq!(honest.ask(idle(10_000)).accept, Accept::Yes);
+}
+
+#[test]
+fn sessions_that_nobody_starts_are_given_back_soon() {
+    let limits = "limit all with sessions=1, allow_open_mode=on\nassign default all\n";
+    let bed = Bed::new(limits, |settings| settings.unstarted = Duration::ZERO);
+    let mut sleepy = bed.client(Mode::Open);
+    assert_eq!(sleepy.ask(idle()).accept, Accept::Yes);
+    assert_eq!(bed.client(Mode::Open).ask(idle()).accept, Accept::TemporaryLimit);
+    until(|| (bed.client(Mode::Open).ask(idle()).accept == Accept::Yes).then_some(()));
+    assert!(matches!(sleepy.stream.read(&mut [0]), Ok(0)), "it was ended");
+}
+
+#[test]
+fn who_connects_often_and_says_no_more_keeps_nobody_out() {
+    let bed = Bed::new("", |settings| (settings.connections, settings.per_address) = (20, 15));
+    let mut at_work = bed.client(Mode::Open);
+    assert_eq!(at_work.ask(idle()).accept, Accept::Yes);
+    assert_eq!(at_work.start(), Accept::Yes);
+    let mut known: Vec<_> = (0..40).map(|_| bed.client(Mode::Open)).collect();
+    known.extend((0..40).map(|_| bed.from([127, 0, 0, 2])));
+    assert_eq!(bed.from([127, 0, 0, 3]).ask(idle()).accept, Accept::Yes);
+    assert!(bed.server.doors.count() <= 20);
+    assert_eq!(at_work.stop(Vec::new()).accept, Accept::Yes, "it was left alone");
+}
+
+/// The timer of the connection between these ports, as the kernel tells it: 2 is that of keepalive.
+fn timer(ours: u16, theirs: u16) -> Option<String> {
+    let all = std::fs::read_to_string("/proc/net/tcp").expect("it is there");
+    let (ours, theirs) = (format!(":{ours:04X}"), format!(":{theirs:04X}"));
+    all.lines().find_map(|line| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let is_it = words.get(1)?.ends_with(&ours) && words.get(2)?.ends_with(&theirs);
+        is_it.then(|| words.get(5).and_then(|timer| timer.split(':').next()).map(str::to_owned))?
+    })
+}
+
+#[test]
+fn whether_a_client_is_still_there_is_looked_after_while_its_sessions_go_on() {
+    let bed = Bed::new("", |_| {});
+    let mut client = bed.client(Mode::Open);
+    assert_eq!(client.ask(idle()).accept, Accept::Yes);
+    assert_eq!(client.start(), Accept::Yes);
+    let theirs = client.stream.local_addr().expect("bound").port();
+    until(|| timer(bed.place.port(), theirs).filter(|timer| timer == "02"));
+}
