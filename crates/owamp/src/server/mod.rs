@@ -131,7 +131,7 @@ impl Server {
             usage: Usage::new(Arc::clone(&classes), ports.as_ref().map(|it| it.count().into())),
             ports,
             doors: Doors::new(settings.connections, settings.per_address),
-            shelf: Shelf::default(),
+            shelf: Shelf::new(shelf::MOST),
             news: News::default(),
             since: timed_udp::clock::wall(),
             settings,

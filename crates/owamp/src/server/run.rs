@@ -242,8 +242,9 @@ fn keep(talk: &mut Talk<'_>, done: &mut Done, theirs: Option<&StopSessions>) {
         }
         let end = end_told(&opened, theirs);
         let is_well = theirs.is_some_and(|it| it.accept == Accept::Yes) && end.is_some();
-        server.shelf.put(Kept {
+        let forgotten = server.shelf.put(Kept {
             owner: talk.client.owner.clone(),
+            who: talk.who,
             finished: if is_well { Finished::Well } else { Finished::Badly(2) },
             next_seq: end.map_or(opened.request.packets, |end| end.next_seq),
             skips: end.map(|end| end.skips.clone()).unwrap_or_default(),
@@ -252,5 +253,11 @@ fn keep(talk: &mut Talk<'_>, done: &mut Done, theirs: Option<&StopSessions>) {
             until,
             _room: opened.room,
         });
+        if forgotten > 0 {
+            let who = talk.who;
+            server.news.tell(Cause::Crowd, || {
+                format!("{forgotten} sessions were forgotten for one of {who}: there are too many")
+            });
+        }
     }
 }
