@@ -1,7 +1,7 @@
 //! `owampd`: the server of OWAMP.
 //!
 //! - `files`: the configuration directory; `settings`, `classes` and `secrets` read its files. Pure.
-//! - `judge`: what is granted. Pure. `usage`, `share`: how much of it to whom (`who`).
+//! - `judge`, `rate`: what is granted. Pure. `usage`, `share`: how much of it to whom (`who`).
 //! - `doors`, `patience`, `news`: what keeps a crowd from being a burden.
 //! - `greet`, `talk`, `run`, `fetch`: a conversation, in a thread of its own.
 //! - `hub`, `shelf`: the engine that carries the sessions, and what they left.
@@ -19,6 +19,7 @@ mod listen;
 mod news;
 mod patience;
 pub(crate) mod privilege;
+mod rate;
 mod run;
 pub mod secrets;
 mod settings;

@@ -23,6 +23,8 @@ use crate::{
 const ENDING: Duration = Duration::from_secs(10);
 /// What is on its way when a sender stops is waited for so long, or its time-out.
 const LINGER: Duration = Duration::from_secs(1);
+/// The bandwidth of what we send is not given back before this: what leaves at once counts as if it took a second.
+const A_SECOND: Duration = Duration::from_secs(1);
 
 impl Talk<'_> {
     /// Has a session carried by the engine.
@@ -40,12 +42,19 @@ impl Talk<'_> {
         mailbox.expect(opened.id).map_err(|error| failed(error.to_string()))?;
         let handle = self.server.hub.handle();
         let taken = if opened.request.server_sends {
+            opened.going.hold_until(now() + A_SECOND + head(opened));
             handle.send(to_send(opened, socket, key))
         } else {
             handle.receive(to_receive(opened, socket, key))
         };
         taken.map_err(|refusal| failed(refusal.to_string()))
     }
+}
+
+/// How much of a session that we send is past already, and leaves at once.
+fn head(opened: &Opened) -> Duration {
+    let past = timed_udp::clock::wall().nanos_since(opened.request.start);
+    Duration::from_nanos(past.try_into().unwrap_or(0)).min(opened.plan.too_late)
 }
 
 fn timetable(request: &RequestSession) -> Timetable {
@@ -63,7 +72,7 @@ fn to_send(opened: &Opened, socket: TimedSocket, key: PacketKey) -> SendSpec {
         timetable: timetable(request),
         padding: request.padding as usize,
         is_zero_padded: false,
-        too_late: opened.plan.timeout,
+        too_late: opened.plan.too_late,
     }
 }
 

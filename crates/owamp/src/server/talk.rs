@@ -46,7 +46,7 @@ pub(super) struct Opened {
     /// Until it starts.
     pub(super) socket: Option<TimedSocket>,
     /// Given back when it ends.
-    pub(super) _going: Taken,
+    pub(super) going: Taken,
     /// Kept with its records.
     pub(super) room: Taken,
 }
@@ -161,7 +161,8 @@ impl Talk<'_> {
         let class = server.classes.class(self.client.class);
         let class =
             class.ok_or_else(|| Refused::new(Accept::InternalError, "there is no class"))?;
-        let asker = Asker { peer: self.peer, local: self.local, mode: self.client.mode, class };
+        let (mode, now) = (self.client.mode, timed_udp::clock::wall());
+        let asker = Asker { peer: self.peer, local: self.local, mode, class, now };
         let plan = judge(&request, &asker)?;
         if self.sessions.len() >= MOST_SESSIONS {
             let why = format!("{MOST_SESSIONS} sessions of one connection are the most");
@@ -176,7 +177,7 @@ impl Talk<'_> {
         let socket = self.socket(&plan)?;
         self.name(&mut request, &plan, &socket)?;
         let id = server.hub.number();
-        Ok(Opened { id, request, plan, socket: Some(socket), _going: going, room })
+        Ok(Opened { id, request, plan, socket: Some(socket), going, room })
     }
 
     fn socket(&self, plan: &Plan) -> Result<TimedSocket, Refused> {

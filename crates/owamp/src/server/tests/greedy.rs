@@ -95,3 +95,42 @@ fn whether_a_client_is_still_there_is_looked_after_while_its_sessions_go_on() {
     let theirs = client.stream.local_addr().expect("bound").port();
     until(|| timer(bed.place.port(), theirs).filter(|timer| timer == "02"));
 }
+
+/// Has the server send packets so many milliseconds apart that were to begin 4 s ago; waits for the first, and stops.
+fn sent_late(client: &mut Client, millis: u64, padding: u32) -> SessionEnd {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    let request = RequestSession {
+        start: timed_udp::ntp::NtpTime(wall().0 - units_of(Duration::from_secs(4))),
+        timeout: 86_400 << 32,
+        slots: every(millis),
+        padding,
+        ..sends(1_000_000, socket.local_addr().expect("bound").port())
+    };
+    assert_eq!(client.ask(request).accept, Accept::Yes);
+    assert_eq!(client.start(), Accept::Yes);
+    socket.recv_from(&mut [0; 2_000]).expect("a packet");
+    client.stop(Vec::new()).ends.remove(0)
+}
+
+#[test]
+fn what_is_past_when_sessions_start_is_not_sent_at_once() {
+    let bed = Bed::new("", |_| {});
+    let end = sent_late(&mut bed.client(Mode::Open), 1, 600);
+    let skipped: u32 = end.skips.iter().map(|range| range.last - range.first + 1).sum();
+    assert_eq!(end.skips.first().map(|range| range.first), Some(0));
+    assert!(skipped > 3_000, "{skipped} of {}", end.next_seq);
+}
+
+#[test]
+fn sessions_that_follow_one_another_quickly_send_no_more_than_one() {
+    let limits = "limit all with bandwidth=6k, share=100, allow_open_mode=on\nassign default all\n";
+    let bed = Bed::new(limits, |_| {});
+    let mut client = bed.client(Mode::Open);
+    // Two seconds of it have left at once.
+    sent_late(&mut client, 100, 20);
+    assert_eq!(client.ask(sends(1, 9_000)).accept, Accept::PermanentLimit, "500 packets a second");
+    let again = || RequestSession { slots: every(100), ..sends(1, 9_000) };
+    assert_eq!(client.ask(again()).accept, Accept::TemporaryLimit);
+    until(|| (client.ask(again()).accept == Accept::Yes).then_some(()));
+}
