@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     protocol::{Accept, Finished, PacketKey, Request, RequestSession, SessionEnd, StopSessions},
-    session::{Event, ReceiveSpec, Records, SendReport, SendSpec, Source, Timetable},
+    session::{Event, ReceiveReport, ReceiveSpec, SendReport, SendSpec, Source, Timetable},
 };
 
 /// How long the engine may take to end a session.
@@ -95,7 +95,7 @@ fn to_receive(opened: &Opened, socket: TimedSocket, key: PacketKey) -> ReceiveSp
 #[derive(Default)]
 struct Done {
     sent: HashMap<u64, SendReport>,
-    received: HashMap<u64, Records>,
+    received: HashMap<u64, ReceiveReport>,
 }
 
 impl Done {
@@ -106,7 +106,7 @@ impl Done {
                     self.sent.insert(id, report);
                 }
                 Event::Received { id, report, .. } => {
-                    self.received.insert(id, report.records);
+                    self.received.insert(id, report);
                 }
             }
         }
@@ -239,26 +239,19 @@ fn keep(talk: &mut Talk<'_>, done: &mut Done, theirs: Option<&StopSessions>) {
     let server = talk.server;
     let until = now() + server.settings.keep;
     for opened in std::mem::take(&mut talk.sessions) {
-        let Some(records) = done.received.remove(&opened.id) else { continue };
-        if records.not_kept() > 0 {
-            server.news.tell(Cause::Ours, || {
-                format!(
-                    "{} records of session {} were not kept",
-                    records.not_kept(),
-                    opened.request.sid
-                )
-            });
-        }
+        let Some(report) = done.received.remove(&opened.id) else { continue };
+        tell(talk, &opened, &report);
+        let is_whole = report.records.not_kept() == 0;
         let end = end_told(&opened, theirs);
-        let is_well = theirs.is_some_and(|it| it.accept == Accept::Yes) && end.is_some();
+        let is_ended = theirs.is_some_and(|it| it.accept == Accept::Yes) && end.is_some();
         let forgotten = server.shelf.put(Kept {
             owner: talk.client.owner.clone(),
             who: talk.who,
-            finished: if is_well { Finished::Well } else { Finished::Badly(2) },
+            finished: if is_ended && is_whole { Finished::Well } else { Finished::Badly(2) },
             next_seq: end.map_or(opened.request.packets, |end| end.next_seq),
             skips: end.map(|end| end.skips.clone()).unwrap_or_default(),
             session: opened.request,
-            records,
+            records: report.records,
             until,
             _room: opened.room,
         });
@@ -268,5 +261,30 @@ fn keep(talk: &mut Talk<'_>, done: &mut Done, theirs: Option<&StopSessions>) {
                 format!("{forgotten} sessions were forgotten for one of {who}: there are too many")
             });
         }
+    }
+}
+
+/// Tells the log what of a session is missing although the network brought it.
+fn tell(talk: &Talk<'_>, opened: &Opened, report: &ReceiveReport) {
+    let (sid, who, news) = (opened.request.sid, talk.peer, &talk.server.news);
+    let kept = report.records.not_kept();
+    if report.dropped > 0 || kept > 0 {
+        let dropped = report.dropped;
+        news.tell(Cause::Ours, || {
+            format!(
+                "session {sid} of {who} is not whole: our own queue dropped {dropped} packets, and {kept} records were \
+                 not kept, as the disk is full or slow, or there were too many copies"
+            )
+        });
+    }
+    let refused = report.counts.refused.time;
+    if refused > 0 {
+        let length = opened.plan.timeout.as_secs_f64();
+        news.tell(Cause::Clocks, || {
+            format!(
+                "session {sid} of {who}: {refused} packets were refused, as their times are more than {length} s from \
+                 ours: one of the two clocks is wrong (run an NTP client, such as chrony, on both)"
+            )
+        });
     }
 }

@@ -134,3 +134,22 @@ fn sessions_that_follow_one_another_quickly_send_no_more_than_one() {
     assert_eq!(client.ask(again()).accept, Accept::TemporaryLimit);
     until(|| (client.ask(again()).accept == Accept::Yes).then_some(()));
 }
+
+#[test]
+fn a_session_whose_records_were_not_all_kept_did_not_end_well() {
+    let bed = Bed::new("", |_| {});
+    let mut client = bed.client(Mode::Open);
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let answer = client.ask(receives(2, socket.local_addr().expect("bound").port()));
+    assert_eq!((answer.accept, client.start()), (Accept::Yes, Accept::Yes));
+    // There is room for two of each packet.
+    for seq in [0, 0, 0, 0, 1] {
+        let mut packet = [0; 40];
+        client.key(&answer.sid).seal(seq, wall(), ERROR, &mut packet).expect("room");
+        socket.send_to(&packet, ("127.0.0.1", answer.port)).expect("sent");
+    }
+    client.stop(vec![SessionEnd { sid: answer.sid, next_seq: 2, skips: Vec::new() }]);
+    let (ack, _, records) = client.fetch(FetchSession::whole(answer.sid)).expect("there");
+    assert_eq!(records.len(), 4);
+    assert_eq!(ack.finished, Finished::Badly(2));
+}
