@@ -7,7 +7,7 @@ use timed_udp::ntp::NtpTime;
 use super::{classes::Class, rate::Rate, usage::Amount};
 use crate::{
     protocol::{Accept, Mode, Record, RequestSession},
-    session::nanos_of_units,
+    session::{MOST_OPEN, OPEN, nanos_of_units},
 };
 
 /// Whose request it is.
@@ -88,9 +88,19 @@ pub(super) fn judge(request: &RequestSession, asker: &Asker<'_>) -> Result<Plan,
         dscp: dscp(request.type_p)?,
         timeout,
         too_late: timeout.min(rate.too_late()),
-        going: Amount { bandwidth: rate.bandwidth(request.server_sends), disk: 0, sessions: 1 },
+        going: Amount {
+            bandwidth: rate.bandwidth(request.server_sends),
+            disk: undecided(request),
+            sessions: 1,
+        },
         records,
     })
+}
+
+/// Octets of memory for the packets of which it is not known yet whether they come.
+fn undecided(request: &RequestSession) -> u64 {
+    let most = u64::from(request.packets).min(MOST_OPEN as u64);
+    if request.server_receives { most * OPEN as u64 } else { 0 }
 }
 
 /// Our address and theirs. Packets go to who asks for them, and to nobody else, unless the class is allowed to.
@@ -186,7 +196,10 @@ mod tests {
         );
         assert_eq!((plan.dscp, plan.timeout.as_secs(), plan.records), (46, 2, 0));
         assert!((7_990..=8_000).contains(&plan.going.bandwidth), "{:?}", plan.going);
-        assert_eq!(judged(&received(request())).expect("granted").room().disk, 500);
+        let plan = judged(&received(request())).expect("granted");
+        assert_eq!((plan.room().disk, plan.going.disk), (500, 90));
+        let endless = RequestSession { packets: u32::MAX, ..received(request()) };
+        assert_eq!(judged(&endless).expect("granted").going.disk, 36_000_000);
     }
 
     #[test]

@@ -21,8 +21,10 @@ use crate::{
 
 /// How long the engine may take to end a session.
 const ENDING: Duration = Duration::from_secs(10);
-/// What is on its way when a sender stops is waited for so long, or its time-out.
+/// What is on its way when a sender stops without a word of its last packet is waited for so long, or its time-out.
 const LINGER: Duration = Duration::from_secs(1);
+/// And when it tells its last packet: a client waits 10 s for what it fetches.
+const LONGEST_LINGER: Duration = Duration::from_secs(8);
 /// The bandwidth of what we send is not given back before this: what leaves at once counts as if it took a second.
 const A_SECOND: Duration = Duration::from_secs(1);
 
@@ -226,12 +228,13 @@ fn stop_receivers(
 ) {
     let mut ids = Vec::new();
     for opened in talk.sessions.iter().filter(|opened| opened.request.server_receives) {
-        let linger = opened.plan.timeout.min(LINGER);
         let next = end_told(opened, theirs).map(|end| end.next_seq);
+        let linger = if next.is_some() { LONGEST_LINGER } else { LINGER };
+        let linger = opened.plan.timeout.min(linger);
         let _ = talk.server.hub.handle().stop(opened.id, linger, next);
         ids.push(opened.id);
     }
-    collect(mailbox, done, &ids, LINGER + ENDING);
+    collect(mailbox, done, &ids, LONGEST_LINGER + ENDING);
 }
 
 /// Puts what was received where it can be fetched.
