@@ -2,7 +2,7 @@
 //!
 //! - `files`: the configuration directory; `settings`, `classes` and `secrets` read its files. Pure.
 //! - `judge`, `rate`: what is granted. Pure. `usage`, `share`: how much of it to whom (`who`).
-//! - `doors`, `patience`, `news`: what keeps a crowd from being a burden.
+//! - `doors`, `patience`, `turns`, `news`: what keeps a crowd from being a burden.
 //! - `greet`, `talk`, `run`, `fetch`: a conversation, in a thread of its own.
 //! - `hub`, `shelf`: the engine that carries the sessions, and what they left.
 //! - `privilege`: root's rights, and how they go.
@@ -26,6 +26,7 @@ mod settings;
 mod share;
 mod shelf;
 mod talk;
+mod turns;
 mod usage;
 mod who;
 
@@ -53,6 +54,7 @@ use self::{
     secrets::Secrets,
     settings::{PORT, Ports, Settings, Source},
     shelf::Shelf,
+    turns::Turns,
     usage::Usage,
 };
 use crate::{
@@ -109,6 +111,7 @@ struct Server {
     hub: Hub,
     shelf: Shelf,
     news: News,
+    turns: Turns,
     doors: Arc<Doors>,
     random: File,
     since: NtpTime,
@@ -134,6 +137,7 @@ impl Server {
             doors: Doors::new(settings.connections, settings.per_address),
             shelf: Shelf::new(shelf::MOST),
             news: News::default(),
+            turns: Turns::default(),
             since: timed_udp::clock::wall(),
             settings,
             classes,

@@ -75,6 +75,20 @@ fn who_connects_often_and_says_no_more_keeps_nobody_out() {
     assert_eq!(at_work.stop(Vec::new()).accept, Accept::Yes, "it was left alone");
 }
 
+#[test]
+fn keys_are_made_of_passphrases_one_at_a_time() {
+    let bed = Bed::new("", |_| {});
+    let turn = bed.server.turns.take(who::Who::at([192, 0, 2, 1].into())).expect("nobody waits");
+    thread::scope(|scope| {
+        let client = scope.spawn(|| bed.user(Mode::Encrypted, "iepm", b"secret").is_ok());
+        until(|| (bed.server.turns.count() == 2).then_some(()));
+        assert_eq!(bed.client(Mode::Open).ask(idle()).accept, Accept::Yes, "it needs no key");
+        assert!(!client.is_finished());
+        drop(turn);
+        assert!(client.join().expect("it ran"), "let in");
+    });
+}
+
 /// The timer of the connection between these ports, as the kernel tells it: 2 is that of keepalive.
 fn timer(ours: u16, theirs: u16) -> Option<String> {
     let all = std::fs::read_to_string("/proc/net/tcp").expect("it is there");
