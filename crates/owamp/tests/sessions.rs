@@ -110,6 +110,9 @@ fn numbers(report: &ReceiveReport) -> (Vec<u32>, Vec<u32>) {
     (seqs(came), seqs(lost))
 }
 
+/// After so long a packet that is sent by hand is lost.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Who sends packets by hand, and the engine that receives them.
 struct ByHand {
     bed: Bed,
@@ -125,7 +128,8 @@ impl ByHand {
         let from = socket.local_addr().expect("an address");
         let here = open(V4);
         let (bed, to) = (Bed::new(), here.local());
-        let spec = ReceiveSpec { key: key.clone(), ..receive_spec(here, from, count) };
+        let spec =
+            ReceiveSpec { key: key.clone(), timeout: TIMEOUT, ..receive_spec(here, from, count) };
         let begun = spec.start;
         bed.handle.receive(spec).expect("it is taken");
         Self { bed, socket, to, key, begun }
@@ -142,9 +146,9 @@ impl ByHand {
         self.socket.send_to(&self.packet(seq), self.to).expect("it is sent");
     }
 
-    /// Ends the session when all that was sent has been read.
+    /// Ends the session when all that was sent has been read, or has had its time.
     fn end(&self, next: u32) -> ReceiveReport {
-        self.bed.handle.stop(2, Duration::ZERO, Some(next)).expect("it is there");
+        self.bed.handle.stop(2, PATIENCE, Some(next)).expect("it is there");
         self.bed.received().1
     }
 }
@@ -264,6 +268,16 @@ fn no_more_records_are_kept_than_were_asked_for() {
     bed.handle.stop(2, Duration::ZERO, Some(10)).expect("it is there");
     let (_, report, _) = bed.received();
     assert_eq!((report.records.count(), report.records.not_kept(), report.counts.came), (3, 7, 10));
+}
+
+#[test]
+fn what_is_on_its_way_when_a_session_is_stopped_is_not_lost() {
+    let (from, to) = (open(V4), open(V4));
+    let bed = Bed::new();
+    bed.handle.receive(receive_spec(to, from.local(), 10)).expect("it is taken");
+    bed.handle.stop(2, Duration::from_millis(100), Some(10)).expect("it is there");
+    let (_, report, _) = bed.received();
+    assert_eq!(numbers(&report), (vec![], vec![]), "each had a minute");
 }
 
 #[test]

@@ -41,6 +41,8 @@ const LEAD: Duration = Duration::from_millis(300);
 const ROUND_TRIPS: u32 = 12;
 /// A server gives a packet up a little after its time-out: until then its records are not whole.
 const SETTLE: Duration = Duration::from_millis(400);
+/// What is on its way when a test is stopped early is waited for so long, or its time-out.
+const LINGER: Duration = Duration::from_secs(8);
 /// Records of one session that are kept: a gigabyte.
 const MOST_RECORDS: u64 = 40_000_000;
 /// With less time between packets it is worth a core to send each at its microsecond.
@@ -265,7 +267,9 @@ impl Run {
         }
         if let Some(session) = agreed_from {
             let said = theirs.iter().flatten().find(|end| end.sid == session.sid);
-            let _ = self.handle.stop(FROM, args.timeout.min(SETTLE), said.map(|end| end.next_seq));
+            // It ends sooner if it is known what became of all that was sent.
+            let linger = args.timeout.min(if said.is_some() { LINGER } else { SETTLE });
+            let _ = self.handle.stop(FROM, linger, said.map(|end| end.next_seq));
             self.wait_for(FROM, true);
             ways.extend(self.received(session, said, &mut warnings));
         }

@@ -24,6 +24,8 @@ pub(super) struct Class {
     pub(super) disk: Option<u64>,
     /// Test sessions at once.
     pub(super) sessions: Option<u64>,
+    /// Percent that one client may have of what others leave of each of these.
+    pub(super) share: u8,
     /// What was fetched whole is not kept.
     pub(super) delete_on_fetch: bool,
     /// Clients without a passphrase are served.
@@ -31,6 +33,9 @@ pub(super) struct Class {
     /// Test packets may go to other addresses than the client's (RFC 4656 section 6.2 tells what that opens).
     pub(super) allow_third_party: bool,
 }
+
+/// The share of a client, unless told otherwise.
+pub(super) const SHARE: u8 = 75;
 
 /// All classes, and who is in which.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +75,7 @@ impl Class {
             bandwidth: None,
             disk: None,
             sessions: None,
+            share: SHARE,
             delete_on_fetch: false,
             allow_open_mode: false,
             allow_third_party: false,
@@ -220,6 +226,7 @@ impl Reader<'_> {
             "bandwidth" => class.bandwidth = limited(value, 1000)?,
             "disk" => class.disk = limited(value, 1024)?,
             "sessions" => class.sessions = limited(value, 1000)?,
+            "share" => class.share = value.within(1..=100)?,
             "delete_on_fetch" => class.delete_on_fetch = switched()?,
             "allow_open_mode" => class.allow_open_mode = switched()?,
             "allow-third-party" | "allow_third_party" => class.allow_third_party = switched()?,

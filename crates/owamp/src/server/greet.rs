@@ -5,7 +5,7 @@ use std::{
     net::IpAddr,
 };
 
-use super::{Server, news::Cause, patience::Patient, shelf::Owner};
+use super::{Server, news::Cause, patience::Patient, shelf::Owner, who::Who};
 use crate::protocol::{
     Accept, BLOCK, Derivation, Failed, Inbound, Kind, Mode, Modes, Outbound, PassPhrase,
     ServerGreeting, ServerStart, SessionKeys, SetUpResponse,
@@ -115,8 +115,13 @@ fn admitted(
         let class = server.classes.of_address(address).unwrap_or(0);
         return Ok((class, Owner::Address(address), None));
     }
+    let turn = server.turns.take(Who::at(address)).ok_or_else(|| {
+        let why = "too many clients say who they are at once";
+        (Accept::TemporaryLimit, Ended::new(Cause::Crowd, why))
+    })?;
     let (user, keys) = keys_of(server, greeting, response)
         .map_err(|why| (Accept::Failure, Ended::new(Cause::NotAuthentic, why)))?;
+    drop(turn);
     let Some(class) = server.classes.of_user(user, address) else {
         let why = format!("user {user} is in no class");
         return Err((Accept::Failure, Ended::new(Cause::NotServed, why)));

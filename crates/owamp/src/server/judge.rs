@@ -2,10 +2,12 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use super::{classes::Class, usage::Amount};
+use timed_udp::ntp::NtpTime;
+
+use super::{classes::Class, rate::Rate, usage::Amount};
 use crate::{
-    protocol::{Accept, Mode, PacketKey, Record, RequestSession},
-    session::{MOST_PADDING, nanos_of_units},
+    protocol::{Accept, Mode, Record, RequestSession},
+    session::{MOST_OPEN, OPEN, nanos_of_units},
 };
 
 /// Whose request it is.
@@ -16,6 +18,7 @@ pub(super) struct Asker<'a> {
     pub(super) local: IpAddr,
     pub(super) mode: Mode,
     pub(super) class: &'a Class,
+    pub(super) now: NtpTime,
 }
 
 /// What is to be opened.
@@ -27,6 +30,8 @@ pub(super) struct Plan {
     pub(super) theirs: IpAddr,
     pub(super) dscp: u8,
     pub(super) timeout: Duration,
+    /// What we send is not sent any more when it is later than this.
+    pub(super) too_late: Duration,
     /// What goes on as long as the session.
     pub(super) going: Amount,
     /// The most records that it may have.
@@ -56,8 +61,8 @@ impl Refused {
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(86_400);
 /// Packets may come more than once, and have a record each time: there is room for so many of each.
 const COPIES: u64 = 2;
-/// Headers of IP and UDP.
-const HEADERS: [u64; 2] = [28, 48];
+/// Sessions that we send begin at most so long ago: what is past would leave at once.
+const OLDEST_START: Duration = Duration::from_secs(5);
 
 /// What is granted.
 pub(super) fn judge(request: &RequestSession, asker: &Asker<'_>) -> Result<Plan, Refused> {
@@ -66,7 +71,11 @@ pub(super) fn judge(request: &RequestSession, asker: &Asker<'_>) -> Result<Plan,
         return Err(Refused::new(Accept::NotSupported, why));
     }
     let (ours, theirs) = ends(request, asker)?;
-    let bandwidth = bandwidth(request, asker.mode)?;
+    let rate = Rate::of(request, asker.mode)?;
+    if request.server_sends {
+        starts_soon(request.start, asker.now)?;
+        rate.is_steady()?;
+    }
     let timeout = Duration::from_nanos(nanos_of_units(request.timeout));
     if timeout > LONGEST_TIMEOUT {
         let why = format!("a time-out of {} s, where a day is the longest", timeout.as_secs());
@@ -78,9 +87,20 @@ pub(super) fn judge(request: &RequestSession, asker: &Asker<'_>) -> Result<Plan,
         theirs,
         dscp: dscp(request.type_p)?,
         timeout,
-        going: Amount { bandwidth, disk: 0, sessions: 1 },
+        too_late: timeout.min(rate.too_late()),
+        going: Amount {
+            bandwidth: rate.bandwidth(request.server_sends),
+            disk: undecided(request),
+            sessions: 1,
+        },
         records,
     })
+}
+
+/// Octets of memory for the packets of which it is not known yet whether they come.
+fn undecided(request: &RequestSession) -> u64 {
+    let most = u64::from(request.packets).min(MOST_OPEN as u64);
+    if request.server_receives { most * OPEN as u64 } else { 0 }
 }
 
 /// Our address and theirs. Packets go to who asks for them, and to nobody else, unless the class is allowed to.
@@ -104,20 +124,17 @@ fn ends(request: &RequestSession, asker: &Asker<'_>) -> Result<(IpAddr, IpAddr),
     Ok((ours, theirs))
 }
 
-/// Bits a second, with headers.
-fn bandwidth(request: &RequestSession, mode: Mode) -> Result<u64, Refused> {
-    if request.padding as usize > MOST_PADDING {
-        let why = format!("{} octets of padding do not fit a packet", request.padding);
-        return Err(Refused::new(Accept::PermanentLimit, why));
+/// Clocks may differ a little, and agreeing upon sessions takes its time.
+fn starts_soon(start: NtpTime, now: NtpTime) -> Result<(), Refused> {
+    let ago = Duration::from_nanos(now.nanos_since(start).try_into().unwrap_or(0));
+    if ago <= OLDEST_START {
+        return Ok(());
     }
-    let headers = HEADERS[usize::from(request.receiver.is_ipv6())];
-    let octets = PacketKey::shortest(mode) as u64 + u64::from(request.padding) + headers;
-    let packets = request.slots.len() as u64;
-    let units: u128 = request.slots.iter().map(|slot| u128::from(slot.mean())).sum();
-    let bits = u128::from(octets * 8 * packets) << 32;
-    bits.checked_div(units).and_then(|rate| u64::try_from(rate).ok()).ok_or_else(|| {
-        Refused::new(Accept::PermanentLimit, "a schedule without any time between packets")
-    })
+    let (ago, most) = (ago.as_secs_f64(), OLDEST_START.as_secs());
+    let why = format!(
+        "it was to begin {ago:.1} s ago, where {most} s are the most: the clocks of the two hosts may differ"
+    );
+    Err(Refused::new(Accept::Failure, why))
 }
 
 /// RFC 4656 section 3.5: two bits of zero, and a DSCP in the next six.
@@ -131,14 +148,14 @@ fn dscp(type_p: u32) -> Result<u8, Refused> {
 
 #[cfg(test)]
 mod tests {
-    use timed_udp::ntp::NtpTime;
-
     use super::*;
     use crate::{
         protocol::{Sid, Slot},
         server::classes::Classes,
         session::units_of,
     };
+
+    const NOW: NtpTime = NtpTime(0xe000_0000_0000_0000);
 
     fn request() -> RequestSession {
         RequestSession {
@@ -149,18 +166,24 @@ mod tests {
             receiver: "192.0.2.7:9000".parse().expect("a place"),
             sid: Sid::default(),
             padding: 58,
-            start: NtpTime(0),
+            start: NOW,
             timeout: 2 << 32,
             type_p: 46 << 24,
             slots: vec![Slot::Exponential { mean: units_of(Duration::from_millis(100)) + 1 }],
         }
     }
 
+    /// The same, where we receive.
+    fn received(request: RequestSession) -> RequestSession {
+        let (sender, receiver) = (request.receiver, request.sender);
+        RequestSession { server_sends: false, server_receives: true, sender, receiver, ..request }
+    }
+
     fn judged(request: &RequestSession) -> Result<Plan, Accept> {
         let classes = Classes::default();
         let class = classes.class(0).expect("everybody");
         let (peer, local) = ("192.0.2.7".parse().expect("a"), "192.0.2.1".parse().expect("b"));
-        let asker = Asker { peer, local, mode: Mode::Open, class };
+        let asker = Asker { peer, local, mode: Mode::Open, class, now: NOW };
         judge(request, &asker).map_err(|refused| refused.accept)
     }
 
@@ -173,10 +196,10 @@ mod tests {
         );
         assert_eq!((plan.dscp, plan.timeout.as_secs(), plan.records), (46, 2, 0));
         assert!((7_990..=8_000).contains(&plan.going.bandwidth), "{:?}", plan.going);
-        let mut receives = request();
-        (receives.server_sends, receives.server_receives) = (false, true);
-        std::mem::swap(&mut receives.sender, &mut receives.receiver);
-        assert_eq!(judged(&receives).expect("granted").room().disk, 500);
+        let plan = judged(&received(request())).expect("granted");
+        assert_eq!((plan.room().disk, plan.going.disk), (500, 90));
+        let endless = RequestSession { packets: u32::MAX, ..received(request()) };
+        assert_eq!(judged(&endless).expect("granted").going.disk, 36_000_000);
     }
 
     #[test]
@@ -206,5 +229,29 @@ mod tests {
             Accept::PermanentLimit
         );
         assert_eq!(change(|it| it.sender = "[::1]:0".parse().expect("v6")), Accept::NotSupported);
+    }
+
+    #[test]
+    fn what_is_sent_is_not_all_past_already() {
+        let ago = |seconds| {
+            let start = NtpTime(NOW.0 - units_of(Duration::from_secs(seconds)));
+            RequestSession { start, timeout: 86_400 << 32, ..request() }
+        };
+        assert_eq!(judged(&ago(3_590)), Err(Accept::Failure));
+        assert_eq!(judged(&ago(6)), Err(Accept::Failure));
+        let plan = judged(&ago(4)).expect("the clocks differ a little");
+        assert_eq!((plan.timeout.as_secs(), plan.too_late.as_secs()), (86_400, 2));
+        assert!(judged(&received(ago(3_590))).is_ok(), "what we receive is another's matter");
+        let far = RequestSession { start: NtpTime(NOW.0 + (3_600 << 32)), ..request() };
+        assert!(judged(&far).is_ok());
+    }
+
+    #[test]
+    fn bursts_are_refused_where_we_send_them_only() {
+        let mut slots = vec![Slot::Fixed { offset: 0 }; 999];
+        slots.push(Slot::Fixed { offset: units_of(Duration::from_secs(300)) });
+        let burst = RequestSession { slots, padding: 65_000, ..request() };
+        assert_eq!(judged(&burst), Err(Accept::PermanentLimit));
+        assert!(judged(&received(burst)).is_ok());
     }
 }

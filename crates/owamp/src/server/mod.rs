@@ -1,8 +1,8 @@
 //! `owampd`: the server of OWAMP.
 //!
 //! - `files`: the configuration directory; `settings`, `classes` and `secrets` read its files. Pure.
-//! - `judge`, `usage`: what is granted to whom. Pure.
-//! - `doors`, `patience`, `news`: what keeps a crowd from being a burden.
+//! - `judge`, `rate`: what is granted. Pure. `usage`, `share`: how much of it to whom (`who`).
+//! - `doors`, `patience`, `turns`, `news`: what keeps a crowd from being a burden.
 //! - `greet`, `talk`, `run`, `fetch`: a conversation, in a thread of its own.
 //! - `hub`, `shelf`: the engine that carries the sessions, and what they left.
 //! - `privilege`: root's rights, and how they go.
@@ -19,12 +19,16 @@ mod listen;
 mod news;
 mod patience;
 pub(crate) mod privilege;
+mod rate;
 mod run;
 pub mod secrets;
 mod settings;
+mod share;
 mod shelf;
 mod talk;
+mod turns;
 mod usage;
+mod who;
 
 use std::{
     fs::File,
@@ -50,6 +54,7 @@ use self::{
     secrets::Secrets,
     settings::{PORT, Ports, Settings, Source},
     shelf::Shelf,
+    turns::Turns,
     usage::Usage,
 };
 use crate::{
@@ -106,6 +111,7 @@ struct Server {
     hub: Hub,
     shelf: Shelf,
     news: News,
+    turns: Turns,
     doors: Arc<Doors>,
     random: File,
     since: NtpTime,
@@ -124,12 +130,14 @@ impl Server {
         let random = File::open("/dev/urandom")
             .map_err(|error| failed("opening /dev/urandom").because(error))?;
         let classes = Arc::new(classes);
+        let ports = settings.ports.and_then(|it| PortRange::new(it.first, it.last));
         Ok(Self {
-            usage: Usage::new(Arc::clone(&classes)),
-            ports: settings.ports.and_then(|it| PortRange::new(it.first, it.last)),
+            usage: Usage::new(Arc::clone(&classes), ports.as_ref().map(|it| it.count().into())),
+            ports,
             doors: Doors::new(settings.connections, settings.per_address),
-            shelf: Shelf::default(),
+            shelf: Shelf::new(shelf::MOST),
             news: News::default(),
+            turns: Turns::default(),
             since: timed_udp::clock::wall(),
             settings,
             classes,

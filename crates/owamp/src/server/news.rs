@@ -23,6 +23,8 @@ pub(super) enum Cause {
     Refused,
     /// A client went; that is told to nobody who does not ask for more.
     Gone,
+    /// Packets came whose times cannot be.
+    Clocks,
     /// Something here failed.
     Ours,
 }

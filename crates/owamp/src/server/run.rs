@@ -16,13 +16,17 @@ use super::{
 };
 use crate::{
     protocol::{Accept, Finished, PacketKey, Request, RequestSession, SessionEnd, StopSessions},
-    session::{Event, ReceiveSpec, Records, SendReport, SendSpec, Source, Timetable},
+    session::{Event, ReceiveReport, ReceiveSpec, SendReport, SendSpec, Source, Timetable},
 };
 
 /// How long the engine may take to end a session.
 const ENDING: Duration = Duration::from_secs(10);
-/// What is on its way when a sender stops is waited for so long, or its time-out.
+/// What is on its way when a sender stops without a word of its last packet is waited for so long, or its time-out.
 const LINGER: Duration = Duration::from_secs(1);
+/// And when it tells its last packet: a client waits 10 s for what it fetches.
+const LONGEST_LINGER: Duration = Duration::from_secs(8);
+/// The bandwidth of what we send is not given back before this: what leaves at once counts as if it took a second.
+const A_SECOND: Duration = Duration::from_secs(1);
 
 impl Talk<'_> {
     /// Has a session carried by the engine.
@@ -40,12 +44,19 @@ impl Talk<'_> {
         mailbox.expect(opened.id).map_err(|error| failed(error.to_string()))?;
         let handle = self.server.hub.handle();
         let taken = if opened.request.server_sends {
+            opened.going.hold_until(now() + A_SECOND + head(opened));
             handle.send(to_send(opened, socket, key))
         } else {
             handle.receive(to_receive(opened, socket, key))
         };
         taken.map_err(|refusal| failed(refusal.to_string()))
     }
+}
+
+/// How much of a session that we send is past already, and leaves at once.
+fn head(opened: &Opened) -> Duration {
+    let past = timed_udp::clock::wall().nanos_since(opened.request.start);
+    Duration::from_nanos(past.try_into().unwrap_or(0)).min(opened.plan.too_late)
 }
 
 fn timetable(request: &RequestSession) -> Timetable {
@@ -63,7 +74,7 @@ fn to_send(opened: &Opened, socket: TimedSocket, key: PacketKey) -> SendSpec {
         timetable: timetable(request),
         padding: request.padding as usize,
         is_zero_padded: false,
-        too_late: opened.plan.timeout,
+        too_late: opened.plan.too_late,
     }
 }
 
@@ -86,7 +97,7 @@ fn to_receive(opened: &Opened, socket: TimedSocket, key: PacketKey) -> ReceiveSp
 #[derive(Default)]
 struct Done {
     sent: HashMap<u64, SendReport>,
-    received: HashMap<u64, Records>,
+    received: HashMap<u64, ReceiveReport>,
 }
 
 impl Done {
@@ -97,7 +108,7 @@ impl Done {
                     self.sent.insert(id, report);
                 }
                 Event::Received { id, report, .. } => {
-                    self.received.insert(id, report.records);
+                    self.received.insert(id, report);
                 }
             }
         }
@@ -217,12 +228,13 @@ fn stop_receivers(
 ) {
     let mut ids = Vec::new();
     for opened in talk.sessions.iter().filter(|opened| opened.request.server_receives) {
-        let linger = opened.plan.timeout.min(LINGER);
         let next = end_told(opened, theirs).map(|end| end.next_seq);
+        let linger = if next.is_some() { LONGEST_LINGER } else { LINGER };
+        let linger = opened.plan.timeout.min(linger);
         let _ = talk.server.hub.handle().stop(opened.id, linger, next);
         ids.push(opened.id);
     }
-    collect(mailbox, done, &ids, LINGER + ENDING);
+    collect(mailbox, done, &ids, LONGEST_LINGER + ENDING);
 }
 
 /// Puts what was received where it can be fetched.
@@ -230,27 +242,52 @@ fn keep(talk: &mut Talk<'_>, done: &mut Done, theirs: Option<&StopSessions>) {
     let server = talk.server;
     let until = now() + server.settings.keep;
     for opened in std::mem::take(&mut talk.sessions) {
-        let Some(records) = done.received.remove(&opened.id) else { continue };
-        if records.not_kept() > 0 {
-            server.news.tell(Cause::Ours, || {
-                format!(
-                    "{} records of session {} were not kept",
-                    records.not_kept(),
-                    opened.request.sid
-                )
-            });
-        }
+        let Some(report) = done.received.remove(&opened.id) else { continue };
+        tell(talk, &opened, &report);
+        let is_whole = report.records.not_kept() == 0;
         let end = end_told(&opened, theirs);
-        let is_well = theirs.is_some_and(|it| it.accept == Accept::Yes) && end.is_some();
-        server.shelf.put(Kept {
+        let is_ended = theirs.is_some_and(|it| it.accept == Accept::Yes) && end.is_some();
+        let forgotten = server.shelf.put(Kept {
             owner: talk.client.owner.clone(),
-            finished: if is_well { Finished::Well } else { Finished::Badly(2) },
+            who: talk.who,
+            finished: if is_ended && is_whole { Finished::Well } else { Finished::Badly(2) },
             next_seq: end.map_or(opened.request.packets, |end| end.next_seq),
             skips: end.map(|end| end.skips.clone()).unwrap_or_default(),
             session: opened.request,
-            records,
+            records: report.records,
             until,
             _room: opened.room,
+        });
+        if forgotten > 0 {
+            let who = talk.who;
+            server.news.tell(Cause::Crowd, || {
+                format!("{forgotten} sessions were forgotten for one of {who}: there are too many")
+            });
+        }
+    }
+}
+
+/// Tells the log what of a session is missing although the network brought it.
+fn tell(talk: &Talk<'_>, opened: &Opened, report: &ReceiveReport) {
+    let (sid, who, news) = (opened.request.sid, talk.peer, &talk.server.news);
+    let kept = report.records.not_kept();
+    if report.dropped > 0 || kept > 0 {
+        let dropped = report.dropped;
+        news.tell(Cause::Ours, || {
+            format!(
+                "session {sid} of {who} is not whole: our own queue dropped {dropped} packets, and {kept} records were \
+                 not kept, as the disk is full or slow, or there were too many copies"
+            )
+        });
+    }
+    let refused = report.counts.refused.time;
+    if refused > 0 {
+        let length = opened.plan.timeout.as_secs_f64();
+        news.tell(Cause::Clocks, || {
+            format!(
+                "session {sid} of {who}: {refused} packets were refused, as their times are more than {length} s from \
+                 ours: one of the two clocks is wrong (run an NTP client, such as chrony, on both)"
+            )
         });
     }
 }

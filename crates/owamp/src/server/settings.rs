@@ -27,6 +27,8 @@ pub(super) struct Settings {
     pub(super) data: Option<PathBuf>,
     /// How long a connection may say nothing between messages.
     pub(super) idle: Duration,
+    /// How long sessions are held that were asked for and not started.
+    pub(super) unstarted: Duration,
     /// How long after its end a session can be fetched.
     pub(super) keep: Duration,
     /// Control connections at once.
@@ -63,6 +65,7 @@ impl Default for Settings {
             group: None,
             data: None,
             idle: Duration::from_secs(1800),
+            unstarted: Duration::from_secs(60),
             keep: Duration::from_secs(600),
             connections: 1000,
             per_address: 250,
@@ -155,6 +158,7 @@ fn set(settings: &mut Settings, name: Word<'_>, values: &[Word<'_>]) -> Result<(
         "group" => settings.group = Some(value.text.to_owned()),
         "datadir" => settings.data = Some(value.text.into()),
         "controltimeout" => settings.idle = Duration::from_secs(value.within(1..=86_400)?),
+        "starttimeout" => settings.unstarted = Duration::from_secs(value.within(1..=86_400)?),
         "keep" => settings.keep = Duration::from_secs(value.within(1..=604_800)?),
         "maxcontrolsessions" => settings.connections = value.within(1..=10_000)?,
         "maxperaddress" => settings.per_address = value.within(1..=10_000)?,
@@ -173,7 +177,7 @@ impl Word<'_> {
         self.text.parse().map_err(|why: String| self.mistake(why))
     }
 
-    fn within<T>(&self, range: std::ops::RangeInclusive<T>) -> Result<T, Mistake>
+    pub(super) fn within<T>(&self, range: std::ops::RangeInclusive<T>) -> Result<T, Mistake>
     where
         T: std::str::FromStr + PartialOrd + std::fmt::Display,
     {
@@ -222,14 +226,14 @@ mod tests {
     fn a_file_of_the_reference_is_read() {
         let text = "# owamp-server.conf\nuser owamp\ngroup owamp\nverbose\nvardir /var/run\ndatadir /var/lib/owamp\n\
                     testports 8760-9960\nauthmode O,A,E\nsrcnode 192.0.2.1:8861\ndieby 5\ncontroltimeout 60\n\
-                    pbkdf2_count 4096\n";
+                    starttimeout 9\npbkdf2_count 4096\n";
         let (settings, mistakes, unused) = parse(text);
         assert_eq!(mistakes, []);
         assert_eq!(unused, ["verbose", "vardir", "dieby"]);
         assert_eq!(settings.source, "192.0.2.1:8861".parse().expect("a place"));
         assert_eq!(settings.modes, Modes(7));
         assert_eq!((settings.user.as_deref(), settings.rounds), (Some("owamp"), 4096));
-        assert_eq!(settings.idle, Duration::from_secs(60));
+        assert_eq!((settings.idle.as_secs(), settings.unstarted.as_secs()), (60, 9));
     }
 
     #[test]

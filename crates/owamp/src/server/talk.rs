@@ -7,15 +7,18 @@ use std::{
     time::Duration,
 };
 
-use station::world::signals::wait_for;
+use station::world::{clock::Monotonic, signals::wait_for};
 use timed_udp::socket::{OpenError, Opening, Port, TimedSocket};
 
 use super::{
     Server,
+    doors::{Place, State},
     greet::{Client, Ended},
     judge::{Asker, Plan, Refused, judge},
     news::Cause,
+    patience::now,
     usage::Taken,
+    who::Who,
 };
 use crate::{
     protocol::{Accept, AcceptSession, Limits, Request, RequestSession, Sid, StartAck},
@@ -28,6 +31,8 @@ pub(super) const A_MESSAGE: Duration = Duration::from_secs(30);
 const MOST_SLOTS: u32 = 1_000;
 /// Sessions of a connection.
 const MOST_SESSIONS: usize = 2_000;
+/// Sessions that were not started are held so much longer for each of them, as it takes its time to ask for many.
+const UNSTARTED_EACH: Duration = Duration::from_secs(1);
 /// Octets of packets that may wait for us, of a session.
 const RECEIVE_BUFFER: usize = 1 << 20;
 
@@ -41,7 +46,7 @@ pub(super) struct Opened {
     /// Until it starts.
     pub(super) socket: Option<TimedSocket>,
     /// Given back when it ends.
-    pub(super) _going: Taken,
+    pub(super) going: Taken,
     /// Kept with its records.
     pub(super) room: Taken,
 }
@@ -49,10 +54,15 @@ pub(super) struct Opened {
 /// A client, and what it has asked for.
 pub(super) struct Talk<'a> {
     pub(super) server: &'a Server,
+    pub(super) place: &'a Place,
     pub(super) peer: IpAddr,
     pub(super) local: IpAddr,
+    /// Whom what it uses is counted for.
+    pub(super) who: Who,
     pub(super) client: Client,
     pub(super) sessions: Vec<Opened>,
+    /// When it asked for the first of these.
+    pub(super) asked: Option<Monotonic>,
 }
 
 impl Talk<'_> {
@@ -61,8 +71,8 @@ impl Talk<'_> {
         while let Some(request) = self.next_request()? {
             match request {
                 Request::Session(request) => self.open(*request)?,
-                Request::Start => self.start()?,
-                Request::Fetch(fetch) => self.fetch(&fetch)?,
+                Request::Start => self.at_work(Self::start)?,
+                Request::Fetch(fetch) => self.at_work(|talk| talk.fetch(&fetch))?,
                 Request::Stop(_) => {
                     let why = "Stop-Sessions, where none has been started";
                     return Err(Ended::new(Cause::Broken, why));
@@ -72,14 +82,34 @@ impl Talk<'_> {
         Ok(())
     }
 
+    /// Does what nobody is to be sent away from.
+    fn at_work(&mut self, work: impl FnOnce(&mut Self) -> Result<(), Ended>) -> Result<(), Ended> {
+        self.place.is(State::AtWork);
+        let done = work(self);
+        self.place.is(State::Known);
+        done
+    }
+
     fn next_request(&mut self) -> Result<Option<Request>, Ended> {
-        let idle = self.server.settings.idle;
-        let is_there = wait_for(&[self.client.from.from().as_fd()], idle);
+        let (length, why) = self.patience();
+        let is_there = wait_for(&[self.client.from.from().as_fd()], length);
         if !is_there.contains(&true) {
-            let why = format!("it has said nothing for {} s", idle.as_secs());
             return Err(Ended::new(Cause::Gone, why));
         }
         self.read_request()
+    }
+
+    /// How long it may say nothing now, and what is wrong if it does.
+    fn patience(&self) -> (Duration, String) {
+        let settings = &self.server.settings;
+        let (idle, count) = (settings.idle, self.sessions.len());
+        let more = UNSTARTED_EACH * u32::try_from(count).unwrap_or(u32::MAX);
+        let longest = settings.unstarted + more;
+        let left = self.asked.map(|asked| now().until(asked + longest)).filter(|left| *left < idle);
+        match left {
+            Some(left) => (left, format!("it asked for {count} sessions and did not start them")),
+            None => (idle, format!("it has said nothing for {} s", idle.as_secs())),
+        }
     }
 
     pub(super) fn read_request(&mut self) -> Result<Option<Request>, Ended> {
@@ -111,6 +141,7 @@ impl Talk<'_> {
                     sid: opened.request.sid,
                 };
                 self.sessions.push(opened);
+                self.asked.get_or_insert_with(now);
                 answer
             }
             Err(Refused { accept, why }) => {
@@ -130,14 +161,15 @@ impl Talk<'_> {
         let class = server.classes.class(self.client.class);
         let class =
             class.ok_or_else(|| Refused::new(Accept::InternalError, "there is no class"))?;
-        let asker = Asker { peer: self.peer, local: self.local, mode: self.client.mode, class };
+        let (mode, now) = (self.client.mode, timed_udp::clock::wall());
+        let asker = Asker { peer: self.peer, local: self.local, mode, class, now };
         let plan = judge(&request, &asker)?;
         if self.sessions.len() >= MOST_SESSIONS {
             let why = format!("{MOST_SESSIONS} sessions of one connection are the most");
             return Err(Refused::new(Accept::TemporaryLimit, why));
         }
         let take = |amount| {
-            let taken = server.usage.take(self.client.class, amount);
+            let taken = server.usage.take(self.client.class, self.who, amount);
             taken.map_err(|it| Refused { accept: it.accept, why: it.why })
         };
         let going = take(plan.going)?;
@@ -145,7 +177,7 @@ impl Talk<'_> {
         let socket = self.socket(&plan)?;
         self.name(&mut request, &plan, &socket)?;
         let id = server.hub.number();
-        Ok(Opened { id, request, plan, socket: Some(socket), _going: going, room })
+        Ok(Opened { id, request, plan, socket: Some(socket), going, room })
     }
 
     fn socket(&self, plan: &Plan) -> Result<TimedSocket, Refused> {
@@ -193,6 +225,7 @@ impl Talk<'_> {
     /// Start-Sessions, and all until they have ended.
     fn start(&mut self) -> Result<(), Ended> {
         let mut sessions = std::mem::take(&mut self.sessions);
+        self.asked = None;
         let mut mailbox = super::hub::Mailbox::new(&self.server.hub)?;
         let started = sessions.iter_mut().try_for_each(|opened| self.begin(opened, &mut mailbox));
         let accept = match &started {

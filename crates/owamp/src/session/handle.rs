@@ -218,8 +218,9 @@ impl Handle {
     }
 
     /// Ends a session: one that sends, at once; one that receives, after `linger` more, unless it ends before.
-    /// `next` is what its sender says of the number after its last packet: then all packets below it that did not
-    /// come are lost; else those whose time-out has passed. Of a session that is not there nothing happens.
+    /// Those packets are lost whose time-out has passed by then; what is on its way yet is neither lost nor received.
+    /// `next` is what its sender says of the number after its last packet: from that on none is lost, and the session
+    /// ends as soon as it is known what became of all below it. Of a session that is not there nothing happens.
     ///
     /// # Errors
     /// The engine has ended.

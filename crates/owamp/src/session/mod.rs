@@ -30,3 +30,4 @@ pub use skips::{MOST_RANGES, Skips, apply_skips};
 pub use spread::Spread;
 pub use store::{Iter, Records};
 pub use timetable::{Timetable, nanos_of_units, units_of};
+pub(crate) use window::{MOST_OPEN, OPEN};

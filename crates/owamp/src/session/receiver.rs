@@ -1,6 +1,9 @@
 //! Receives the packets of a session: gives [`Receiving`] what comes, and keeps what it makes of it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use timed_udp::{
     clock::{KnownState, Moment, Mono},
@@ -18,6 +21,8 @@ use crate::protocol::{Fault, PacketKey};
 
 /// Batches that are received from one session before others have their turn.
 const MOST_BATCHES: usize = 8;
+/// A session that is to end is looked after that often: whoever stopped it waits.
+const LINGER_LOOK: Duration = Duration::from_millis(20);
 /// Octets that a packet takes in the kernel's queue at least, its books included.
 const LEAST_IN_QUEUE: usize = 512;
 
@@ -99,19 +104,22 @@ impl Receiver {
         let now = Mono::now();
         let elapsed = now.since(self.start);
         let Intake { receiving, records, .. } = &mut self.intake;
-        if let Some((_, next)) = self.stop.filter(|(at, _)| *at <= now) {
-            receiving.end(elapsed, next, |record| records.push(&record, writer));
-            return None;
+        let lost = |record| records.push(&record, writer);
+        if let Some((at, next)) = self.stop.filter(|(at, _)| *at <= now) {
+            return receiving.end(at.since(self.start), next, lost).then_some(now);
         }
-        receiving.pass(elapsed, |record| records.push(&record, writer));
-        if receiving.is_over() {
+        let next = self.stop.and_then(|(_, next)| next);
+        if receiving.pass(elapsed, next, lost) {
+            return Some(now);
+        }
+        if receiving.is_over() || next.is_some_and(|next| receiving.is_settled(next)) {
             return None;
         }
         let next = (self.start + receiving.next_look(elapsed)).max(now);
-        Some(self.stop.map_or(next, |(at, _)| at.min(next)))
+        Some(self.stop.map_or(next, |(at, _)| at.min(next).min(now + LINGER_LOOK)))
     }
 
-    /// Has it end at `at`, if it does not end before.
+    /// Has it end at `at`, or as soon as it is known what became of all numbers below `next`.
     pub(super) fn stop(&mut self, at: Mono, next: Option<u32>) {
         self.stop = Some((at, next));
     }

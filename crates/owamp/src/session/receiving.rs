@@ -7,7 +7,7 @@ use timed_udp::ntp::{ErrorEstimate, NtpTime};
 
 use super::{
     timetable::{Timetable, nanos_of_units, units_of},
-    window::{Place, Window},
+    window::{AT_ONCE, Place, Window},
 };
 use crate::protocol::Record;
 
@@ -138,8 +138,12 @@ impl Receiving {
         }
         // What is due later than two time-outs after the time of arrival fails one of the two tests anyway.
         let ahead = self.timeout.saturating_mul(2);
-        self.window.extend(since(self.start, packet.received).saturating_add(ahead));
-        match self.window.place(packet.seq) {
+        let mut place = self.window.place(packet.seq);
+        if place == Place::Ahead {
+            self.window.extend(since(self.start, packet.received).saturating_add(ahead));
+            place = self.window.place(packet.seq);
+        }
+        match place {
             Place::Passed => Err(|refused| &mut refused.late),
             Place::Ahead => Err(|refused| &mut refused.time),
             Place::Beyond => Err(|refused| &mut refused.number),
@@ -157,24 +161,34 @@ impl Receiving {
     }
 
     /// Gives `lost` a record of each packet that has not come `elapsed` after the start although its time-out has
-    /// passed.
-    pub fn pass(&mut self, elapsed: Duration, lost: impl FnMut(Record)) {
+    /// passed, and has a number below `next` if the sender has told that it stopped there. Whether there is more to do
+    /// at once: there may be millions, and other sessions have their turn.
+    pub fn pass(&mut self, elapsed: Duration, next: Option<u32>, lost: impl FnMut(Record)) -> bool {
         let limit = units_of(elapsed.saturating_sub(GRACE)).saturating_sub(self.timeout);
-        self.window.extend(units_of(elapsed + LOOK));
-        self.decide(limit, None, lost);
+        let is_more = self.window.extend(units_of(elapsed + LOOK));
+        self.decide(limit, next, lost) || is_more
     }
 
     /// Ends the session `elapsed` after the start. Of what is undecided that is lost which was sent and had its
-    /// time: all numbers below `next`, if the sender told that one; else what was due a time-out ago.
-    pub fn end(&mut self, elapsed: Duration, next: Option<u32>, lost: impl FnMut(Record)) {
-        let elapsed = units_of(elapsed);
-        let limit = if next.is_some() { u64::MAX } else { elapsed.saturating_sub(self.timeout) };
-        self.window.extend(elapsed);
-        self.decide(limit, next, lost);
+    /// time: what was due a time-out ago, and has a number below `next` if the sender told that one. What was on its
+    /// way when the session was stopped is neither lost nor received (RFC 4656 section 3.8). Whether there is more to
+    /// do at once, by the same call.
+    pub fn end(&mut self, elapsed: Duration, next: Option<u32>, lost: impl FnMut(Record)) -> bool {
+        let limit = units_of(elapsed).saturating_sub(self.timeout);
+        let is_more = self.window.extend(limit);
+        self.decide(limit, next, lost) || is_more
     }
 
-    fn decide(&mut self, limit: u64, next: Option<u32>, mut lost: impl FnMut(Record)) {
-        while let Some(packet) = self.window.pass(limit) {
+    /// Whether it is known of all numbers below `next` what became of them.
+    #[must_use]
+    pub fn is_settled(&self, next: u32) -> bool {
+        self.window.is_settled(next)
+    }
+
+    /// Whether it was stopped by how many there are.
+    fn decide(&mut self, limit: u64, next: Option<u32>, mut lost: impl FnMut(Record)) -> bool {
+        for _ in 0..AT_ONCE {
+            let Some(packet) = self.window.pass(limit) else { return false };
             if packet.came || next.is_some_and(|next| packet.number >= next) {
                 continue;
             }
@@ -188,6 +202,7 @@ impl Receiving {
                 ttl: 255,
             });
         }
+        true
     }
 
     /// Whether every packet is decided.
@@ -266,7 +281,7 @@ mod tests {
 
     fn lost_at(session: &mut Receiving, millis: u64) -> Vec<u32> {
         let mut lost = Vec::new();
-        session.pass(Duration::from_millis(millis), |record| lost.push(record.seq));
+        session.pass(Duration::from_millis(millis), None, |record| lost.push(record.seq));
         lost
     }
 
@@ -288,7 +303,7 @@ mod tests {
     fn a_lost_packet_is_recorded_with_the_time_it_was_to_be_sent() {
         let mut session = session(1);
         let mut lost = None;
-        session.pass(Duration::from_secs(9), |record| lost = Some(record));
+        session.pass(Duration::from_secs(9), None, |record| lost = Some(record));
         let lost = lost.expect("it is lost");
         assert!(distance(lost.sent, at(100)) <= 4, "{lost:?}");
         assert_eq!((lost.received, lost.ttl, lost.send_error), (None, 255, None));
@@ -335,29 +350,59 @@ mod tests {
     }
 
     #[test]
-    fn when_the_sender_stops_only_what_it_sent_can_be_lost() {
-        let mut session = session(1_000);
-        session.take(&packet(1)).expect("it is taken");
-        let mut lost = Vec::new();
-        session.end(Duration::from_millis(500), Some(4), |record| lost.push(record.seq));
-        assert_eq!(lost, [0, 2, 3]);
+    fn when_the_sender_stops_only_what_it_sent_and_had_its_time_is_lost() {
+        let lost_at = |millis, next| {
+            let mut session = session(1_000);
+            session.take(&packet(1)).expect("it is taken");
+            let mut lost = Vec::new();
+            session.end(Duration::from_millis(millis), next, |record| lost.push(record.seq));
+            lost
+        };
+        assert_eq!(lost_at(500, Some(4)), [0_u32; 0], "all are on their way yet");
+        assert_eq!(lost_at(2_350, Some(4)), [0, 2]);
+        assert_eq!(lost_at(9_000, Some(4)), [0, 2, 3], "the others were never sent");
+        assert_eq!(lost_at(2_350, None), [0, 2]);
     }
 
     #[test]
-    fn when_a_session_is_cut_off_only_what_had_its_time_is_lost() {
+    fn it_is_settled_when_all_that_was_sent_came_or_is_lost() {
         let mut session = session(1_000);
-        let mut lost = Vec::new();
-        session.end(Duration::from_millis(2_350), None, |record| lost.push(record.seq));
-        assert_eq!(lost, [0, 1, 2]);
+        assert!(session.is_settled(0));
+        session.take(&packet(0)).expect("it is taken");
+        session.take(&packet(2)).expect("it is taken");
+        assert!(session.is_settled(1) && !session.is_settled(3), "1 may come yet");
+        assert_eq!(lost_at(&mut session, 2_450), [1]);
+        assert!(session.is_settled(3));
+    }
+
+    #[test]
+    fn millions_of_lost_packets_do_not_hold_up_other_sessions() {
+        let timetable = || Timetable::new(std::iter::repeat_n(0, 1_000_000));
+        let mut session = Receiving::new(timetable(), START, TIMEOUT);
+        let (mut lost, mut calls, mut most) = (0, 0, 0);
+        loop {
+            let before = lost;
+            let is_more = session.pass(Duration::from_secs(9), None, |_| lost += 1);
+            (calls, most) = (calls + 1, most.max(lost - before));
+            if !is_more {
+                break;
+            }
+        }
+        assert_eq!((lost, most, session.is_over()), (1_000_000, AT_ONCE, true));
+        assert!((100..105).contains(&calls), "{calls}");
+        let mut session = Receiving::new(timetable(), START, TIMEOUT);
+        let mut lost = 0;
+        while session.end(Duration::from_secs(9), Some(700_000), |_| lost += 1) {}
+        assert_eq!(lost, 700_000);
     }
 
     #[test]
     fn it_is_looked_after_once_a_second_and_at_its_end() {
         let mut session = session(5);
-        session.pass(Duration::ZERO, |_| {});
+        session.pass(Duration::ZERO, None, |_| {});
         assert_eq!(session.next_look(Duration::ZERO), LOOK);
         let elapsed = Duration::from_millis(2_000);
-        session.pass(elapsed, |_| {});
+        session.pass(elapsed, None, |_| {});
         let end = session.next_look(elapsed);
         assert!(end.as_micros().abs_diff(2_700_000) < 10, "{end:?}");
         assert_eq!(lost_at(&mut session, 2_701), [0, 1, 2, 3, 4]);
@@ -370,7 +415,7 @@ mod tests {
         let mut session = Receiving::new(timetable, START, TIMEOUT);
         let mut lost = 0_u64;
         for second in 1..3_600 {
-            session.pass(Duration::from_secs(second), |_| lost += 1);
+            session.pass(Duration::from_secs(second), None, |_| lost += 1);
         }
         assert!(lost > 3_590_000, "{lost}");
         assert!(std::mem::size_of_val(&session) < 500);

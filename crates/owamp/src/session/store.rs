@@ -38,7 +38,7 @@ pub struct Records {
 
 impl Records {
     /// None yet; at most `most` will be kept.
-    pub(super) const fn new(most: u64) -> Self {
+    pub(crate) const fn new(most: u64) -> Self {
         Self { memory: Vec::new(), overflow: None, given: 0, most, not_kept: 0 }
     }
 
@@ -46,6 +46,11 @@ impl Records {
     #[must_use]
     pub const fn count(&self) -> u64 {
         (self.given + self.memory.len() as u64) / RECORD
+    }
+
+    /// Octets of memory that they take.
+    pub(crate) const fn memory(&self) -> usize {
+        self.memory.capacity()
     }
 
     /// How many there would have been besides: beyond the most that were to be kept, or when the disk was full or

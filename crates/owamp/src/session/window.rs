@@ -7,7 +7,11 @@ use super::timetable::Timetable;
 
 /// The most packets that are undecided at one time: 36 MB. A schedule that has more within two time-outs is one
 /// that no receiver was meant to keep up with; packets beyond are refused until there is room.
-pub(super) const MOST_OPEN: usize = 4_000_000;
+pub(crate) const MOST_OPEN: usize = 4_000_000;
+/// Octets that each of them takes.
+pub(crate) const OPEN: usize = 9;
+/// Packets that are taken in at one time: other sessions have their turn in between.
+pub(super) const AT_ONCE: usize = 10_000;
 
 /// The undecided packets, in order of their numbers.
 #[derive(Debug)]
@@ -64,12 +68,13 @@ impl Window {
         }
     }
 
-    /// Takes in the packets that are due until `horizon`, and the first one after it.
-    pub(super) fn extend(&mut self, horizon: u64) {
-        while !self.is_complete
-            && self.due.len() < self.most
-            && self.due.back().is_none_or(|last| *last <= horizon)
-        {
+    /// Takes in the packets that are due until `horizon`, and the first one after it; [`AT_ONCE`] at most. Whether
+    /// there are more.
+    pub(super) fn extend(&mut self, horizon: u64) -> bool {
+        for _ in 0..AT_ONCE {
+            if !self.wants(horizon) {
+                return false;
+            }
             // The numbers end with 2^32 - 1.
             let number = self.first + self.due.len() as u64;
             match self.timetable.next_due().filter(|_| u32::try_from(number).is_ok()) {
@@ -80,6 +85,13 @@ impl Window {
                 None => self.is_complete = true,
             }
         }
+        self.wants(horizon)
+    }
+
+    fn wants(&self, horizon: u64) -> bool {
+        !self.is_complete
+            && self.due.len() < self.most
+            && self.due.back().is_none_or(|last| *last <= horizon)
     }
 
     /// Where a number lies.
@@ -122,6 +134,14 @@ impl Window {
     #[must_use]
     pub(super) fn is_over(&self) -> bool {
         self.is_complete && self.due.is_empty()
+    }
+
+    /// Whether all numbers below `next` are decided or came.
+    #[must_use]
+    pub(super) fn is_settled(&self, next: u32) -> bool {
+        let open = self.index(next).unwrap_or(0);
+        let open = if self.is_complete { open.min(self.copies.len()) } else { open };
+        open <= self.copies.len() && self.copies.iter().take(open).all(|copies| *copies > 0)
     }
 
     /// How many are undecided.
@@ -177,6 +197,26 @@ mod tests {
         assert!(window.pass(1).is_some());
         window.extend(5);
         assert!(matches!(window.place(1_000), Place::Open { .. }));
+    }
+
+    #[test]
+    fn many_packets_are_taken_in_by_and_by() {
+        let mut window = Window::new(Timetable::new(1..=25_000));
+        assert_eq!([(); 4].map(|()| window.extend(30_000)), [true, true, false, false]);
+        assert_eq!((window.due.len(), window.last_due()), (25_000, Some(25_000)));
+    }
+
+    #[test]
+    fn all_below_a_number_is_settled_when_it_came_or_its_time_has_passed() {
+        let mut window = of_ten_every_100();
+        assert!(window.is_settled(0) && !window.is_settled(1), "nothing is known of it yet");
+        window.extend(2_000);
+        window.mark(1);
+        assert!(!window.is_settled(2));
+        assert!(window.pass(101).is_some());
+        assert!(window.is_settled(2) && window.is_settled(0) && !window.is_settled(3));
+        (2..10).for_each(|number| window.mark(number));
+        assert!(window.is_settled(u32::MAX), "there are no more");
     }
 
     #[test]
