@@ -2,7 +2,11 @@
 
 mod agree;
 mod control;
+mod faults;
+mod line;
 mod measure;
+mod remarks;
+mod run;
 mod stream;
 mod tell;
 mod trouble;
@@ -48,10 +52,10 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
 }
 
 fn conclude(teller: &Teller<'_>, measured: Measured) -> Result<Exit, Failure> {
-    teller.tell(&measured).map_err(|error| {
+    let remarks = teller.tell(&measured).map_err(|error| {
         Failure::new(Exit::NeedsPerson, "writing the standard output").because(error)
     })?;
-    measured.warnings.iter().for_each(|warning| log::warn!("{warning}"));
+    measured.warnings.iter().chain(&remarks).for_each(|warning| log::warn!("{warning}"));
     match measured.trouble {
         None => Ok(Exit::Well),
         Some(trouble) if measured.ways.is_empty() => {

@@ -2,7 +2,7 @@
 //!
 //! - `files`: the configuration directory; `settings`, `classes` and `secrets` read its files. Pure.
 //! - `judge`, `usage`: what is granted to whom. Pure.
-//! - `doors`, `patience`, `news`: what keeps a crowd from being a burden.
+//! - `doors`, `news`, and the `patience` of the crate: what keeps a crowd from being a burden.
 //! - `greet`, `talk`, `run`, `fetch`: a conversation, in a thread of its own.
 //! - `hub`, `shelf`: the engine that carries the sessions, and what they left.
 //! - `privilege`: root's rights, and how they go.
@@ -17,7 +17,6 @@ mod judge;
 mod lines;
 mod listen;
 mod news;
-mod patience;
 pub(crate) mod privilege;
 mod run;
 pub mod secrets;
@@ -53,6 +52,7 @@ use self::{
     usage::Usage,
 };
 use crate::{
+    patience,
     protocol::{BLOCK, Sid},
     session::EngineSettings,
 };
