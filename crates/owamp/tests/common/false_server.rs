@@ -150,7 +150,9 @@ impl Talk {
     pub(crate) fn give(&mut self, finished: Finished, records: &[Record]) {
         let promised = u32::try_from(records.len()).expect("few");
         self.promise(finished, promised);
-        records.iter().for_each(|it| Fetched::put_record(&it.to_bytes(), &mut self.to));
+        for record in records {
+            Fetched::put_record(&record.to_bytes(), &mut self.to);
+        }
         Fetched::put_end(&mut self.to);
         self.say();
     }
