@@ -1,4 +1,7 @@
-//! What the engine of test sessions carries: one session as fast as can be, and a thousand slow ones at once.
+//! What the engine of test sessions carries: one session as fast as can be, and a thousand slow ones at once; and what
+//! the programs carry.
+
+mod programs;
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -29,10 +32,10 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(60);
 const AHEAD: Duration = Duration::from_millis(200);
 
-/// One session, and a thousand.
+/// One session, and a thousand; the programs with one session between them.
 ///
 /// # Errors
-/// A session could not be had.
+/// A session could not be had, or a program failed.
 pub fn measure(bed: &Bed) -> Result<Vec<Line>> {
     // First what is held against a bound of memory, before others have used some.
     let mut lines = many(bed)?;
@@ -41,6 +44,7 @@ pub fn measure(bed: &Bed) -> Result<Vec<Line>> {
     }
     let keys = Box::new(SessionKeys::new([7; 48]).of_session(&Sid::default()));
     lines.extend(fast(bed, 20, &PacketKey::Encrypted(keys), "encrypted")?);
+    lines.extend(programs::measure(bed)?);
     Ok(lines)
 }
 

@@ -7,9 +7,11 @@
 //! - [`statistics`]: what the records of a session say. Pure.
 //! - [`report`]: how it is printed. Pure.
 //! - [`session`]: sends a schedule's packets, receives another's, makes the records of both.
+//! - `patience`: a connection whose messages have to come in time.
 //! - [`server`], [`client`], `stamp`: the programs.
 
 pub mod client;
+mod patience;
 pub mod protocol;
 pub mod report;
 pub mod server;

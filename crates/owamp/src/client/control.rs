@@ -4,21 +4,23 @@ use std::{
     fmt,
     fs::File,
     io::{self, Read, Write},
-    net::{IpAddr, SocketAddr, TcpStream},
+    net::{SocketAddr, TcpStream},
     time::Duration,
 };
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use socket2::{Domain, Socket, Type};
 
-use crate::protocol::{
-    Accept, AcceptSession, BLOCK, Failed, FetchAck, FetchSession, Fetched, Inbound, KeyId, Limits,
-    Mode, Modes, Outbound, PassPhrase, Record, Request, RequestSession, ServerGreeting,
-    ServerStart, SessionEnd, SessionKeys, SetUpResponse, Sid, StartAck, StopSessions, Wrong,
+use super::line::{Line, PATIENCE, is_asked};
+use crate::{
+    protocol::{
+        Accept, AcceptSession, BLOCK, Failed, FetchAck, FetchSession, Fetched, Inbound, KeyId,
+        Kind, Limits, Mode, Modes, Outbound, PassPhrase, Record, Request, RequestSession,
+        ServerGreeting, ServerStart, SessionEnd, SessionKeys, SetUpResponse, Sid, StartAck,
+        StopSessions, Wrong,
+    },
+    session::MOST_COPIES,
 };
 
-/// How long any answer of a server is waited for.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// What is taken of a server's messages.
 const LIMITS: Limits = Limits { slots: 1_024, sessions: 16, skips: 1 << 16 };
 
@@ -33,13 +35,15 @@ pub(super) enum Broken {
     Refused(&'static str, Accept),
     /// It offers no mode that we may use.
     NoMode(Modes, Modes),
+    /// Somebody wants us to end.
+    Asked,
 }
 
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Lost(Failed::Read(error)) if error.kind() == io::ErrorKind::WouldBlock => {
-                write!(f, "no answer within {} s", PATIENCE.as_secs())
+            Self::Lost(Failed::Read(error)) if error.kind() == io::ErrorKind::TimedOut => {
+                write!(f, "no whole answer within {} s", PATIENCE.as_secs())
             }
             Self::Lost(Failed::Read(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 f.write_str("the server ended the connection")
@@ -53,6 +57,7 @@ impl fmt::Display for Broken {
             Self::NoMode(offered, wanted) => {
                 write!(f, "no common mode: the server offers {offered}, wanted is {wanted}")
             }
+            Self::Asked => f.write_str("somebody asked us to end"),
         }
     }
 }
@@ -63,6 +68,7 @@ impl From<Failed> for Broken {
     fn from(failed: Failed) -> Self {
         match failed {
             Failed::Wrong(wrong) => Self::Wrong(wrong),
+            Failed::Read(error) if is_asked(&error) => Self::Asked,
             read @ Failed::Read(_) => Self::Lost(read),
         }
     }
@@ -70,7 +76,7 @@ impl From<Failed> for Broken {
 
 impl From<io::Error> for Broken {
     fn from(error: io::Error) -> Self {
-        Self::Lost(error.into())
+        Failed::from(error).into()
     }
 }
 
@@ -87,7 +93,7 @@ pub(super) struct Identity {
 #[derive(Debug)]
 pub(super) struct Control {
     stream: TcpStream,
-    from: Inbound<TcpStream>,
+    from: Inbound<Line>,
     to: Outbound,
     keys: Option<SessionKeys>,
     mode: Mode,
@@ -102,12 +108,10 @@ pub(super) fn random<const N: usize>() -> io::Result<[u8; N]> {
 
 impl Control {
     /// Agrees with the server about a mode and keys, over a new connection.
-    pub(super) fn begin(mut stream: TcpStream, identity: &Identity) -> Result<Self, Broken> {
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+    pub(super) fn begin(mut line: Line, identity: &Identity) -> Result<Self, Broken> {
+        line.begin();
         let mut greeting = [0; ServerGreeting::LENGTH];
-        stream.read_exact(&mut greeting)?;
+        line.read_exact(&mut greeting)?;
         let greeting = ServerGreeting::from_bytes(&greeting);
         let mut ours = identity.modes;
         if identity.secret.is_none() {
@@ -116,27 +120,28 @@ impl Control {
         let mode = greeting.modes.and(ours).strongest();
         let mode = mode.ok_or(Broken::NoMode(greeting.modes, ours))?;
         let (set_up, keys) = answer(&greeting, mode, identity)?;
-        stream.write_all(&set_up.to_bytes())?;
-        Self::started(stream, &set_up, keys, mode)
+        line.begin();
+        line.write_all(&set_up.to_bytes())?;
+        Self::started(line, &set_up, keys, mode)
     }
 
     fn started(
-        mut stream: TcpStream,
+        mut line: Line,
         set_up: &SetUpResponse,
         keys: Option<SessionKeys>,
         mode: Mode,
     ) -> Result<Self, Broken> {
         let mut start = [0; ServerStart::LENGTH];
-        stream.read_exact(&mut start)?;
+        line.read_exact(&mut start)?;
         let start = ServerStart::from_bytes(&start);
         granted(asked(keys.is_some()), start.accept)?;
-        let reading = stream.try_clone()?;
+        let stream = line.stream()?;
         let (mut from, to) = match &keys {
             Some(keys) => (
-                Inbound::sealed(reading, keys, &start.server_iv),
+                Inbound::sealed(line, keys, &start.server_iv),
                 Outbound::sealed(keys, &set_up.client_iv),
             ),
-            None => (Inbound::open(reading), Outbound::open()),
+            None => (Inbound::open(line), Outbound::open()),
         };
         ServerStart::read_start_time(&mut from)?;
         Ok(Self { stream, from, to, keys, mode })
@@ -157,10 +162,16 @@ impl Control {
         Ok((self.stream.local_addr()?, self.stream.peer_addr()?))
     }
 
+    /// Says it; from then on its answer has its time.
     fn say(&mut self, request: &Request) -> Result<(), Broken> {
+        let line = self.from.from();
+        if matches!(request, Request::Fetch(_)) {
+            line.begin_long();
+        } else {
+            line.begin();
+        }
         request.put(&mut self.to);
-        let octets = self.to.take();
-        Ok(self.stream.write_all(&octets)?)
+        Ok(line.write_all(&self.to.take())?)
     }
 
     /// Asks for a session: the server's port of it, and its identifier if the server made it.
@@ -174,7 +185,9 @@ impl Control {
     /// Starts the sessions.
     pub(super) fn start(&mut self) -> Result<(), Broken> {
         self.say(&Request::Start)?;
-        granted("to start", StartAck::read(&mut self.from)?.accept)
+        granted("to start", StartAck::read(&mut self.from)?.accept)?;
+        self.from.from().go_under_way();
+        Ok(())
     }
 
     /// Says that all is over, with what was sent from here; what the server says of its own.
@@ -189,12 +202,18 @@ impl Control {
         Ok(theirs.ends)
     }
 
-    /// Fetches the records of a session that the server received: those of all packets that were sent.
-    pub(super) fn fetch(&mut self, sid: Sid) -> Result<(FetchAck, Fetched, Vec<Record>), Broken> {
+    /// Fetches the records of a session of so many packets that the server received: those of all that were sent.
+    pub(super) fn fetch(
+        &mut self,
+        sid: Sid,
+        packets: u32,
+    ) -> Result<(FetchAck, Fetched, Vec<Record>), Broken> {
         self.say(&Request::Fetch(FetchSession::whole(sid)))?;
         let ack = FetchAck::read(&mut self.from)?;
         granted("the session's records", ack.accept)?;
-        let fetched = Fetched::read(&ack, &mut self.from, &LIMITS)?;
+        not_too_many(ack.records, packets).map_err(Broken::Wrong)?;
+        let limits = Limits { skips: LIMITS.skips.min(packets), ..LIMITS };
+        let fetched = Fetched::read(&ack, &mut self.from, &limits)?;
         let mut records = Vec::new();
         Fetched::read_records(&ack, &mut self.from, |record| records.push(record))?;
         Ok((ack, fetched, records))
@@ -243,30 +262,16 @@ fn granted(step: &'static str, accept: Accept) -> Result<(), Broken> {
     if accept == Accept::Yes { Ok(()) } else { Err(Broken::Refused(step, accept)) }
 }
 
-/// Connects from `local`, where it is named, to the first of `servers` that answers.
-pub(super) fn connect(
-    servers: &[SocketAddr],
-    local: Option<IpAddr>,
-    device: Option<&str>,
-) -> Result<TcpStream, (SocketAddr, io::Error)> {
-    let mut failed = None;
-    for server in servers {
-        match dial(*server, local, device) {
-            Ok(stream) => return Ok(stream),
-            Err(error) => failed = failed.or(Some((*server, error))),
-        }
+/// Records fill our memory: a packet may have been doubled some times, and no more is believed.
+fn not_too_many(records: u32, packets: u32) -> Result<(), Wrong> {
+    let most = packets.saturating_mul(MOST_COPIES.into());
+    if records <= most {
+        return Ok(());
     }
-    // There is one at least: a name without an address is a mistake of its own.
-    let nothing = || (SocketAddr::from(([0; 4], 0)), io::ErrorKind::AddrNotAvailable.into());
-    Err(failed.unwrap_or_else(nothing))
-}
-
-fn dial(server: SocketAddr, local: Option<IpAddr>, device: Option<&str>) -> io::Result<TcpStream> {
-    let socket = Socket::new(Domain::for_address(server), Type::STREAM, None)?;
-    socket.bind_device(device.map(str::as_bytes))?;
-    if let Some(local) = local {
-        socket.bind(&SocketAddr::new(local, 0).into())?;
-    }
-    socket.connect_timeout(&server.into(), PATIENCE)?;
-    Ok(socket.into())
+    Err(Wrong {
+        message: "Fetch-Ack",
+        field: "Number of Records",
+        what: format!("{records} are more than {most}, {MOST_COPIES} of each packet"),
+        kind: Kind::TooMuch,
+    })
 }

@@ -2,7 +2,11 @@
 
 mod agree;
 mod control;
+mod faults;
+mod line;
 mod measure;
+mod remarks;
+mod run;
 mod stream;
 mod tell;
 mod trouble;
@@ -12,7 +16,7 @@ use std::fs;
 
 use station::{
     app::{Exit, Failure},
-    text::cite_all,
+    text::Mistake,
     world::signals::Stop,
 };
 
@@ -48,10 +52,10 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
 }
 
 fn conclude(teller: &Teller<'_>, measured: Measured) -> Result<Exit, Failure> {
-    teller.tell(&measured).map_err(|error| {
+    let remarks = teller.tell(&measured).map_err(|error| {
         Failure::new(Exit::NeedsPerson, "writing the standard output").because(error)
     })?;
-    measured.warnings.iter().for_each(|warning| log::warn!("{warning}"));
+    measured.warnings.iter().chain(&remarks).for_each(|warning| log::warn!("{warning}"));
     match measured.trouble {
         None => Ok(Exit::Well),
         Some(trouble) if measured.ways.is_empty() => {
@@ -79,9 +83,17 @@ fn identity(args: &Args) -> Result<Identity, String> {
         .map_err(|error| format!("reading the passphrases of {file}: {error}"))?;
     let (known, mistakes) = secrets::parse(&text);
     if !mistakes.is_empty() {
-        return Err(cite_all(&text, &file.to_string(), &mistakes));
+        return Err(places(&file.to_string(), &mistakes));
     }
     let nobody = || format!("{file} has no passphrase of \"{user}\"");
     let secret = known.of(user).cloned().ok_or_else(nobody)?;
     Ok(Identity { modes, secret: Some((KeyId::new(user).ok_or_else(nobody)?, secret)) })
+}
+
+/// The lines hold secrets: places are told, lines are not.
+fn places(file: &str, mistakes: &[Mistake]) -> String {
+    let place = |Mistake { span, message }: &Mistake| {
+        format!("{file}:{}:{}: {message}", span.line, span.column)
+    };
+    mistakes.iter().map(place).collect::<Vec<_>>().join("\n")
 }

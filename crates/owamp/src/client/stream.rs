@@ -84,6 +84,10 @@ impl Ends<'_> {
         let Some(Ok(measured)) = session.map(ScopedJoinHandle::join) else { return };
         let measured = measured.unwrap_or_else(Measured::none);
         let is_asked_to_end = matches!(measured.trouble, Some(Trouble::Interrupted));
+        // One that had not begun has nothing to tell.
+        if is_asked_to_end && measured.ways.is_empty() {
+            return;
+        }
         match conclude(self.teller, measured) {
             Ok(Exit::Well) => {}
             // The end of what has none is as it should be.

@@ -2,10 +2,13 @@
 
 use std::io::{self, BufWriter, Write};
 
+use chrono::{Local, Offset, TimeZone};
 use station::words::place::Place;
+use timed_udp::{clock::wall, ntp::NtpTime};
 
 use super::{
     measure::{Measured, Plan, Way},
+    remarks::remarks,
     trouble::Trouble,
     wanted::Args,
 };
@@ -29,7 +32,7 @@ impl<'a> Teller<'a> {
             bucket_width: u64::try_from(args.bucket.as_nanos()).unwrap_or(u64::MAX).max(1),
             lines: args.verbose.map_or(0, |lines| usize::try_from(lines).unwrap_or(usize::MAX)),
             unix_times: args.unix,
-            utc_offset: 0,
+            utc_offset: utc_offset(wall()),
         };
         Self { args, style }
     }
@@ -44,17 +47,28 @@ impl<'a> Teller<'a> {
             .map_err(Trouble::Output)
     }
 
-    /// Prints what came out.
-    pub(super) fn tell(&self, measured: &Measured) -> io::Result<()> {
-        let mut out = BufWriter::new(io::stdout().lock());
-        closed(self.write(&mut out, measured).and_then(|()| out.flush()))
-    }
-
-    fn write(&self, out: &mut impl Write, measured: &Measured) -> io::Result<()> {
+    /// Prints what came out; what is to be said besides, in the forms that have no room for it.
+    pub(super) fn tell(&self, measured: &Measured) -> io::Result<Vec<String>> {
         if self.args.quiet {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let parts = measured.ways.iter().flat_map(|way| self.parts(way)).collect::<Vec<_>>();
+        let mut out = BufWriter::new(io::stdout().lock());
+        closed(self.write(&mut out, measured, &parts).and_then(|()| out.flush()))?;
+        if self.args.json {
+            return Ok(Vec::new());
+        }
+        let summaries: Vec<_> =
+            parts.iter().map(|part| (part.way.direction, &part.summary)).collect();
+        Ok(remarks(&summaries))
+    }
+
+    fn write(
+        &self,
+        out: &mut impl Write,
+        measured: &Measured,
+        parts: &[Piece<'_>],
+    ) -> io::Result<()> {
         let told: Vec<_> = parts.iter().map(|part| self.told(part)).collect();
         if self.args.json {
             let problem = measured.trouble.as_ref().map(Trouble::to_string);
@@ -133,4 +147,10 @@ fn closed(written: io::Result<()>) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
     }
+}
+
+/// How far the time of this place is ahead of UTC, seconds (`TZ`, else the machine's).
+fn utc_offset(now: NtpTime) -> i32 {
+    let seconds = i64::try_from(now.unix_nanos().div_euclid(1_000_000_000)).unwrap_or(0);
+    Local.timestamp_opt(seconds, 0).single().map_or(0, |time| time.offset().fix().local_minus_utc())
 }

@@ -22,6 +22,8 @@ pub(super) enum Trouble {
     Engine(io::Error),
     /// Somebody asked us to end.
     Interrupted,
+    /// The figures are not of all packets.
+    NotWhole(String),
     /// A file of passphrases is of no use.
     Secrets(String),
     /// Nobody reads what we print.
@@ -30,7 +32,10 @@ pub(super) enum Trouble {
 
 impl From<Broken> for Trouble {
     fn from(broken: Broken) -> Self {
-        Self::Control(broken)
+        match broken {
+            Broken::Asked => Self::Interrupted,
+            broken => Self::Control(broken),
+        }
     }
 }
 
@@ -51,7 +56,7 @@ impl fmt::Display for Trouble {
             Self::Interrupted => {
                 f.write_str("interrupted: the figures are of what was sent until then")
             }
-            Self::Secrets(why) => f.write_str(why),
+            Self::NotWhole(why) | Self::Secrets(why) => f.write_str(why),
             Self::Output(error) => write!(f, "writing the standard output: {error}"),
         }
     }

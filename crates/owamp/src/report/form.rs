@@ -51,6 +51,7 @@ pub(super) struct Session<'a> {
     pub(super) clocks: Clocks,
     pub(super) sending: Sending,
     pub(super) own_drops: u64,
+    pub(super) beyond_timeout: u64,
     pub(super) verdicts: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) packets: Option<Packets<'a>>,

@@ -83,6 +83,7 @@ fn session<'a>(told: &'a Told<'_>, style: &Style, packets: bool) -> Session<'a> 
         clocks: clocks(it),
         sending: sending(it),
         own_drops: it.own_drops,
+        beyond_timeout: it.beyond_timeout,
         verdicts: it.verdicts.iter().copied().map(Verdict::as_str).collect(),
         packets: packets.then_some(Packets { start: known.start, records: told.records }),
     }

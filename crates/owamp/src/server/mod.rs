@@ -2,7 +2,7 @@
 //!
 //! - `files`: the configuration directory; `settings`, `classes` and `secrets` read its files. Pure.
 //! - `judge`, `rate`: what is granted. Pure. `usage`, `share`: how much of it to whom (`who`).
-//! - `doors`, `patience`, `turns`, `news`: what keeps a crowd from being a burden.
+//! - `doors`, `turns`, `news`, and the `patience` of the crate: what keeps a crowd from being a burden.
 //! - `greet`, `talk`, `run`, `fetch`: a conversation, in a thread of its own.
 //! - `hub`, `shelf`: the engine that carries the sessions, and what they left.
 //! - `privilege`: root's rights, and how they go.
@@ -17,7 +17,6 @@ mod judge;
 mod lines;
 mod listen;
 mod news;
-mod patience;
 pub(crate) mod privilege;
 mod rate;
 mod run;
@@ -58,6 +57,7 @@ use self::{
     usage::Usage,
 };
 use crate::{
+    patience,
     protocol::{BLOCK, Sid},
     session::EngineSettings,
 };

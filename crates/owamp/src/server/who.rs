@@ -1,9 +1,8 @@
 //! Whom things are counted for.
 
-use std::{
-    fmt,
-    net::{IpAddr, Ipv6Addr},
-};
+use std::{fmt, net::IpAddr};
+
+use station::world::peers::party;
 
 /// A client, as far as what it uses goes: an address; of IPv6 a net of 64 bits, since whoever has one address of it
 /// has all.
@@ -12,10 +11,7 @@ pub(super) struct Who(IpAddr);
 
 impl Who {
     pub(super) fn at(address: IpAddr) -> Self {
-        Self(match address.to_canonical() {
-            IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
-            v4 @ IpAddr::V4(_) => v4,
-        })
+        Self(party(address))
     }
 }
 

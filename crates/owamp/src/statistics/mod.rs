@@ -50,6 +50,11 @@ pub struct Known {
     pub timeout: u64,
     /// Packets that our own machine dropped after the network had brought them; 0 if that is not known.
     pub own_drops: u64,
+    /// Packets that the network brought with time stamps further from our clock than the time-out, and that count as
+    /// lost; 0 if that is not known.
+    pub beyond_timeout: u64,
+    /// The clocks of both ends are known to be further apart than the time-out, by other than these packets.
+    pub clocks_apart: bool,
     /// How often sending failed.
     pub send_errors: u64,
     /// How far our clock was set while the session went on, each time.
@@ -87,6 +92,8 @@ pub struct Summary {
     pub lateness: Lateness,
     /// Packets that our own machine dropped; lost by the figures, and not the network's fault.
     pub own_drops: u64,
+    /// Packets that came with time stamps further from our clock than the time-out; lost by the figures.
+    pub beyond_timeout: u64,
     /// How often sending failed.
     pub send_errors: u64,
     /// What the figures are not to be taken for.
@@ -123,13 +130,14 @@ impl Summary {
             clocks,
             lateness,
             own_drops: known.own_drops,
+            beyond_timeout: known.beyond_timeout,
             send_errors: known.send_errors,
             verdicts: Vec::new(),
         };
         for record in packets.came() {
             *summary.ttls.entry(record.ttl).or_default() += 1;
         }
-        summary.verdicts = Verdict::all_of(&summary);
+        summary.verdicts = Verdict::all_of(&summary, known);
         summary
     }
 

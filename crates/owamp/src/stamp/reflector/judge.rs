@@ -2,10 +2,11 @@
 
 use std::{
     fmt,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
+use station::world::peers::party;
 use timed_udp::clock::Mono;
 
 use super::{bucket::Bucket, generations::Generations};
@@ -142,7 +143,7 @@ impl Judge {
         if !self.all.has(all, now) || is_new && !self.new.has(new_rate(&self.rules), now) {
             return Err(Refused::TooMany);
         }
-        let source = source(from.ip());
+        let source = party(from.ip());
         if let Some(bucket) = self.sources.get(source, now) {
             if !bucket.has(per_source, now) {
                 return Err(Refused::TooManyOfSource);
@@ -172,14 +173,6 @@ fn is_many(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => v4.is_multicast() || v4.is_broadcast(),
         IpAddr::V6(v6) => v6.is_multicast(),
-    }
-}
-
-/// Who answers are counted for: whoever has one address of IPv6 has all of its /64.
-fn source(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
-        IpAddr::V4(v4) => v4.into(),
     }
 }
 

@@ -11,30 +11,43 @@ use station::world::clock::{Clock, Monotonic, SystemClock};
 
 /// A connection with a deadline.
 #[derive(Debug)]
-pub(super) struct Patient {
+pub(crate) struct Patient {
     stream: TcpStream,
-    until: Monotonic,
+    since: Monotonic,
+    length: Duration,
 }
 
 impl Patient {
-    pub(super) fn new(stream: TcpStream, length: Duration) -> Self {
-        let mut patient = Self { stream, until: Monotonic::default() };
-        patient.wait_for(length);
-        patient
+    pub(crate) fn new(stream: TcpStream, length: Duration) -> Self {
+        Self { stream, since: now(), length }
     }
 
     /// From now on, what is to come or to go has so long.
-    pub(super) fn wait_for(&mut self, length: Duration) {
-        self.until = now() + length;
+    pub(crate) fn wait_for(&mut self, length: Duration) {
+        (self.since, self.length) = (now(), length);
+    }
+
+    /// What is to come or to go has no longer than this, counted from when it was begun.
+    pub(crate) fn wait_at_most(&mut self, length: Duration) {
+        self.length = self.length.min(length);
+    }
+
+    /// So much of what was waited does not count.
+    pub(crate) fn forget(&mut self, waited: Duration) {
+        self.since = (self.since + waited).min(now());
     }
 
     /// Another handle of the same connection, with a deadline of its own.
-    pub(super) fn other(&self) -> io::Result<Self> {
-        Ok(Self { stream: self.stream.try_clone()?, until: self.until })
+    pub(crate) fn other(&self) -> io::Result<Self> {
+        Ok(Self { stream: self.stream.try_clone()?, since: self.since, length: self.length })
     }
 
-    fn left(&self) -> io::Result<Duration> {
-        let left = now().until(self.until);
+    /// The time that is left.
+    ///
+    /// # Errors
+    /// `TimedOut`: there is none.
+    pub(crate) fn left(&self) -> io::Result<Duration> {
+        let left = self.length.saturating_sub(self.since.until(now()));
         if left.is_zero() {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "it took too long"));
         }
@@ -42,7 +55,7 @@ impl Patient {
     }
 }
 
-pub(super) fn now() -> Monotonic {
+pub(crate) fn now() -> Monotonic {
     SystemClock.moment().monotonic
 }
 
