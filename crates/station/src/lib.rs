@@ -6,10 +6,11 @@
 //! - [`words`]: files and rows made into values. Pure.
 //! - [`world`]: the clock, processes, locks, files, the database: each small, the real thing behind it.
 //! - [`app`]: how a program begins, fails and ends; [`daemon`] and [`ledger`]: what daemons share;
-//!   [`report`]: what a station says of itself to others.
+//!   [`doors`]: where servers listen; [`report`]: what a station says of itself to others.
 
 pub mod app;
 pub mod daemon;
+pub mod doors;
 pub mod filter;
 mod generate;
 pub mod ledger;

@@ -12,9 +12,9 @@ use std::{
 use socket2::{SockRef, TcpKeepalive};
 use station::{
     app::{Exit, Failure},
+    doors::{self, Options},
     world::{
         clock,
-        doors::{self, Options},
         signals::{Stop, wait_for},
     },
 };

@@ -21,10 +21,8 @@ use std::{
 use clap::Parser;
 use station::{
     app::{Exit, Failure},
-    world::{
-        doors::{self, Options},
-        signals::{Stop, wait_for},
-    },
+    doors::{self, Options},
+    world::signals::{Stop, wait_for},
 };
 use timed_udp::{
     clock::Mono,

@@ -3,7 +3,6 @@
 pub mod channel;
 pub mod clock;
 pub mod detached;
-pub mod doors;
 pub mod elsewhere;
 pub mod ending;
 pub mod errand;

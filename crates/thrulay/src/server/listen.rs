@@ -10,10 +10,8 @@ use std::{
 
 use station::{
     app::Exit,
-    world::{
-        doors,
-        signals::{Stop, wait_for},
-    },
+    doors,
+    world::signals::{Stop, wait_for},
 };
 use timed_udp::{
     clock::Mono,

@@ -27,10 +27,8 @@ use std::{
 use clap::Parser;
 use station::{
     app::{Exit, Failure},
-    world::{
-        doors::{self, Options},
-        signals::Stop,
-    },
+    doors::{self, Options},
+    world::signals::Stop,
 };
 use timed_udp::socket::PortRange;
 

@@ -8,8 +8,10 @@ use std::{
 
 use socket2::{Domain, Socket, Type};
 
-use super::clock;
-use crate::app::{Exit, Failure};
+use crate::{
+    app::{Exit, Failure},
+    world::clock,
+};
 
 /// Connections that may wait to be taken: a crowd at the door is to wait there, not to try again after a second.
 const BACKLOG: i32 = 1_024;
