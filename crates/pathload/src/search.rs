@@ -102,7 +102,7 @@ impl Outcome {
 }
 
 /// A rate that is above or below by less than this part of it looks as if it were level.
-const EDGE: f64 = 0.05;
+const EDGE: f64 = 0.03;
 /// What is left lies within so many standard errors of where the line begins.
 const ERRORS: f64 = 2.5;
 /// And is not told more exactly than to this part of it.
