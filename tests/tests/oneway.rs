@@ -455,6 +455,28 @@ fn an_honest_test_goes_on_undisturbed_while_the_server_is_under_attack() {
     assert!(served.owampd.log().lines().count() < 200, "{}", served.owampd.log());
 }
 
+/// Some packets never come, and it is stopped before the time-out of any is over: they came to no end that anybody
+/// knows.
+#[test]
+#[ignore = "needs root for network namespaces"]
+fn a_test_that_is_stopped_calls_no_packet_lost_or_unkept_that_is_on_its_way() {
+    let served = Served::on(Lab::with_wire());
+    let some: Vec<u32> = (0..5_000).step_by(7).collect();
+    for direction in [Direction::Out, Direction::Back] {
+        served.lab.wire().set(direction, Line { loses: numbered(&some), ..packets() });
+    }
+    let mut test = served.begins("-c 5000 -i 0.01f -L 20 192.0.2.2");
+    test.signal(Signal::INT);
+    until("it ends", || test.ended());
+    let told = test.log();
+    assert!(!told.contains("no record of"), "{told}");
+    let test = Test::read(&told);
+    for direction in ["to", "from"] {
+        test.is(direction, &NOTHING_LOST);
+        assert_eq!(test.session(direction)["finished"], false);
+    }
+}
+
 /// Ends what runs on a host when it is dropped.
 struct Ending(Host);
 

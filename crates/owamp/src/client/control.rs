@@ -182,11 +182,11 @@ impl Control {
         Ok((answer.port, answer.sid))
     }
 
-    /// Starts the sessions.
-    pub(super) fn start(&mut self) -> Result<(), Broken> {
+    /// Starts the sessions. When they are stopped, what is on its way may be waited for so long.
+    pub(super) fn start(&mut self, lingers: Duration) -> Result<(), Broken> {
         self.say(&Request::Start)?;
         granted("to start", StartAck::read(&mut self.from)?.accept)?;
-        self.from.from().go_under_way();
+        self.from.from().go_under_way(lingers);
         Ok(())
     }
 

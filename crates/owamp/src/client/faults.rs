@@ -85,13 +85,17 @@ fn missing(records: &[Record], skipped: &[SkipRange], next: u32) -> u64 {
     u64::from(next).saturating_sub(known)
 }
 
-/// That packets of one way have no records, if there are such.
+/// That packets of one way have no records, if there are such. Of a test that was stopped before its last packet nobody
+/// can say so: what was still on its way then has no records, either (RFC 4656 section 3.8).
 pub(super) fn not_kept(
     direction: Direction,
     records: &[Record],
     skipped: &[SkipRange],
-    next: u32,
+    (next, packets): (u32, u32),
 ) -> Option<String> {
+    if next < packets {
+        return None;
+    }
     let missing = missing(records, skipped, next);
     let sent = u64::from(next).saturating_sub(below(skipped, next));
     let (way, who) = match direction {
@@ -160,5 +164,13 @@ mod tests {
         assert_eq!(missing(&records, &[range(1, 3)], 5), 0, "2 came although it was skipped");
         assert_eq!(missing(&[], &[range(0, 1), range(3, u32::MAX)], 10), 1);
         assert_eq!(missing(&[], &[], 0), 0);
+    }
+
+    #[test]
+    fn what_was_on_its_way_when_a_test_was_stopped_is_no_record_that_was_not_kept() {
+        let records: Vec<Record> = (0..8).map(record).collect();
+        let lack = |next, packets| not_kept(Direction::To, &records, &[], (next, packets));
+        assert_eq!(lack(10, 50), None, "stopped after ten");
+        assert!(lack(10, 10).is_some_and(|why| why.contains("2 of 10")), "to its end");
     }
 }

@@ -21,7 +21,7 @@ use crate::patience::Patient;
 
 /// How long any answer of a server is waited for.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-/// And if somebody wants an end while sessions go on. A server waits a second for what is on its way.
+/// And if somebody wants an end while sessions go on, beside the time that a server waits for what is on its way.
 const PARTING: Duration = Duration::from_secs(3);
 /// By how much an octet of records lets us wait longer: they have to come with 1,000 octets a second.
 const FOR_AN_OCTET: Duration = Duration::from_millis(1);
@@ -35,7 +35,7 @@ pub(super) struct Line {
     stop: OwnedFd,
     is_asked: bool,
     /// There are sessions, which are to be ended in order.
-    is_under_way: bool,
+    under_way: Option<Duration>,
 }
 
 /// That somebody wants an end, as an [`io::Error`] has it.
@@ -62,7 +62,7 @@ impl Line {
             for_an_octet: Duration::ZERO,
             stop: stop.fd().try_clone_to_owned()?,
             is_asked: false,
-            is_under_way: false,
+            under_way: None,
         })
     }
 
@@ -84,8 +84,10 @@ impl Line {
     }
 
     /// From now on there are sessions: who wants an end gets it in order.
-    pub(super) const fn go_under_way(&mut self) {
-        self.is_under_way = true;
+    ///
+    /// When they are stopped, what is on its way may be waited for so long.
+    pub(super) const fn go_under_way(&mut self, lingers: Duration) {
+        self.under_way = Some(lingers);
     }
 
     /// The time that is left for what was begun.
@@ -93,10 +95,8 @@ impl Line {
         if !self.is_asked {
             return self.patient.left();
         }
-        if !self.is_under_way {
-            return Err(io::Error::other(Asked));
-        }
-        self.patient.wait_at_most(PARTING);
+        let Some(lingers) = self.under_way else { return Err(io::Error::other(Asked)) };
+        self.patient.wait_at_most(PARTING + lingers);
         self.patient.left().map_err(|_| io::Error::other(Asked))
     }
 

@@ -18,7 +18,7 @@ use super::{
     agree::{Agreed, agree, ends},
     control::{Control, Identity},
     line::{connect, is_asked},
-    run::{Run, SETTLE},
+    run::{LINGER, Run, SETTLE},
     trouble::Trouble,
     wanted::Args,
 };
@@ -112,7 +112,7 @@ pub(super) fn measure(
     for session in agreed.iter_mut().filter(|session| !session.sends) {
         receive(args, session, &control, &handle)?;
     }
-    control.start()?;
+    control.start(args.timeout.min(LINGER))?;
     for session in agreed.iter_mut().filter(|session| session.sends) {
         send(args, session, &control, &handle)?;
     }

@@ -28,7 +28,7 @@ use crate::{
 /// A server gives a packet up a little after its time-out: until then its records are not whole.
 pub(super) const SETTLE: Duration = Duration::from_millis(400);
 /// What is on its way when a test is stopped early is waited for so long, or its time-out.
-const LINGER: Duration = Duration::from_secs(8);
+pub(super) const LINGER: Duration = Duration::from_secs(8);
 /// How often it is looked whether the server is there.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -180,7 +180,7 @@ impl Run {
         let mut known = known(&session.request, skips);
         known.send_errors = sent.map_or(0, |report| report.errors.values().sum());
         known.clock_steps = self.steps();
-        let lack = faults::not_kept(Direction::To, &records, skips, next)
+        let lack = faults::not_kept(Direction::To, &records, skips, (next, packets))
             .or_else(|| (ack.finished != Finished::Well).then(|| faults::not_finished(&ack)));
         Some(Way {
             direction: Direction::To,
@@ -218,7 +218,7 @@ impl Run {
         let is_theirs = said.is_some() && !matches!(self.trouble, Some(Trouble::Interrupted));
         known.clocks_apart = is_theirs && faults::is_nothing_sent(skips, next, packets);
         let lack = said
-            .and_then(|_| faults::not_kept(Direction::From, &records, skips, next))
+            .and_then(|_| faults::not_kept(Direction::From, &records, skips, (next, packets)))
             .or_else(|| (is_theirs && next < packets).then(|| faults::stopped(next, packets)));
         Some(Way {
             direction: Direction::From,
