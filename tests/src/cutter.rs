@@ -9,7 +9,10 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
+    time::Duration,
 };
+
+use crate::pause;
 
 /// What becomes of the packet at which a connection is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub enum Cut {
     Unanswered,
     /// The server has it, and its answer breaks off after a few bytes.
     HalfAnswered,
+    /// The server has it when the story [says so](Cutter::deliver); the client hears nothing.
+    Late,
 }
 
 /// Which packets of a client are cut.
@@ -32,16 +37,27 @@ enum Plan {
     SomeCommits(u64),
     /// The packet that comes after so many others, from all clients together; then none.
     After(usize, Cut),
+    /// The next commit after a packet that has this text; then none.
+    CommitAfter(&'static str, Cut),
 }
 
 impl Plan {
     /// What becomes of a packet; nothing: it goes through.
     fn judge(&mut self, packet: &[u8]) -> Option<Cut> {
+        let commits = packet.get(4..) == Some(b"\x03COMMIT");
         match self {
             Self::None => None,
-            Self::SomeCommits(chance) => {
-                let commits = packet.get(4..) == Some(b"\x03COMMIT");
-                commits.then(|| draw(chance)).flatten()
+            Self::SomeCommits(chance) => commits.then(|| draw(chance)).flatten(),
+            Self::CommitAfter("", cut) if commits => {
+                let cut = *cut;
+                *self = Self::None;
+                Some(cut)
+            }
+            Self::CommitAfter(text, _) => {
+                if packet.windows(text.len().max(1)).any(|part| part == text.as_bytes()) {
+                    *text = "";
+                }
+                None
             }
             Self::After(0, cut) => {
                 let cut = *cut;
@@ -77,6 +93,8 @@ pub struct Cutter {
 struct Shared {
     plan: Mutex<Plan>,
     cuts: AtomicUsize,
+    /// What is late is on its way now.
+    delivers: AtomicBool,
 }
 
 impl Cutter {
@@ -109,6 +127,16 @@ impl Cutter {
     /// Cuts once, at the packet that a client sends after `packets` others.
     pub fn cut_after(&self, packets: usize, cut: Cut) {
         self.follow(Plan::After(packets, cut));
+    }
+
+    /// Cuts once, at the next commit after a packet that has this text.
+    pub fn cut_commit_after(&self, text: &'static str, cut: Cut) {
+        self.follow(Plan::CommitAfter(text, cut));
+    }
+
+    /// Has the server get what is late.
+    pub fn deliver(&self) {
+        self.shared.delivers.store(true, Ordering::SeqCst);
     }
 
     /// Cuts no more.
@@ -146,11 +174,14 @@ fn hand_on(mut client: TcpStream, port: u16, shared: &Shared) -> io::Result<()> 
         if cut == Some(Cut::HalfAnswered) {
             breaks_off.store(true, Ordering::SeqCst);
         }
-        if more && cut != Some(Cut::Lost) {
-            server.write_all(&packet)?;
-        }
         if cut.is_some() {
             shared.cuts.fetch_add(1, Ordering::SeqCst);
+        }
+        while cut == Some(Cut::Late) && !shared.delivers.load(Ordering::SeqCst) {
+            pause(Duration::from_millis(10));
+        }
+        if more && cut != Some(Cut::Lost) {
+            server.write_all(&packet)?;
         }
         if !more || cut.is_some() {
             return server.shutdown(Shutdown::Write);

@@ -4,14 +4,14 @@
 use std::time::Duration;
 
 use station::{
-    ledger,
+    ledger::{self, Doubts},
     text::Timestamp,
     words::{
         config::Config,
         run::{Machine, RunId},
     },
     world::{
-        clock::{Clock, SystemClock},
+        clock::{Clock, Moment, SystemClock},
         elsewhere, machine,
         probe::{Ending, Order},
         spool::Spool,
@@ -25,7 +25,7 @@ use crate::{
     choose::Choice,
     judge::{self, Verdict},
     known::Known,
-    marks::Mark,
+    marks::{self, Mark},
     missed,
 };
 
@@ -95,6 +95,8 @@ pub struct Clerk {
     tries: Vec<Try>,
     /// Rows that are not yet marked.
     marks: Vec<Mark>,
+    /// Claims of which nobody knows whether they were made.
+    doubts: Doubts<Order>,
     /// The run that the loop has to go next.
     next: Option<RunId>,
     /// What that run waits for.
@@ -117,6 +119,7 @@ impl Clerk {
             endings: Vec::new(),
             tries: Vec::new(),
             marks: Vec::new(),
+            doubts: Doubts::default(),
             next: None,
             blocked: None,
             busy_until: Timestamp(0),
@@ -159,7 +162,8 @@ impl Clerk {
 
     /// Writes marks, ends what waited too long, and claims the run that goes next if the loop has none.
     fn mark_and_claim(&mut self) -> Result<Option<Answer>, Error> {
-        let now = SystemClock.now();
+        let moment = SystemClock.moment();
+        let now = moment.wall;
         let known = {
             let config = &self.config;
             self.store.read(|session| Known::look(session, config, now, now + CLAIM_AHEAD))?
@@ -170,6 +174,7 @@ impl Clerk {
         let may = self.next.is_none() && !self.draining && !elsewhere && self.endings.is_empty();
         let next = choice.next.filter(|_| may).map(|place| &known.waiting[place]);
         let idle = self.marks.is_empty()
+            && !self.doubts.are_due(moment.monotonic)
             && next.is_none()
             && choice.missed.is_empty()
             && choice.faulty.is_empty();
@@ -177,7 +182,7 @@ impl Clerk {
             return Ok(self.nothing());
         }
         let until = next.map_or(now, |next| self.lease_until(now, next));
-        let plan = self.write(&known, &choice, next, (now, until))?;
+        let plan = self.write(&known, &choice, next, (moment, until))?;
         Ok(match plan {
             Some(plan) => Some(self.hand_out(plan, until)),
             None => self.nothing(),
@@ -190,16 +195,19 @@ impl Clerk {
         known: &Known,
         choice: &Choice,
         next: Option<&Waiting>,
-        times: (Timestamp, Timestamp),
+        (moment, until): (Moment, Timestamp),
     ) -> Result<Option<Plan>, Error> {
-        let (marks, station) = (&self.marks, self.config.node.as_str());
+        let (marks, doubts) = (&self.marks, &self.doubts);
+        let station = self.config.node.as_str();
         let blocked = self.blocked.as_deref();
         let mut ours = false;
         let done = self.store.transaction(|session| {
             marks.iter().try_for_each(|mark| mark.write(session, station))?;
+            let mut doubted = doubts.due(moment.monotonic);
+            doubted.try_for_each(|order| marks::undo(session, order, station))?;
             missed::end_waiting(session, station, &known.waiting, choice, blocked)?;
             let who = Holder { station, program: PROGRAM };
-            let claim = |next| store::claim_alone(session, who, next, times);
+            let claim = |next| store::claim_alone(session, who, next, (moment.wall, until));
             ours = next.map_or(Ok(false), claim)?;
             Ok(())
         });
@@ -207,21 +215,18 @@ impl Clerk {
         match done {
             Ok(()) => {
                 self.marks.clear();
+                self.doubts.put_back(moment.monotonic);
                 Ok(plan)
             }
             Err(error) => {
                 if error.kind() == store::Kind::Away {
-                    self.put_back(plan);
+                    // Nobody knows whether the claim was committed, and nobody would carry it out.
+                    let claimed = plan.map(|plan| (plan.order.run, plan.order));
+                    self.doubts.raise(claimed, moment.monotonic);
                 }
                 Err(error)
             }
         }
-    }
-
-    /// Puts back a claim of which nobody knows whether it was committed, for the connection was lost then:
-    /// nobody would carry it out.
-    fn put_back(&mut self, claimed: Option<Plan>) {
-        self.marks.extend(claimed.map(|plan| Mark::PutBack(Box::new(plan.order), None)));
     }
 
     /// Until when the lease of a run's target must last.
@@ -233,6 +238,7 @@ impl Clerk {
 
     fn hand_out(&mut self, plan: Plan, lease_until: Timestamp) -> Answer {
         self.next = Some(plan.order.run);
+        self.doubts.settle(plan.order.run);
         // A name is looked up here, for that may take long.
         let looked_at = self.config.exclusive.max_traffic.is_some();
         let interface = looked_at.then(|| machine::interface_to(&plan.target)).flatten();
@@ -288,7 +294,8 @@ impl ledger::Clerk for Clerk {
     }
 
     fn tell_unwritten(&self) {
-        let (results, rows) = (self.endings.len(), self.marks.len());
+        let doubted = self.doubts.due(SystemClock.moment().monotonic).count();
+        let (results, rows) = (self.endings.len(), self.marks.len() + doubted);
         if results + rows > 0 {
             log::error!(
                 "{results} results and {rows} marks could not be written; the next start closes their rows"

@@ -71,3 +71,77 @@ fn put_back(
     }
     store::put_back(session, order.run).map(|_| ())
 }
+
+/// Makes a claim pending again of which nobody knew whether it was made, if it was, with its lease.
+pub(crate) fn undo(session: &mut dyn Session, order: &Order, station: &str) -> Result<(), Error> {
+    // A lease that was not taken by it is of a later try.
+    if store::put_back(session, order.run)? {
+        store::release(session, station, &order.node, order.run)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use station::{
+        words::run::RunId,
+        world::store::{Holder, Store, all, claim_alone, migrate, of_test, waiting_alone},
+    };
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_790_000_000);
+    const UNTIL: Timestamp = Timestamp::from_seconds(1_790_000_060);
+
+    /// Claims the run that waits, as this daemon does; gives its order.
+    fn claims(session: &mut dyn Session) -> Result<Order, Error> {
+        let waiting = waiting_alone(session, "s", NOW, 1)?.remove(0);
+        let who = Holder { station: "s", program: PROGRAM };
+        assert!(claim_alone(session, who, &waiting, (NOW, UNTIL))?);
+        Ok(waiting.plan.expect("it is whole").order)
+    }
+
+    fn states(session: &mut dyn Session) -> Result<(Vec<String>, usize), Error> {
+        let states = all(session, "SELECT state FROM SCHEDULE", &[], |row| Ok(row.text(0)))?;
+        Ok((states, all(session, "SELECT destNodeID FROM LEASES", &[], |_| Ok(()))?.len()))
+    }
+
+    #[test]
+    fn a_claim_in_doubt_is_undone_with_its_lease_and_a_later_one_of_the_run_is_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut store = Store::of(&of_test(folder.path()), Duration::from_secs(6));
+        store.create().expect("made");
+        let fill = |session: &mut dyn Session| {
+            migrate(session, NOW)?;
+            session
+                .execute("INSERT INTO NODES (nodeID, hostName) VALUES ('d', 'd.example')", &[])?;
+            session.execute(
+                "INSERT INTO TOOLSPECS (srcNodeID, destNodeID, toolName, toolPath, testtype, time2run, runinterval) \
+                 VALUES ('s', 'd', 'iperf', 'iperf', 'background-syn', 10, 3600)",
+                &[],
+            )?;
+            session.execute(
+                "INSERT INTO SCHEDULE (toolspecsID, opentoolspecsID, srcNodeID, destNodeID, toolName, testtype, target, \
+                 command, dueepoch, due_us, latest_us, limit_s, state) VALUES (1, 1, 's', 'd', 'iperf', \
+                 'background-syn', 'd.example', '[\"iperf\",\"-c\",\"d.example\"]', 0, ?, ?, 10, 'pending')",
+                &[NOW.into(), UNTIL.into()],
+            )
+        };
+        store.unchecked(fill).expect("filled");
+        let undone = store.transaction(|session| {
+            let first = claims(session)?;
+            undo(session, &first, "s")?;
+            states(session)
+        });
+        assert_eq!(undone.expect("done"), (vec!["pending".to_owned()], 0));
+        let kept = store.transaction(|session| {
+            let second = claims(session)?;
+            let first = RunId { attempt: second.run.attempt - 1, ..second.run };
+            undo(session, &Order { run: first, ..second }, "s")?;
+            states(session)
+        });
+        assert_eq!(kept.expect("done"), (vec!["running".to_owned()], 1));
+    }
+}

@@ -7,11 +7,11 @@
 use std::time::Duration;
 
 use station::{
-    ledger,
+    ledger::{self, Doubts},
     text::Timestamp,
     words::{config::Config, run::RunId},
     world::{
-        clock::{Clock, SystemClock},
+        clock::{Clock, Moment, Monotonic, SystemClock},
         elsewhere,
         probe::{Ending, Order},
         spool::Spool,
@@ -39,6 +39,13 @@ pub enum Outcome {
     PutBack(RunId),
 }
 
+fn run_of(claim: &store::Claimed) -> RunId {
+    match claim {
+        Ok(order) => order.run,
+        Err((run, _)) => *run,
+    }
+}
+
 /// A row that leaves `running`.
 enum Mark {
     Finished(Box<(Order, Timestamp, Timestamp, Option<String>)>),
@@ -57,6 +64,8 @@ pub struct Clerk {
     endings: Vec<Ending>,
     /// Rows that are not yet marked.
     marks: Vec<Mark>,
+    /// Claims of which nobody knows whether they were made.
+    doubts: Doubts<RunId>,
     /// Claimed runs whose rows have not left `running`.
     held: usize,
     capacity: usize,
@@ -77,6 +86,7 @@ impl Clerk {
             spool: spool.clone(),
             endings: Vec::new(),
             marks: Vec::new(),
+            doubts: Doubts::default(),
             held: 0,
             looked: false,
             draining: false,
@@ -100,58 +110,72 @@ impl Clerk {
     }
 
     fn mark_and_claim(&mut self) -> Result<Option<Vec<Order>>, String> {
-        let now = SystemClock.now();
-        let leaving = self.marks.len();
-        let room = self.capacity.saturating_sub(self.held - leaving.min(self.held));
-        let elsewhere = elsewhere::is_set(&self.config.paths.keepalives);
-        let room = if self.draining || elsewhere { 0 } else { room };
-        let (marks, who) = (&self.marks, self.kind.claimant(&self.config));
+        let moment = SystemClock.moment();
+        let room = self.room();
         let explain = |error: store::Error| error.to_string();
-        let idle = leaving == 0
-            && (room == 0
-                || !self
-                    .store
-                    .read(|session| store::any_claimable(session, &who, now, now + CLAIM_AHEAD))
-                    .map_err(explain)?);
-        if idle {
+        if self.is_idle(&moment, room).map_err(explain)? {
             return Ok(self.hand_out(Vec::new()));
         }
+        let claimed = self.write(&moment, room).map_err(explain)?;
+        self.held -= self.marks.len().min(self.held);
+        self.marks.clear();
+        self.doubts.put_back(moment.monotonic);
+        Ok(self.hand_out(claimed))
+    }
+
+    /// So many runs may be claimed, once the marks are written.
+    fn room(&self) -> usize {
+        if self.draining || elsewhere::is_set(&self.config.paths.keepalives) {
+            return 0;
+        }
+        self.capacity.saturating_sub(self.held - self.marks.len().min(self.held))
+    }
+
+    /// Whether there is nothing to write and nothing to claim.
+    fn is_idle(&mut self, moment: &Moment, room: usize) -> Result<bool, store::Error> {
+        if !self.marks.is_empty() || self.doubts.are_due(moment.monotonic) {
+            return Ok(false);
+        }
+        let (who, now) = (self.kind.claimant(&self.config), moment.wall);
+        let any =
+            |session: &mut dyn Session| store::any_claimable(session, &who, now, now + CLAIM_AHEAD);
+        Ok(room == 0 || !self.store.read(any)?)
+    }
+
+    /// Writes all of it in one transaction, and claims at most `room` runs.
+    fn write(&mut self, moment: &Moment, room: usize) -> Result<Vec<store::Claimed>, store::Error> {
+        let (marks, doubts, now) = (&self.marks, &self.doubts, moment.wall);
+        let who = self.kind.claimant(&self.config);
         let mut claimed = Vec::new();
         let done = self.store.transaction(|session| {
             claimed.clear();
             let finished: Vec<_> = marks.iter().filter_map(Mark::finished).collect();
             store::finish_all(session, &finished)?;
             marks.iter().try_for_each(|mark| mark.write(session))?;
+            let mut doubted = doubts.due(moment.monotonic);
+            doubted.try_for_each(|run| store::put_back(session, *run).map(|_| ()))?;
             if room > 0 {
                 claimed = store::claim(session, &who, now, now + CLAIM_AHEAD, room)?;
             }
             Ok(())
         });
-        if let Err(error) = done {
-            if error.kind() == store::Kind::Away {
-                self.put_back(&claimed);
-            }
-            return Err(explain(error));
+        if done.as_ref().is_err_and(|error| error.kind() == store::Kind::Away) {
+            self.doubt(&claimed, moment.monotonic);
         }
-        self.marks.clear();
-        self.held -= leaving.min(self.held);
-        Ok(self.hand_out(claimed))
+        done.map(|()| claimed)
     }
 
-    /// Puts back claims of which nobody knows whether they were committed, for the connection was lost then:
+    /// Has claims put back of which nobody knows whether they were committed, for the connection was lost then:
     /// nobody would carry them out.
-    fn put_back(&mut self, claimed: &[store::Claimed]) {
-        self.held += claimed.len();
-        self.marks.extend(claimed.iter().map(|claim| match claim {
-            Ok(order) => Mark::PutBack(order.run),
-            Err((run, _)) => Mark::PutBack(*run),
-        }));
+    fn doubt(&mut self, claimed: &[store::Claimed], now: Monotonic) {
+        self.doubts.raise(claimed.iter().map(run_of).map(|run| (run, run)), now);
     }
 
     fn hand_out(&mut self, claimed: Vec<store::Claimed>) -> Option<Vec<Order>> {
         self.held += claimed.len();
         let mut orders = Vec::with_capacity(claimed.len());
         for claim in claimed {
+            self.doubts.settle(run_of(&claim));
             match claim {
                 Ok(order) => orders.push(order),
                 Err((run, fault)) => self.marks.push(Mark::Failed(run, fault)),
@@ -190,7 +214,8 @@ impl ledger::Clerk for Clerk {
     }
 
     fn tell_unwritten(&self) {
-        let (results, rows) = (self.endings.len(), self.marks.len());
+        let doubted = self.doubts.due(SystemClock.moment().monotonic).count();
+        let (results, rows) = (self.endings.len(), self.marks.len() + doubted);
         if results + rows > 0 {
             log::error!(
                 "{results} results and {rows} marks could not be written; the next start closes their rows"

@@ -3,6 +3,10 @@
 //! The loop hands over what has happened and goes on; the [`Clerk`] on the other thread writes it down
 //! and answers. When the disk is full or the database away the clerk keeps what it has and tries again.
 
+mod doubts;
+
+pub use doubts::Doubts;
+
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
