@@ -39,7 +39,11 @@ use clap::{Parser, Subcommand};
 use station::{
     app::{Common, Exit, Failure},
     words::config::Config,
-    world::store::Store,
+    world::{
+        files,
+        lock::{self, Lock},
+        store::Store,
+    },
 };
 
 /// How long a command waits for other programs' transactions.
@@ -124,7 +128,36 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     }
 }
 
+/// Sees to it that no other process of the station is at the same; nothing: one is.
+fn only_one(config: &Config, name: &str) -> Result<Option<Lock>, Failure> {
+    let folder = &config.paths.keepalives;
+    let locked = files::make_directory(folder).and_then(|()| lock::try_lock(folder, name));
+    let locked = locked.map_err(|error| {
+        let doing = format!("locking {}/{name}.lock", folder.display());
+        Failure::new(Exit::TryLater, doing).because(error)
+    })?;
+    if locked.is_none() {
+        log::info!("another one is at it");
+    }
+    Ok(locked)
+}
+
 /// The station's database.
 fn store(config: &Config) -> Store {
     Store::of(&config.database, PATIENCE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_at_the_same_one_is_told_that_the_other_is_at_it() {
+        let station = testing::Station::new();
+        let first = only_one(&station.config, "prune").expect("a folder").expect("nobody is at it");
+        assert!(only_one(&station.config, "prune").expect("asked").is_none());
+        assert!(only_one(&station.config, "roll-up").expect("asked").is_some());
+        drop(first);
+        assert!(only_one(&station.config, "prune").expect("asked").is_some());
+    }
 }

@@ -55,6 +55,11 @@ struct Pruned {
 pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
     let config = common.load()?;
     let now = SystemClock.now();
+    // Of two at once, one may take a reading that came late for one of those that the other knows as counted.
+    let lock = if args.dry_run { None } else { crate::only_one(&config, "prune")? };
+    if lock.is_none() && !args.dry_run {
+        return Ok(Exit::Well);
+    }
     let pruned = match &args.station {
         None => prune(&config, now, args.dry_run)?,
         Some(station) => prune_retired(&config, station.as_str(), now, args.dry_run)?,

@@ -183,11 +183,11 @@ pub(crate) fn write(
     rows: &Rows,
 ) -> Result<(), Error> {
     let places: BTreeSet<_> = rows.keys().map(|place| (place.period, place.start)).collect();
-    for (period, start) in places {
-        session.execute(&kind.sql.clear, &[spec.into(), period.into(), start.into()])?;
-    }
-    rows.iter()
-        .try_for_each(|(place, figures)| insert(session, kind, spec, (place, figures), false))
+    let places = places.into_iter();
+    let places = places.map(|(period, start)| vec![spec.into(), period.into(), start.into()]);
+    session.execute_many(&kind.sql.clear, &places.collect::<Vec<_>>())?;
+    let rows: Vec<_> = rows.iter().map(|row| values(spec, row, false)).collect();
+    session.execute_many(&kind.sql.insert, &rows).map(|_| ())
 }
 
 /// Writes one row. Where one is whose readings are gone, that is a conflict.
@@ -195,13 +195,18 @@ pub(super) fn insert(
     session: &mut dyn Session,
     kind: &'static Kind,
     spec: i64,
-    (place, figures): (&Place, &Figures),
+    row: (&Place, &Figures),
     gone: bool,
 ) -> Result<(), Error> {
-    let mut values: Vec<Value<'_>> = Vec::with_capacity(6 + kind.columns.len());
+    session.execute(&kind.sql.insert, &values(spec, row, gone)).map(|_| ())
+}
+
+/// The values of a row, as the INSERT takes them.
+fn values<'a>(spec: i64, (place, figures): (&'a Place, &'a Figures), gone: bool) -> Vec<Value<'a>> {
+    let mut values: Vec<Value<'a>> = Vec::new();
     values.extend((!place.direction.is_empty()).then(|| Value::from(place.direction.as_str())));
     values.extend([spec.into(), place.period.into(), place.start.into()]);
     values.extend([gone.into(), place.flagged.into()]);
     values.extend(figures.values().into_iter().map(Value::from));
-    session.execute(&kind.sql.insert, &values).map(|_| ())
+    values
 }

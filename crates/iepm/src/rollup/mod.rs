@@ -27,7 +27,6 @@ use station::{
     words::config::Config,
     world::{
         clock::{Clock, SystemClock},
-        files, lock,
         store::{self, Error, Session, Store},
     },
 };
@@ -51,16 +50,7 @@ const LOOK_BACK: i64 = 8 * DAY;
 pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
     let config = common.load()?;
     Common::is_ours(&config)?;
-    let folder = &config.paths.keepalives;
-    let locked = files::make_directory(folder).and_then(|()| lock::try_lock(folder, "roll-up"));
-    let locked = locked.map_err(|error| {
-        Failure::new(Exit::TryLater, format!("locking {}/roll-up.lock", folder.display()))
-            .because(error)
-    })?;
-    let Some(_lock) = locked else {
-        log::info!("another one is at it");
-        return Ok(Exit::Well);
-    };
+    let Some(_lock) = crate::only_one(&config, "roll-up")? else { return Ok(Exit::Well) };
     let mut store = crate::store(&config);
     let now = SystemClock.now().seconds();
     let told = roll_up(&mut store, &config, now, args.all)
