@@ -9,7 +9,7 @@ use std::{
     fs::{self, File},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::{Child, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
 };
 
@@ -40,6 +40,8 @@ use crate::{
 const GLANCE: Duration = Duration::from_millis(20);
 /// How long a program that is asked to end may take; far more than it needs.
 const LEAVE: Duration = Duration::from_secs(30);
+/// How long a server may take until it serves; far more than it needs.
+const SERVES: Duration = Duration::from_secs(30);
 
 /// The place of all measurements.
 #[derive(Debug)]
@@ -145,6 +147,25 @@ impl Bed {
             self.rest(GLANCE)?;
         }
         bail!("waited {limit:?} in vain for {what}")
+    }
+
+    /// Starts a server and waits until it says `ready` in its log, a file in `place`.
+    ///
+    /// # Errors
+    /// It ended before, with what it said, or did not say so.
+    pub fn serve(
+        &self,
+        name: &str,
+        command: Command,
+        place: &Path,
+        ready: &str,
+    ) -> Result<stories::Program> {
+        let mut server = stories::Program::start(command, &place.join(format!("{name}.log")));
+        self.until(&format!("{name} to serve"), SERVES, || match server.ended() {
+            Some(_) => bail!("{name} ended: {}", server.log()),
+            None => Ok(server.log().contains(ready).then_some(())),
+        })?;
+        Ok(server)
     }
 
     /// A new station, with these lines of `iepm.toml`; its tables are in a file.

@@ -19,7 +19,6 @@ use crate::{
 const DELAY: Duration = Duration::from_millis(10);
 const LIMIT: f64 = 50.0;
 const SERVER: &str = "192.0.2.2";
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Both directions at once, as a station measures them.
 ///
@@ -45,12 +44,7 @@ pub fn measure(bed: &Bed) -> Result<Vec<Line>> {
 fn serve(bed: &Bed, lab: &Lab, place: &Path) -> Result<Program> {
     let mut command = lab.host("server").command(&bed.program("owampd"));
     command.arg("-Z").arg("-c").arg(place);
-    let mut server = Program::start(command, &place.join("log"));
-    bed.until("owampd to serve", PATIENCE, || match server.ended() {
-        Some(_) => bail!("owampd ended: {}", server.log()),
-        None => Ok(server.log().contains("serves ").then_some(())),
-    })?;
-    Ok(server)
+    bed.serve("owampd", command, place, "serves ")
 }
 
 fn ping(bed: &Bed, lab: &Lab) -> Result<Output> {

@@ -1,9 +1,9 @@
 //! How near `pathchirp_rcv` comes to what is free, on paths whose capacity and other traffic are known: three hosts with a
 //! narrow link, a real `pathchirp_snd` and a real `pathchirp_rcv`.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::Value;
 use stories::{Lab, Program};
 
@@ -16,7 +16,6 @@ use crate::{
 /// How far the median of a run's estimates may be from what is free, percent.
 const LIMIT: f64 = 15.0;
 const SERVER: &str = "192.0.2.2";
-const PATIENCE: Duration = Duration::from_secs(30);
 /// What the sender allows: more than is asked for.
 const ALLOWED: [&str; 4] = ["-a", "50", "--total", "50"];
 
@@ -90,12 +89,7 @@ fn lines(path: Narrow, run: u32, told: &Value, free: f64) -> Result<Vec<Line>> {
 fn serve(bed: &Bed, lab: &Lab, place: &Path) -> Result<Program> {
     let mut command = lab.host("server").command(&bed.program("pathchirp_snd"));
     command.args(ALLOWED);
-    let mut sender = Program::start(command, &place.join("log"));
-    bed.until("pathchirp_snd to serve", PATIENCE, || match sender.ended() {
-        Some(_) => bail!("pathchirp_snd ended: {}", sender.log()),
-        None => Ok(sender.log().contains("serves on [::]").then_some(())),
-    })?;
-    Ok(sender)
+    bed.serve("pathchirp_snd", command, place, "serves on [::]")
 }
 
 /// All that was sent, over the time that was asked for, Mbit/s.

@@ -1,9 +1,9 @@
 //! Whether what is free lies within the range of `pathload_rcv`, and how wide that is, on paths whose capacity and other
 //! traffic are known: a real `pathload_snd` and a real `pathload_rcv`.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::Value;
 use stories::{Lab, Program};
 
@@ -18,7 +18,6 @@ const WIDTH: f64 = 30.0;
 /// How many runs in ten may have what is free outside.
 const OUTSIDE: f64 = 10.0;
 const SERVER: &str = "192.0.2.2";
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Every path, some times.
 ///
@@ -69,12 +68,7 @@ fn measured(bed: &Bed, path: Narrow) -> Result<(Value, f64)> {
 
 fn serve(bed: &Bed, lab: &Lab, place: &Path) -> Result<Program> {
     let command = lab.host("server").command(&bed.program("pathload_snd"));
-    let mut sender = Program::start(command, &place.join("log"));
-    bed.until("pathload_snd to serve", PATIENCE, || match sender.ended() {
-        Some(_) => bail!("pathload_snd ended: {}", sender.log()),
-        None => Ok(sender.log().contains("serves [::]").then_some(())),
-    })?;
-    Ok(sender)
+    bed.serve("pathload_snd", command, place, "serves [::]")
 }
 
 /// Both ends, Mbit/s.

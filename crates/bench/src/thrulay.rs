@@ -82,23 +82,13 @@ fn mbps(it: &Value, at: &str) -> Result<f64> {
 
 fn serve(bed: &Bed, lab: &Lab, host: &str, place: &Path) -> Result<Program> {
     let command = lab.host(host).command(&bed.program("thrulayd"));
-    let mut server = Program::start(command, &place.join("thrulayd"));
-    bed.until("thrulayd to serve", PATIENCE, || match server.ended() {
-        Some(_) => bail!("thrulayd ended: {}", server.log()),
-        None => Ok(server.log().contains("serves [::]:").then_some(())),
-    })?;
-    Ok(server)
+    bed.serve("thrulayd", command, place, "serves [::]:")
 }
 
 fn serve_iperf3(bed: &Bed, lab: &Lab, place: &Path) -> Result<Program> {
     let mut command = lab.host("client").command(Path::new("iperf3"));
     command.args(["-s", "--forceflush"]);
-    let mut server = Program::start(command, &place.join("iperf3"));
-    bed.until("iperf3 to serve", PATIENCE, || match server.ended() {
-        Some(_) => bail!("iperf3 ended: {}", server.log()),
-        None => Ok(server.log().contains("Server listening").then_some(())),
-    })?;
-    Ok(server)
+    bed.serve("iperf3", command, place, "Server listening")
 }
 
 fn run(lab: &Lab, from: &str, program: &Path, args: &[&str]) -> Result<Value> {

@@ -17,7 +17,6 @@ use crate::{
 const GOAL: f64 = 50_000.0;
 /// Whoever comes may use what he likes.
 const LIMITS: &str = "limit all with allow_open_mode=on\nassign default all\n";
-const PATIENCE: Duration = Duration::from_secs(30);
 const CORES: usize = 2;
 
 /// A packet every so many microseconds: what holds against the goal, and twice that.
@@ -70,12 +69,7 @@ fn on_core<T>(core: usize, work: impl FnOnce() -> Result<T>) -> Result<T> {
 fn serve(bed: &Bed, place: &Path, port: u16) -> Result<Program> {
     let mut command = process::command(&bed.program("owampd"), ["-Z", "-c"]);
     command.arg(place).args(["-S", &format!("127.0.0.1:{port}")]).stdin(Stdio::null());
-    let mut server = Program::start(command, &place.join("log"));
-    bed.until("owampd to serve", PATIENCE, || match server.ended() {
-        Some(_) => bail!("owampd ended: {}", server.log()),
-        None => Ok(server.log().contains("serves ").then_some(())),
-    })?;
-    Ok(server)
+    bed.serve("owampd", command, place, "serves ")
 }
 
 /// What owping told.
