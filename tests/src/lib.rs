@@ -13,6 +13,8 @@ pub mod cutter;
 pub mod disk;
 pub mod lab;
 pub mod look;
+pub mod mischief;
+pub mod owamp;
 pub mod program;
 pub mod server;
 pub mod station;

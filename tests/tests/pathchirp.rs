@@ -5,8 +5,6 @@ use std::{
     net::{SocketAddr, UdpSocket},
     path::Path,
     process::Output,
-    sync::atomic::{AtomicBool, Ordering},
-    thread,
     time::Duration,
 };
 
@@ -16,6 +14,7 @@ use serde_json::Value;
 use stories::{
     Lab, Program,
     bottleneck::{Bottleneck, CrossTraffic},
+    mischief::Flood,
     program::{binaries, said, succeed},
     until,
 };
@@ -170,33 +169,17 @@ fn a_sender_that_dies_in_the_middle_leaves_its_estimates_and_the_reason() {
 #[ignore = "needs root for network namespaces"]
 fn a_hostile_flood_keeps_nobody_from_measuring() {
     let bed = Bed::new();
-    let over = AtomicBool::new(false);
-    let floods = ["10", "11"].map(|_| {
-        bed.lab.host("router").inside(|| {
-            let socket = UdpSocket::bind("0.0.0.0:0").expect("a port");
-            socket.connect(SENDER).expect("a way");
-            socket
+    let sender: SocketAddr = SENDER.parse().expect("an address");
+    let floods = [1, 2].map(|nonce| {
+        Flood::begin(&bed.lab.host("router"), Duration::from_micros(300), move |_| {
+            let forged = Asked::Request { nonce, cookie: [1; 16], wish: WISH };
+            let messages = [Asked::Hello { nonce }.octets(), forged.octets(), vec![7; 700]];
+            messages.map(|octets| (sender, octets)).into()
         })
     });
-    let output = thread::scope(|scope| {
-        for flood in &floods {
-            let over = &over;
-            scope.spawn(move || {
-                let forged = Asked::Request { nonce: 5, cookie: [1; 16], wish: WISH };
-                let messages = [Asked::Hello { nonce: 5 }.octets(), forged.octets(), vec![7; 700]];
-                while !over.load(Ordering::Relaxed) {
-                    for octets in &messages {
-                        let _ = flood.send(octets);
-                    }
-                    // Some thousands a second: a whole processor would be the lab's, and not the sender's, matter.
-                    stories::pause(Duration::from_micros(300));
-                }
-            });
-        }
-        let output = bed.receive("-S 192.0.2.2 -t 10 -J 6 -a 2 -l 1 -u 200 --json");
-        over.store(true, Ordering::Relaxed);
-        output
-    });
+    let output = bed.receive("-S 192.0.2.2 -t 10 -J 6 -a 2 -l 1 -u 200 --json");
+    let forged: u64 = floods.map(Flood::end).iter().sum();
+    assert!(forged > 10_000, "{forged} forged messages");
     let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert!(told["chirps"]["came"].as_u64() > Some(5), "{told}");
     let mut sender = bed.sender;

@@ -1,7 +1,8 @@
 //! Available bandwidth with the real `pathload_snd` and `pathload_rcv`, on a path whose narrow link is known.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::Path,
     process::Stdio,
     time::Duration,
@@ -12,16 +13,19 @@ use serde_json::Value;
 use stories::{
     Lab, Program,
     bottleneck::{Bottleneck, CrossTraffic},
+    mischief::{Flood, connections, noise},
     program::{binaries, said},
     until,
 };
 use tempfile::TempDir;
 
 const V4: &str = "192.0.2.2";
+const CONTROL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2)), 55_002);
+const UDP: SocketAddr = SocketAddr::new(CONTROL.ip(), 55_001);
 const V6: &str = "2001:db8:2::2";
 
 struct Served {
-    _sender: Program,
+    sender: Program,
     lab: Lab,
     _folder: TempDir,
 }
@@ -33,7 +37,7 @@ impl Served {
         command.arg("-i");
         let sender = Program::start(command, &folder.path().join("log"));
         until("it serves both families", || sender.log().contains("serves [::]").then_some(()));
-        Self { _sender: sender, lab, _folder: folder }
+        Self { sender, lab, _folder: folder }
     }
 
     /// A measurement that takes at most a minute; what it tells, and how it ended.
@@ -117,6 +121,41 @@ fn a_way_that_closes_in_the_middle_is_no_slow_one() {
     assert_eq!(status.code(), Some(1), "{rest:#?}");
     assert!(rest.iter().any(|line| line.contains("did a filter on the way close?")), "{rest:#?}");
     assert!(!rest.iter().any(|line| line.contains("Available bandwidth")), "{rest:#?}");
+}
+
+/// Who says nothing, who talks nonsense, and forged packets, also from the client's own host: it is measured all the same,
+/// and once more.
+#[test]
+#[ignore = "needs root for network namespaces"]
+fn hostile_clients_keep_nobody_from_measuring() {
+    let lab = Lab::up();
+    lab.narrows(Bottleneck { bits: 20_000_000, queue: Duration::from_millis(100) });
+    let mut served = Served::on(lab);
+    let (client, router) = (served.lab.host("client"), served.lab.host("router"));
+    let floods = [&client, &router].map(|host| {
+        Flood::begin(host, Duration::from_millis(1), |round| {
+            let length = usize::try_from(round % 1_400).expect("small");
+            vec![(UDP, noise(round, length)), (UDP, vec![0; 64])]
+        })
+    });
+    let _silent = connections(&router, CONTROL, 200);
+    for round in 0..2 {
+        for (seed, mut stream) in (1..).zip(connections(&router, CONTROL, 100)) {
+            // It may have been shown the door already.
+            let _ = stream.write_all(&noise(seed, 4_096));
+        }
+        let (told, is_well) = served.measures(V4);
+        println!("{round}: {told:#}");
+        let fleets = told["fleets"].as_array().expect("fleets");
+        assert!(fleets.len() > 1 && fleets.iter().any(|fleet| fleet["verdict"] != "late sender"));
+        let high = told["max_bit_per_s"].as_f64();
+        assert!(!is_well || high.is_none_or(|high| high > 18e6), "{told:#}");
+    }
+    let forged: u64 = floods.map(Flood::end).iter().sum();
+    assert!(forged > 10_000, "{forged} forged packets");
+    assert_eq!(served.sender.terminate(), Some(0), "{}", served.sender.log());
+    // A line for each kind of mischief, not for each of its thousands.
+    assert!(served.sender.log().lines().count() < 500, "{}", served.sender.log());
 }
 
 /// The first long packet is told to be too long for a link behind the first hop; the next ones go in fragments.
