@@ -92,7 +92,7 @@ impl Outcome {
     #[must_use]
     pub fn narrowed(self, crossing: Option<Crossing>) -> Self {
         let Self::Range(low, high) = self else { return self };
-        let wider = Self::Range(low * (1.0 - EDGE), high * (1.0 + EDGE));
+        let wider = Self::Range(low * (1.0 - EDGES.0), high * (1.0 + EDGES.1));
         let (Self::Range(low, high), Some(crossing)) = (wider, crossing) else { return wider };
         let either_way = (ERRORS * crossing.error).max(LEAST * crossing.rate);
         let (low, high) =
@@ -101,8 +101,9 @@ impl Outcome {
     }
 }
 
-/// A rate that is above or below by less than this part of it looks as if it were level.
-const EDGE: f64 = 0.03;
+/// A rate that is above what is left by less than this part of it looks as if it were level: in a stream the queue grows by
+/// less than machines make. One that is below looks too fast only by chance, and is hardly ever off.
+const EDGES: (f64, f64) = (0.05, 0.01);
 /// What is left lies within so many standard errors of where the line begins.
 const ERRORS: f64 = 2.5;
 /// And is not told more exactly than to this part of it.
@@ -175,7 +176,8 @@ impl Search {
             Verdict::Failed(flaw) => {
                 self.failed += 1;
                 self.flaw = Some(flaw);
-                // What cannot be sent or seen at this rate perhaps can at a lower one.
+                // What cannot be sent or seen at this rate perhaps can at a lower one. Below a rate that was judged it is
+                // the moment that was bad, and the same rate comes again.
                 self.ceiling = rate;
             }
         }
@@ -322,6 +324,14 @@ mod tests {
             last = search.take(Verdict::Failed(Flaw::Coalesced));
         }
         assert_eq!(last, Next::Over(Outcome::Nothing(Some(Flaw::Coalesced))));
+    }
+
+    #[test]
+    fn a_bad_moment_below_a_rate_that_was_judged_is_no_reason_to_leave_a_rate_out() {
+        let mut search = Search::new(1e8, (1e5, 1e9), 0.1);
+        search.take(Verdict::Above);
+        let Next::Fleet(middle) = search.take(Verdict::Below) else { panic!("it is not over") };
+        assert_eq!(search.take(Verdict::Failed(Flaw::LateSender)), Next::Fleet(middle));
     }
 
     #[test]
