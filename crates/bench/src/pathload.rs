@@ -35,22 +35,50 @@ pub fn measure(bed: &Bed) -> Result<Vec<Line>> {
                 return Ok(lines);
             }
             let (told, free) = measured(bed, path)?;
-            lines.push(Line::told(path.name(run, "free"), Quantity::new(free, "Mbit/s")));
-            let Some((low, high)) = range(&told) else {
-                eprintln!("bench: {}: {}", path.name(run, "no range"), told["problem"]);
-                continue;
-            };
-            runs += 1.0;
-            outside += f64::from(u8::from(low > free || high < free));
-            lines.push(Line::told(path.name(run, "from"), Quantity::new(low, "Mbit/s")));
-            lines.push(Line::told(path.name(run, "to"), Quantity::new(high, "Mbit/s")));
-            let width = Quantity::new((high - low) / free * 100.0, "%");
-            lines.push(Line::limited(path.name(run, "width of the range"), width, WIDTH));
+            let found = Found { free, low: rate(&told, "min"), high: rate(&told, "max") };
+            if found.low.is_none() || found.high.is_none() {
+                let (problem, warnings) = (&told["problem"], &told["warnings"]);
+                eprintln!("bench: {}: {problem} {warnings}", path.name(run, "no range"));
+            }
+            lines.extend(found.lines(path, run));
+            runs += f64::from(u8::from(found.low.or(found.high).is_some()));
+            outside += f64::from(u8::from(found.is_outside()));
         }
     }
     let missed = Quantity::new(100.0 * outside / f64::max(runs, 1.0), "%");
     lines.push(Line::limited("runs that have what is free outside their range", missed, OUTSIDE));
     Ok(lines)
+}
+
+/// What a run found, Mbit/s: a range, or one end of it.
+struct Found {
+    free: f64,
+    low: Option<f64>,
+    high: Option<f64>,
+}
+
+impl Found {
+    fn is_outside(&self) -> bool {
+        self.low.is_some_and(|low| low > self.free)
+            || self.high.is_some_and(|high| high < self.free)
+    }
+
+    fn lines(&self, path: Narrow, run: u32) -> Vec<Line> {
+        let rates = [("free", Some(self.free)), ("from", self.low), ("to", self.high)];
+        let rates = rates.into_iter().filter_map(|(name, rate)| {
+            Some(Line::told(path.name(run, name), Quantity::new(rate?, "Mbit/s")))
+        });
+        let width = self.low.zip(self.high).map(|(low, high)| {
+            let width = Quantity::new((high - low) / self.free * 100.0, "%");
+            Line::limited(path.name(run, "width of the range"), width, WIDTH)
+        });
+        rates.chain(width).collect()
+    }
+}
+
+/// An end of the range, `min` or `max`, Mbit/s.
+fn rate(told: &Value, end: &str) -> Option<f64> {
+    told[format!("{end}_bit_per_s")].as_f64().map(|rate| rate / 1e6)
 }
 
 fn measured(bed: &Bed, path: Narrow) -> Result<(Value, f64)> {
@@ -69,12 +97,4 @@ fn measured(bed: &Bed, path: Narrow) -> Result<(Value, f64)> {
 fn serve(bed: &Bed, lab: &Lab, place: &Path) -> Result<Program> {
     let command = lab.host("server").command(&bed.program("pathload_snd"));
     bed.serve("pathload_snd", command, place, "serves [::]")
-}
-
-/// Both ends, Mbit/s.
-fn range(told: &Value) -> Option<(f64, f64)> {
-    told["min_bit_per_s"]
-        .as_f64()
-        .zip(told["max_bit_per_s"].as_f64())
-        .map(|(low, high)| (low / 1e6, high / 1e6))
 }

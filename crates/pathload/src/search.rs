@@ -87,12 +87,17 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The part of a range in which the line of the streams that were too fast begins, too; the range itself if there is
-    /// no such part: then the line is not to be believed.
+    /// What is known for sure, as rates near to what is left are told wrongly; of a range, the part in which the line of the
+    /// streams that were too fast begins, too, or all of it if there is no such part: then the line is not to be believed.
     #[must_use]
     pub fn narrowed(self, crossing: Option<Crossing>) -> Self {
-        let Self::Range(low, high) = self else { return self };
-        let wider = Self::Range(low * (1.0 - EDGES.0), high * (1.0 + EDGES.1));
+        let (low, high) = (|low: f64| low * (1.0 - EDGES.0), |high: f64| high * (1.0 + EDGES.1));
+        let wider = match self {
+            Self::Range(least, most) => Self::Range(low(least), high(most)),
+            Self::AtLeast(rate) => Self::AtLeast(low(rate)),
+            Self::AtMost(rate) => Self::AtMost(high(rate)),
+            Self::Nothing(_) => self,
+        };
         let (Self::Range(low, high), Some(crossing)) = (wider, crossing) else { return wider };
         let either_way = (ERRORS * crossing.error).max(LEAST * crossing.rate);
         let (low, high) =
@@ -108,6 +113,11 @@ const EDGES: (f64, f64) = (0.05, 0.01);
 const ERRORS: f64 = 2.5;
 /// And is not told more exactly than to this part of it.
 const LEAST: f64 = 0.10;
+/// A range that is wider than this part of its middle is worth another fleet, much faster than what is left: how much its
+/// streams are stretched fixes the line, where those of fleets that all are a little too fast leave it to chance.
+const WIDE: f64 = 0.25;
+/// So many times as fast as the upper end, and not less than the other.
+const BEYOND: (f64, f64) = (2.0, 1.3);
 
 /// What comes next.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -233,6 +243,14 @@ impl Search {
             (None, Some(high), ..) => Outcome::AtMost(high),
             (None, None, _, flaw) => Outcome::Nothing(flaw),
         }
+    }
+
+    /// The rate of one more fleet, of which only the line is to be had: if the range is too wide as it is.
+    #[must_use]
+    pub fn beyond(&self, narrowed: Outcome) -> Option<f64> {
+        let (Outcome::Range(low, high), Some(above)) = (narrowed, self.high) else { return None };
+        let rate = (above * BEYOND.0).min(self.ceiling);
+        (high - low > WIDE * f64::midpoint(low, high) && rate >= above * BEYOND.1).then_some(rate)
     }
 
     fn next_rate(&self) -> f64 {

@@ -61,6 +61,23 @@ impl Path {
     }
 }
 
+impl Path {
+    /// What a fleet shows; adds how much its streams were stretched, if they were too fast.
+    fn fleet(&mut self, rate: f64, bounds: &Bounds, too_fast: &mut Vec<Stretch>) -> Verdict {
+        let (mut fleet, mut stretches) = (Fleet::default(), Vec::new());
+        loop {
+            let (trend, stretch) = self.stream(rate, bounds);
+            fleet.take(trend);
+            stretches.push(stretch);
+            let Some(verdict) = fleet.verdict() else { continue };
+            if verdict == Verdict::Above {
+                too_fast.append(&mut stretches);
+            }
+            return verdict;
+        }
+    }
+}
+
 #[expect(clippy::cast_precision_loss, reason = "below 2^52")]
 fn seconds(nanoseconds: u64) -> f64 {
     nanoseconds as f64 / 1e9
@@ -69,27 +86,19 @@ fn seconds(nanoseconds: u64) -> f64 {
 fn measured(mut path: Path) -> (Outcome, u32) {
     let bounds = Bounds { packets: 2_000, rate: 1e9, octets: 1_500 };
     let mut search = Search::new(path.capacity, (1e5, 1e9), 0.1);
-    let (mut rate, mut fleets) = (search.rate(), 0);
-    let (mut streams, mut all) = (Vec::new(), Vec::new());
+    let (mut rate, mut fleets, mut all) = (search.rate(), 1, Vec::new());
     loop {
-        let mut fleet = Fleet::default();
-        let verdict = loop {
-            let (trend, stretch) = path.stream(rate, &bounds);
-            fleet.take(trend);
-            streams.push(stretch);
-            if let Some(verdict) = fleet.verdict() {
-                break verdict;
-            }
-        };
-        fleets += 1;
-        if verdict == Verdict::Above {
-            all.append(&mut streams);
-        }
-        streams.clear();
-        match search.take(verdict) {
+        match search.take(path.fleet(rate, &bounds, &mut all)) {
             Next::Fleet(next) => rate = next,
-            Next::Over(outcome) => return (outcome.narrowed(fit(&all)), fleets),
+            Next::Over(outcome) => {
+                if let Some(rate) = search.beyond(outcome.narrowed(fit(&all))) {
+                    path.fleet(rate, &bounds, &mut all);
+                    fleets += 1;
+                }
+                return (outcome.narrowed(fit(&all)), fleets);
+            }
         }
+        fleets += 1;
     }
 }
 

@@ -43,6 +43,8 @@ const REMEMBERED: usize = 3;
 const MORE: f64 = 1.1;
 /// An estimate is sure if rates were probed that are so much higher.
 const SURE: f64 = 4.0;
+/// So many of so many chirps must count. With a quarter of them late, estimates were a third above what was free.
+const TRUSTED: (u64, u64) = (3, 4);
 /// Estimates that are kept; a session has some a second.
 const MOST: usize = 1_000_000;
 
@@ -175,10 +177,11 @@ impl Course {
         }
     }
 
-    /// Whether so many chirps count that those which do can be believed: where machines spoil most of them, they bend the
+    /// Whether so many chirps count that those which do can be believed: where machines spoil many of them, they bend the
     /// rest.
     fn is_trusted(&self) -> bool {
-        self.counted * 2 > self.chirps
+        let (counting, of) = TRUSTED;
+        self.counted * of >= self.chirps * counting
     }
 
     /// Whether the sender's machine does not do as much as a sure estimate wants.
