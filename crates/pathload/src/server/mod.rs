@@ -22,6 +22,7 @@ use clap::Parser;
 use station::{
     app::{Exit, Failure},
     doors::{self, Options},
+    news::{Cause, News},
     world::signals::{Stop, wait_for},
 };
 use timed_udp::{
@@ -114,6 +115,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         queue: Mutex::new(Queue::new(usize::from(args.waiting) + 1)),
         talks: AtomicUsize::new(0),
         done: AtomicBool::new(false),
+        news: News::default(),
         stop,
     };
     Arc::new(server).serve(&listeners);
@@ -148,6 +150,7 @@ struct Server {
     queue: Mutex<Queue>,
     talks: AtomicUsize,
     done: AtomicBool,
+    news: News,
     stop: Stop,
 }
 
@@ -160,7 +163,7 @@ impl Server {
             for listener in listeners {
                 let taken = doors::take(listener, TALKS, |stream, peer| self.take(stream, peer));
                 if let Err(error) = taken {
-                    log::error!("taking a connection: {error}");
+                    self.news.tell(Cause::Ours, || format!("taking a connection: {error}"));
                 }
             }
         }
@@ -171,7 +174,9 @@ impl Server {
     fn take(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
         if self.talks.fetch_add(1, Ordering::Relaxed) >= TALKS {
             self.talks.fetch_sub(1, Ordering::Relaxed);
-            return;
+            let address = peer.ip().to_canonical();
+            let told = || format!("{address}: there are {TALKS} conversations already");
+            return self.news.tell(Cause::Crowd, told);
         }
         let ours = Arc::clone(self);
         let talk = thread::Builder::new().name("client".to_owned()).stack_size(STACK);
@@ -181,18 +186,23 @@ impl Server {
         });
         if let Err(error) = spawned {
             self.talks.fetch_sub(1, Ordering::Relaxed);
-            log::error!("starting a thread for {}: {error}", peer.ip());
+            let told = || format!("starting a thread for {}: {error}", peer.ip());
+            self.news.tell(Cause::Ours, told);
         }
     }
 
     fn host(&self, stream: TcpStream, peer: SocketAddr) {
         let address = peer.ip().to_canonical();
-        let talk = |stream: TcpStream| -> Result<serve::Done, Ended> {
+        let talk = |stream: TcpStream| -> Result<Option<serve::Done>, Ended> {
             let local = stream.local_addr()?;
             let mut control = Control::new(stream, &self.stop)?;
             let ticket = match self.queue().enter(address) {
                 Ok(ticket) => Place { server: self, ticket },
-                Err(refusal) => return Err(refuse(&mut control, refusal)),
+                Err(refusal) => {
+                    let why = refuse(&mut control, refusal);
+                    self.news.tell(Cause::Refused, || format!("{address}: refused: {why}"));
+                    return Ok(None);
+                }
             };
             self.wait(&mut control, &ticket)?;
             let mut turn =
@@ -202,20 +212,20 @@ impl Server {
                 let _ = turn.control.say(&Answer::Refused { later: true, why: why.clone() });
             }
             self.done.fetch_or(self.once && done.is_ok(), Ordering::Relaxed);
-            done
+            done.map(Some)
         };
         match talk(stream) {
-            Ok(done) if !self.quiet => {
-                log::info!(
-                    "measured with {address}: {} streams, {} octets",
-                    done.streams,
-                    done.octets
-                );
+            Ok(Some(serve::Done { streams, octets })) if !self.quiet => {
+                log::info!("measured with {address}: {streams} streams, {octets} octets");
             }
             Ok(_) | Err(Ended::Stopped) => {}
             Err(Ended::Ours(why)) => log::error!("{address}: {why}"),
-            Err(Ended::Gone(why) | Ended::Senseless(why)) => log::warn!("{address}: {why}"),
-            Err(Ended::Silent(what)) => log::warn!("{address}: {what}"),
+            Err(Ended::Gone(why) | Ended::Senseless(why)) => {
+                self.news.tell(Cause::Broken, || format!("{address}: {why}"));
+            }
+            Err(Ended::Silent(what)) => {
+                self.news.tell(Cause::Broken, || format!("{address}: {what}"));
+            }
         }
     }
 
@@ -247,13 +257,13 @@ impl Server {
     }
 }
 
-fn refuse(control: &mut Control<'_>, refusal: Refusal) -> Ended {
+fn refuse(control: &mut Control<'_>, refusal: Refusal) -> &'static str {
     let why = match refusal {
         Refusal::Twice => "its address is measured, or waits, already",
         Refusal::Full => "too many others wait",
     };
     let _ = control.say(&Answer::Refused { later: true, why: why.to_owned() });
-    Ended::Senseless(format!("refused: {why}"))
+    why
 }
 
 /// A place in the queue, given back however the conversation ends.

@@ -11,6 +11,7 @@ use std::{
 use station::{
     app::Exit,
     doors,
+    news::Cause as News,
     world::signals::{Stop, wait_for},
 };
 use timed_udp::{
@@ -23,7 +24,6 @@ use super::{
     control::{Control, Said},
     judge::{judge_tcp, judge_udp},
     lobby::{Guest, Lobby},
-    news::Cause as News,
     tcp::{self, TcpTest},
     udp::{self, UdpTest},
     usage::{Amount, Taken},

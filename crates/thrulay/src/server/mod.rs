@@ -4,13 +4,11 @@
 //!   Pure.
 //! - `listen`: one thread for the door. `registry`: hands streams to their tests.
 //! - `tcp`, `udp`: a test, in a thread of its own. `control`: its control connection.
-//! - `news`: what the log is told.
 
 mod control;
 mod judge;
 mod listen;
 mod lobby;
-mod news;
 mod registry;
 mod tcp;
 mod times;
@@ -28,11 +26,12 @@ use clap::Parser;
 use station::{
     app::{Exit, Failure},
     doors::{self, Options},
+    news::News,
     world::signals::Stop,
 };
 use timed_udp::socket::PortRange;
 
-use self::{judge::Limits, news::News, registry::Registry, usage::Usage};
+use self::{judge::Limits, registry::Registry, usage::Usage};
 use crate::protocol::{MOST_STREAMS, PORT, Token};
 
 /// Serves throughput tests of thrulay
