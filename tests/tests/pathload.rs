@@ -144,18 +144,19 @@ fn hostile_clients_keep_nobody_from_measuring() {
             // It may have been shown the door already.
             let _ = stream.write_all(&noise(seed, 4_096));
         }
-        let (told, is_well) = served.measures(V4);
+        // A crowd at the door may take the place of a connection: who comes again gets in.
+        let is_measured =
+            |told: &Value| told["fleets"].as_array().is_some_and(|fleets| !fleets.is_empty());
+        let told = (0..5).map(|_| served.measures(V4).0).find(is_measured);
+        let told = told.unwrap_or_else(|| panic!("round {round}: {}", served.sender.log()));
         println!("{round}: {told:#}");
-        let fleets = told["fleets"].as_array().expect("fleets");
-        assert!(fleets.len() > 1 && fleets.iter().any(|fleet| fleet["verdict"] != "late sender"));
-        let high = told["max_bit_per_s"].as_f64();
-        assert!(!is_well || high.is_none_or(|high| high > 18e6), "{told:#}");
+        assert!(told["max_bit_per_s"].as_f64().is_none_or(|high| high > 18e6), "{told:#}");
     }
     let forged: u64 = floods.map(Flood::end).iter().sum();
     assert!(forged > 10_000, "{forged} forged packets");
     assert_eq!(served.sender.terminate(), Some(0), "{}", served.sender.log());
-    // A line for each kind of mischief, not for each of its thousands.
-    assert!(served.sender.log().lines().count() < 500, "{}", served.sender.log());
+    // A line a minute for each kind of mischief, not for each of its hundreds.
+    assert!(served.sender.log().lines().count() < 50, "{}", served.sender.log());
 }
 
 /// The first long packet is told to be too long for a link behind the first hop; the next ones go in fragments.

@@ -113,7 +113,7 @@ const EDGES: (f64, f64) = (0.05, 0.01);
 const ERRORS: f64 = 2.5;
 /// And is not told more exactly than to this part of it.
 const LEAST: f64 = 0.10;
-/// A range that is wider than this part of its middle is worth another fleet, much faster than what is left: how much its
+/// A range that is wider than this part of its middle, and than twice of what was asked for, is worth another fleet, much faster than what is left: how much its
 /// streams are stretched fixes the line, where those of fleets that all are a little too fast leave it to chance.
 const WIDE: f64 = 0.25;
 /// So many times as fast as the upper end, and not less than the other.
@@ -188,7 +188,9 @@ impl Search {
                 self.flaw = Some(flaw);
                 // What cannot be sent or seen at this rate perhaps can at a lower one. Below a rate that was judged it is
                 // the moment that was bad, and the same rate comes again.
-                self.ceiling = rate;
+                if self.high.is_none() {
+                    self.ceiling = rate;
+                }
             }
         }
         if let Some(outcome) = self.outcome() {
@@ -250,7 +252,8 @@ impl Search {
     pub fn beyond(&self, narrowed: Outcome) -> Option<f64> {
         let (Outcome::Range(low, high), Some(above)) = (narrowed, self.high) else { return None };
         let rate = (above * BEYOND.0).min(self.ceiling);
-        (high - low > WIDE * f64::midpoint(low, high) && rate >= above * BEYOND.1).then_some(rate)
+        let is_wide = high - low > WIDE.max(self.resolution * 2.0) * f64::midpoint(low, high);
+        (is_wide && rate >= above * BEYOND.1).then_some(rate)
     }
 
     fn next_rate(&self) -> f64 {
@@ -350,6 +353,29 @@ mod tests {
         search.take(Verdict::Above);
         let Next::Fleet(middle) = search.take(Verdict::Below) else { panic!("it is not over") };
         assert_eq!(search.take(Verdict::Failed(Flaw::LateSender)), Next::Fleet(middle));
+    }
+
+    #[test]
+    fn a_wide_range_is_worth_a_fleet_that_is_much_too_fast() {
+        let mut search = Search::new(1e8, (1e5, 1e9), 0.1);
+        search.take(Verdict::Above);
+        search.take(Verdict::Below);
+        search.take(Verdict::Failed(Flaw::LateSender));
+        assert_eq!(search.beyond(Outcome::Range(5e7, 1e8)), Some(2e8));
+        assert_eq!(search.beyond(Outcome::Range(9e7, 1e8)), None, "it is narrow enough");
+        assert_eq!(search.beyond(Outcome::AtLeast(5e7)), None);
+        let coarse = Search { resolution: 0.4, ..search.clone() };
+        assert_eq!(coarse.beyond(Outcome::Range(5e7, 1e8)), None, "as it was asked for");
+        let slow = Search { ceiling: 1.2e8, ..search };
+        assert_eq!(slow.beyond(Outcome::Range(5e7, 1e8)), None, "it would tell nothing new");
+    }
+
+    #[test]
+    fn ends_allow_for_rates_that_look_level_though_they_are_not() {
+        let ends = |outcome: Outcome| outcome.narrowed(None);
+        assert_eq!(ends(Outcome::AtLeast(1e8)), Outcome::AtLeast(0.95e8));
+        assert_eq!(ends(Outcome::AtMost(1e8)), Outcome::AtMost(1.01e8));
+        assert_eq!(ends(Outcome::Range(1e8, 2e8)), Outcome::Range(0.95e8, 2.02e8));
     }
 
     #[test]

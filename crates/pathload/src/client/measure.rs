@@ -15,7 +15,7 @@ use crate::{
     control::Ended,
     line::{Stretch, fit},
     protocol::{Answer, HEADER, Mark, Request},
-    search::{Fleet, Next, Outcome, Search, Verdict},
+    search::{FLEET, Fleet, Next, Outcome, Search, Verdict},
     server::payload,
     shape::{Bounds, LONGEST, Shape},
     trend::{Packet, Sending, Trend, growth, judge},
@@ -50,7 +50,8 @@ pub(super) fn measure(args: &Args, stop: &Stop, run: &mut Run) -> Result<Measure
         rate: real(agreed.limits.rate),
         octets: agreed.limits.octets.min(LONGEST),
     };
-    let mut meter = Meter { agreed, inbox: Inbox::new(HEADER), next: 0, dark: 0, end, bounds };
+    let mut meter =
+        Meter { agreed, inbox: Inbox::new(HEADER), next: 0, dark: 0, loses: false, end, bounds };
     let measured = meter.search(args, run);
     run.seconds = Mono::now().since(began).as_secs_f64();
     if measured.is_ok() {
@@ -78,6 +79,8 @@ struct Meter<'a> {
     next: u32,
     /// Streams since the last one of which something came.
     dark: u32,
+    /// Whether a queue on the way was too short for streams that were too fast.
+    loses: bool,
     end: Mono,
     bounds: Bounds,
 }
@@ -89,28 +92,37 @@ impl Meter<'_> {
         // A train comes faster than what is left, but for what a token bucket lets through at once.
         let ceiling = self.bounds.rate.min(first * 2.0);
         let mut search = Search::new(first, (FLOOR.min(ceiling), ceiling), resolution);
-        let (mut rate, mut too_fast) = (search.rate(), Vec::new());
-        let outcome = loop {
-            match self.fleet(rate, args, run, &mut too_fast) {
-                Ok(Some(verdict)) => match search.take(verdict) {
-                    Next::Fleet(next) => rate = next,
-                    Next::Over(outcome) => break outcome,
-                },
-                // The time is over: what is known by now.
-                Ok(None) => {
-                    run.warn("the time was over before the range was as small as it should be");
-                    break search.best();
-                }
-                Err(trouble) => return Err(trouble),
-            }
-        };
-        // What goes wrong in one more fleet takes nothing away from what is known.
-        if let Some(rate) = search.beyond(outcome.narrowed(fit(&too_fast))) {
-            let _ = self.fleet(rate, args, run, &mut too_fast);
+        let mut too_fast = Vec::new();
+        let found = self.bisect(&mut search, args, run, &mut too_fast)?;
+        // When the time is over: what is known by now.
+        let outcome = found.unwrap_or_else(|| search.best());
+        let beyond = search.beyond(outcome.narrowed(fit(&too_fast)));
+        if found.is_none() {
+            run.warn("the time was over before the range was as small as it should be");
+        } else if let Some(rate) = beyond {
+            self.one_more(rate, args, run, &mut too_fast);
         }
         let outcome = outcome.narrowed(fit(&too_fast));
         run.outcome = Some(outcome);
         Ok(Measured { outcome })
+    }
+
+    /// One fleet after the other, until it is found; none: the time was over before.
+    fn bisect(
+        &mut self,
+        search: &mut Search,
+        args: &Args,
+        run: &mut Run,
+        too_fast: &mut Vec<Stretch>,
+    ) -> Result<Option<Outcome>, Trouble> {
+        let mut rate = search.rate();
+        while let Some(verdict) = self.fleet(rate, args, run, too_fast)? {
+            match search.take(verdict) {
+                Next::Fleet(next) => rate = next,
+                Next::Over(outcome) => return Ok(Some(outcome)),
+            }
+        }
+        Ok(None)
     }
 
     /// The rate at which a train of packets comes that was sent as fast as can be: more than what is left, and not much
@@ -147,6 +159,11 @@ impl Meter<'_> {
         let Some((told, mut stretches)) = self.streams(&shape, run)? else { return Ok(None) };
         let verdict = told.verdict;
         if verdict == Verdict::Above {
+            // Of a fleet that lost much, what came whole met less of others' traffic than the rest.
+            let counted = told.trends.iter().filter(|it| !matches!(it, Trend::Void(_))).count();
+            if stretches.len() * 4 < counted * 3 {
+                (self.loses, stretches) = (true, Vec::new());
+            }
             too_fast.append(&mut stretches);
         }
         if args.verbose {
@@ -154,6 +171,19 @@ impl Meter<'_> {
         }
         run.fleets.push(told);
         Ok(Some(verdict))
+    }
+
+    /// A fleet of which only the line is to be had, if there is time for it and its streams are not lost in a short queue.
+    /// What goes wrong in it takes nothing away from what is known.
+    fn one_more(&mut self, rate: f64, args: &Args, run: &mut Run, too_fast: &mut Vec<Stretch>) {
+        let shape = Shape::of(rate, &self.bounds);
+        let length = (shape.length() + shape.pause() + QUIET) * FLEET;
+        if self.loses || Mono::now() + length > self.end {
+            return;
+        }
+        if let Err(trouble) = self.fleet(rate, args, run, too_fast) {
+            run.warn(&format!("the range is wider than it could be: {trouble}"));
+        }
     }
 
     /// The streams of a fleet, until they have a verdict; and how much each was stretched.
@@ -173,10 +203,10 @@ impl Meter<'_> {
             let trend = judge(&came.sending, &came.packets, came.dropped);
             fleet.take(trend);
             trends.push(trend);
-            // What is lost waited the longest: without it, a stream looks stretched by less than it was.
-            let is_whole =
-                u32::try_from(came.packets.len()).is_ok_and(|count| count == shape.packets);
-            if !matches!(trend, Trend::Void(_)) && is_whole {
+            // What a full queue loses would have waited the longest: without it, a stream looks stretched by less than it
+            // was. A packet in a hundred may go for other reasons.
+            let lost = shape.packets - u32::try_from(came.packets.len()).unwrap_or(0);
+            if !matches!(trend, Trend::Void(_)) && lost <= shape.packets / 100 {
                 stretches.push(Stretch { rate, growth: growth(&came.packets) });
             }
             self.agreed.control.pause(Mono::now() + shape.pause())?;
