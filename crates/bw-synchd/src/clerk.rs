@@ -171,6 +171,10 @@ impl Clerk {
         let choice = known.choose(now, &self.config.groups);
         // What cannot be written down must not become more.
         let elsewhere = elsewhere::is_set(&self.config.paths.keepalives);
+        if elsewhere {
+            // Who has the station's name now may have made the same claim.
+            self.doubts = Doubts::default();
+        }
         let may = self.next.is_none() && !self.draining && !elsewhere && self.endings.is_empty();
         let next = choice.next.filter(|_| may).map(|place| &known.waiting[place]);
         let idle = self.marks.is_empty()
@@ -283,6 +287,7 @@ impl ledger::Clerk for Clerk {
 
     fn drain(&mut self) {
         self.draining = true;
+        self.doubts.hurry();
     }
 
     fn round(&mut self) -> (Option<Answer>, Result<(), String>) {

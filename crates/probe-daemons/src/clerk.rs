@@ -111,7 +111,12 @@ impl Clerk {
 
     fn mark_and_claim(&mut self) -> Result<Option<Vec<Order>>, String> {
         let moment = SystemClock.moment();
-        let room = self.room();
+        let elsewhere = elsewhere::is_set(&self.config.paths.keepalives);
+        if elsewhere {
+            // Who has the station's name now may have made the same claim.
+            self.doubts = Doubts::default();
+        }
+        let room = if self.draining || elsewhere { 0 } else { self.room() };
         let explain = |error: store::Error| error.to_string();
         if self.is_idle(&moment, room).map_err(explain)? {
             return Ok(self.hand_out(Vec::new()));
@@ -125,9 +130,6 @@ impl Clerk {
 
     /// So many runs may be claimed, once the marks are written.
     fn room(&self) -> usize {
-        if self.draining || elsewhere::is_set(&self.config.paths.keepalives) {
-            return 0;
-        }
         self.capacity.saturating_sub(self.held - self.marks.len().min(self.held))
     }
 
@@ -152,8 +154,8 @@ impl Clerk {
             let finished: Vec<_> = marks.iter().filter_map(Mark::finished).collect();
             store::finish_all(session, &finished)?;
             marks.iter().try_for_each(|mark| mark.write(session))?;
-            let mut doubted = doubts.due(moment.monotonic);
-            doubted.try_for_each(|run| store::put_back(session, *run).map(|_| ()))?;
+            let doubted: Vec<RunId> = doubts.due(moment.monotonic).copied().collect();
+            store::put_back_all(session, &doubted)?;
             if room > 0 {
                 claimed = store::claim(session, &who, now, now + CLAIM_AHEAD, room)?;
             }
@@ -202,6 +204,7 @@ impl ledger::Clerk for Clerk {
 
     fn drain(&mut self) {
         self.draining = true;
+        self.doubts.hurry();
     }
 
     /// Writes files, then marks rows and claims new ones in one transaction.

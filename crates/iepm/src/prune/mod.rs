@@ -17,6 +17,7 @@ use station::{
     words::config::Config,
     world::{
         clock::{Clock, SystemClock},
+        lock::Lock,
         store::{self, Error, Store},
     },
 };
@@ -56,9 +57,9 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
     let config = common.load()?;
     let now = SystemClock.now();
     // Of two at once, one may take a reading that came late for one of those that the other knows as counted.
-    let lock = if args.dry_run { None } else { crate::only_one(&config, "prune")? };
+    let lock = if args.dry_run { None } else { lock(&config)? };
     if lock.is_none() && !args.dry_run {
-        return Ok(Exit::Well);
+        return not_twice(args);
     }
     let pruned = match &args.station {
         None => prune(&config, now, args.dry_run)?,
@@ -76,6 +77,18 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
         log::info!("deleted {told}");
     }
     Ok(Exit::Well)
+}
+
+fn lock(config: &Config) -> Result<Option<Lock>, Failure> {
+    Common::is_ours(config)?;
+    crate::only_one(config, "prune")
+}
+
+/// While another one is at it, cron's has nothing to do; who names a station is told.
+fn not_twice(args: &Args) -> Result<Exit, Failure> {
+    let Some(station) = &args.station else { return Ok(Exit::Well) };
+    let doing = format!("pruning rows of the station {station}");
+    Err(Failure::new(Exit::TryLater, doing).why("another `iepm prune` of this station is at it"))
 }
 
 fn prune(config: &Config, now: Timestamp, dry_run: bool) -> Result<Pruned, Failure> {

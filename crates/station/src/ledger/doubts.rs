@@ -62,6 +62,11 @@ impl<C> Doubts<C> {
         due.iter().map(|doubt| &doubt.claim)
     }
 
+    /// Has all that are in doubt put back at once: there may be no time for it later.
+    pub fn hurry(&mut self) {
+        self.next = Monotonic::default();
+    }
+
     /// What was [due](Self::due) at `now` was put back, and that is committed.
     pub fn put_back(&mut self, now: Monotonic) {
         if self.are_due(now) {
@@ -112,6 +117,16 @@ mod tests {
         doubts.raise([(FIRST, "first"), (OTHER, "other")], at(0));
         doubts.settle(FIRST);
         assert_eq!(due(&doubts, at(1)), ["other"]);
+    }
+
+    #[test]
+    fn a_daemon_that_ends_puts_back_at_once_what_it_may() {
+        let mut doubts = Doubts::default();
+        doubts.raise([(FIRST, "first")], at(0));
+        doubts.put_back(at(0));
+        assert_eq!(due(&doubts, at(1)), [""; 0]);
+        doubts.hurry();
+        assert_eq!(due(&doubts, at(1)), ["first"]);
     }
 
     #[test]

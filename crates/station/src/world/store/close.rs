@@ -129,13 +129,20 @@ fn leaving(run: RunId, from: State, to: State, reason: &str) -> Vec<Value<'_>> {
 /// # Errors
 /// What the engine says.
 pub fn put_back(session: &mut dyn Session, run: RunId) -> Result<bool, Error> {
-    let changed = session.execute(
-        "UPDATE SCHEDULE SET state = 'pending', claimedby = NULL, start_us = NULL \
-         WHERE scheduleID = ? AND state = 'running' AND attempt = ?",
-        &[run.schedule_id.into(), run.attempt.into()],
-    )?;
-    Ok(changed == 1)
+    Ok(session.execute(PUT_BACK, &[run.schedule_id.into(), run.attempt.into()])? == 1)
 }
+
+/// As [`put_back`] for many; says of how many the rows were still running.
+///
+/// # Errors
+/// What the engine says.
+pub fn put_back_all(session: &mut dyn Session, runs: &[RunId]) -> Result<u64, Error> {
+    let values = |run: &RunId| vec![run.schedule_id.into(), run.attempt.into()];
+    session.execute_many(PUT_BACK, &runs.iter().map(values).collect::<Vec<_>>())
+}
+
+const PUT_BACK: &str = "UPDATE SCHEDULE SET state = 'pending', claimedby = NULL, start_us = NULL \
+     WHERE scheduleID = ? AND state = 'running' AND attempt = ?";
 
 /// Marks as missed what is pending and may no longer start; `reason` is given the tool, the testtype and
 /// the end of the window, and may leave a run alone.

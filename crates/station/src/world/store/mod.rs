@@ -45,7 +45,7 @@ pub use alone::{
 pub use claim::{Claimant, Claimed, any_claimable, claim, running_of};
 pub use close::{
     Finished, abandoned, cancel_switched_off, cancel_too_far_ahead, expire, fail, finish,
-    finish_all, finished_long_ago, lose, lose_result, miss, put_back,
+    finish_all, finished_long_ago, lose, lose_result, miss, put_back, put_back_all,
 };
 #[doc(hidden)]
 pub use engine::of_test;
