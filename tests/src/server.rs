@@ -3,10 +3,19 @@
 use std::{
     env, fs,
     net::TcpListener,
-    os::unix::fs::PermissionsExt,
+    os::{
+        linux::net::SocketAddrExt,
+        unix::{
+            fs::PermissionsExt,
+            net::{SocketAddr, UnixListener},
+        },
+    },
     path::{Path, PathBuf},
     process::{Child, Command},
-    sync::atomic::{AtomicU16, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU16, Ordering},
+    },
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -128,7 +137,12 @@ impl Server {
     #[track_caller]
     pub fn start_with(&mut self, options: &[&str]) {
         self.begin(options);
-        until("the server answers", || self.connect("").ok());
+        until("the server answers", || {
+            let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
+            let log = || fs::read_to_string(self.path("log")).unwrap_or_default();
+            assert!(ended.is_none(), "the server ended: {}", log());
+            self.connect("").ok()
+        });
     }
 
     /// Starts it, and does not wait for it.
@@ -243,16 +257,23 @@ impl Drop for Server {
     }
 }
 
-/// A port of the loopback that nobody listens on, and that no client is given by chance: a server that
-/// is down for a while finds its port free again.
+/// A port of the loopback that nobody listens on, no client is given by chance, and no other story is given while this
+/// one's process lives: a server that is down for a while finds its port free again.
 pub(crate) fn free_port() -> u16 {
     static TRIED: AtomicU16 = AtomicU16::new(0);
+    static TAKEN: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
     // Stories run side by side, each in a process: each tries ports of its own first.
     let own = u16::try_from(std::process::id() % 160).unwrap_or(0) * 64;
     let ports = std::iter::repeat_with(|| {
         20_000 + (own + TRIED.fetch_add(1, Ordering::Relaxed)) % (160 * 64)
     });
-    let mut free =
-        ports.take(160 * 64).filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
-    free.next().expect("a free port")
+    let take = |port: &u16| {
+        // A name that one process has, and that goes with it (unix(7), "abstract").
+        let name = SocketAddr::from_abstract_name(format!("iepm-stories-port-{port}"));
+        let taken = UnixListener::bind_addr(&name.expect("a short name")).ok()?;
+        TcpListener::bind(("127.0.0.1", *port)).ok()?;
+        TAKEN.lock().unwrap_or_else(PoisonError::into_inner).push(taken);
+        Some(*port)
+    };
+    ports.take(160 * 64).find_map(|port| take(&port)).expect("a free port")
 }

@@ -2,12 +2,12 @@
 
 use stories::{Cluster, Cut, Cutter, Station, until};
 
-/// A run that pingd may claim at once, and for three seconds only.
+/// A run that pingd may claim at once, and for six seconds only: less than it takes to give a node up.
 const DUE: &str = "INSERT INTO SCHEDULE (toolspecsID, opentoolspecsID, srcNodeID, destNodeID, toolName, testtype, target, \
      command, dueepoch, due_us, latest_us, limit_s, state) \
      SELECT toolspecsID, toolspecsID, 'station', 'a', 'ping', 'background', '127.0.0.1', \
      '[\"ping\",\"-n\",\"-c\",\"1\",\"127.0.0.1\"]', UNIX_TIMESTAMP(), UNIX_TIMESTAMP() * 1000000, \
-     (UNIX_TIMESTAMP() + 3) * 1000000, 5, 'pending' FROM TOOLSPECS";
+     (UNIX_TIMESTAMP() + 6) * 1000000, 5, 'pending' FROM TOOLSPECS";
 
 #[test]
 fn a_claim_that_is_made_after_its_daemon_gave_it_up_is_put_back_and_told_as_missed() {
