@@ -224,7 +224,10 @@ fn only_those_who_are_allowed_are_answered_and_nobody_without_end() {
     let asker = Asker::new(scarce.at(V4));
     let begun = wall();
     (0..500).for_each(|number| asker.send(&asked(number, 44)));
-    let answers = std::iter::from_fn(|| asker.next(Duration::from_millis(50))).count();
+    // The first ten come however busy the machine is.
+    let first = (0..10).map_while(|_| asker.next(PATIENCE)).count();
+    let rest = std::iter::from_fn(|| asker.next(Duration::from_millis(50))).count();
+    let answers = first + rest;
     let seconds = usize::try_from(wall().nanos_since(begun) / 1_000_000_000).expect("forward");
     assert!((10..=10 * (seconds + 2)).contains(&answers), "{answers} in {seconds} s");
 }

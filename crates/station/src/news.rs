@@ -11,15 +11,26 @@ use crate::world::clock::{Clock, Monotonic, SystemClock};
 /// Why a line is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
-    /// A connection had to go for others.
+    /// There were too many connections: one had to go for others.
     Crowd,
+    /// A client is in no class, or may not do this without a passphrase.
+    NotServed,
+    /// A client has not the passphrase.
+    NotAuthentic,
     /// A message made no sense, or did not come.
     Broken,
     /// What was asked for was refused.
     Refused,
+    /// A client went; that is told to nobody who does not ask for more.
+    Gone,
+    /// Packets came whose times cannot be.
+    Clocks,
     /// Something here failed.
     Ours,
 }
+
+/// How many causes there are.
+const CAUSES: usize = Cause::Ours as usize + 1;
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Kind {
@@ -31,11 +42,14 @@ const A_MINUTE: Duration = Duration::from_secs(60);
 
 /// When which kind was told last, and how many were not since.
 #[derive(Debug, Default)]
-pub struct News(Mutex<[Kind; 4]>);
+pub struct News(Mutex<[Kind; CAUSES]>);
 
 impl News {
     /// Writes the line, or counts it.
     pub fn tell(&self, cause: Cause, line: impl FnOnce() -> String) {
+        if cause == Cause::Gone {
+            return log::debug!("{}", line());
+        }
         let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let kept_back = kinds[cause as usize].due(SystemClock.moment().monotonic);
         drop(kinds);

@@ -1,6 +1,8 @@
 //! Fetch-Session: the records of a session that is over, for whose it is.
 
-use super::{greet::Ended, news::Cause, patience::now, shelf::Kept, talk::Talk};
+use station::news::Cause;
+
+use super::{greet::Ended, patience::now, shelf::Kept, talk::Talk};
 use crate::{
     protocol::{Accept, FetchAck, FetchSession, Fetched, Record},
     session::apply_skips,

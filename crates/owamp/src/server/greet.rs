@@ -5,7 +5,9 @@ use std::{
     net::IpAddr,
 };
 
-use super::{Server, news::Cause, patience::Patient, shelf::Owner, who::Who};
+use station::news::Cause;
+
+use super::{Server, patience::Patient, shelf::Owner, who::Who};
 use crate::protocol::{
     Accept, BLOCK, Derivation, Failed, Inbound, Kind, Mode, Modes, Outbound, PassPhrase,
     ServerGreeting, ServerStart, SessionKeys, SetUpResponse,

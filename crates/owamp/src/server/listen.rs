@@ -13,6 +13,7 @@ use socket2::{SockRef, TcpKeepalive};
 use station::{
     app::{Exit, Failure},
     doors::{self, Options},
+    news::Cause,
     world::{
         clock,
         signals::{Stop, wait_for},
@@ -23,7 +24,6 @@ use super::{
     Server,
     doors::{Place, State},
     greet::{Ended, greet},
-    news::Cause,
     patience::{Patient, now},
     port_of,
     settings::Source,

@@ -2,7 +2,7 @@
 //!
 //! - `files`: the configuration directory; `settings`, `classes` and `secrets` read its files. Pure.
 //! - `judge`, `rate`: what is granted. Pure. `usage`, `share`: how much of it to whom (`who`).
-//! - `doors`, `turns`, `news`, and the `patience` of the crate: what keeps a crowd from being a burden.
+//! - `doors`, `turns`, and the `patience` of the crate: what keeps a crowd from being a burden.
 //! - `greet`, `talk`, `run`, `fetch`: a conversation, in a thread of its own.
 //! - `hub`, `shelf`: the engine that carries the sessions, and what they left.
 //! - `privilege`: root's rights, and how they go.
@@ -16,7 +16,6 @@ mod hub;
 mod judge;
 mod lines;
 mod listen;
-mod news;
 pub(crate) mod privilege;
 mod rate;
 mod run;
@@ -40,6 +39,7 @@ use std::{
 use clap::Parser;
 use station::{
     app::{Exit, Failure},
+    news::News,
     world::signals::Stop,
 };
 use timed_udp::{ntp::NtpTime, socket::PortRange};
@@ -49,7 +49,6 @@ use self::{
     doors::Doors,
     files::Files,
     hub::Hub,
-    news::News,
     secrets::Secrets,
     settings::{PORT, Ports, Settings, Source},
     shelf::Shelf,

@@ -2,14 +2,16 @@
 
 use std::{collections::HashMap, os::fd::AsFd, time::Duration};
 
-use station::world::{clock::Monotonic, signals::wait_for};
+use station::{
+    news::Cause,
+    world::{clock::Monotonic, signals::wait_for},
+};
 use timed_udp::socket::TimedSocket;
 
 use super::{
     greet::Ended,
     hub::Mailbox,
     judge::Refused,
-    news::Cause,
     patience::now,
     shelf::Kept,
     talk::{Opened, Talk},

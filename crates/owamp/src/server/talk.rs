@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use station::world::{clock::Monotonic, signals::wait_for};
+use station::{
+    news::Cause,
+    world::{clock::Monotonic, signals::wait_for},
+};
 use timed_udp::socket::{OpenError, Opening, Port, TimedSocket};
 
 use super::{
@@ -15,7 +18,6 @@ use super::{
     doors::{Place, State},
     greet::{Client, Ended},
     judge::{Asker, Plan, Refused, judge},
-    news::Cause,
     patience::now,
     usage::Taken,
     who::Who,
