@@ -198,9 +198,18 @@ fn a_copied_configuration_schedules_nothing_while_the_station_lives() {
     let mut look = server.look("iepm");
     until("readings come in", || (readings(&mut look, "s1") > 0).then_some(()));
 
-    let copies = copy.start_all(&programs);
+    // Its daemons are before its scheduler, and what the station's own have claimed is not left by a dead one.
+    let waiting = copy.start_all(&["pingd", "bw-synchd", "load-datad"]);
+    until("the copy's daemons say whose name it is", || {
+        let waits = |it: &Program| it.log().contains("nothing is claimed: the station s1 is ");
+        waiting[..2].iter().all(waits).then_some(())
+    });
+    let once = copy.run("owpingd", &["--once"]);
+    assert_eq!(once.status.code(), Some(75), "{}", said(&once));
+    assert!(said(&once).contains("the station s1 is "), "{}", said(&once));
+    let scheduler = copy.start("load-scheduled");
     until("the copy says whose name it is", || {
-        copies[0].log().contains("nothing is scheduled: the station s1 is ").then_some(())
+        scheduler.log().contains("nothing is scheduled: the station s1 is ").then_some(())
     });
     for each in [&station, &copy] {
         let found = until("both are told", || finding(each, false, "name s1"));
@@ -213,10 +222,11 @@ fn a_copied_configuration_schedules_nothing_while_the_station_lives() {
     assert_eq!(copy.files("data/loaded"), [""; 0]);
     let loaded = || fs::read_dir(copy.path("data/loaded")).expect("a folder").count();
     assert_eq!((loaded(), copy.files("data").len()), (0, 0), "the copy measured nothing");
+    assert_eq!(look.count("SCHEDULE WHERE state = 'lost'"), 0);
 
     daemons.iter_mut().for_each(Program::kill);
     until("the copy takes the name over, as a station that has moved", || {
-        copies[0].log().contains("the name is this station's").then_some(())
+        scheduler.log().contains("the name is this station's").then_some(())
     });
     until("it measures", || (loaded() > 0).then_some(()));
 }

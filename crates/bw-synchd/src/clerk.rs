@@ -168,14 +168,14 @@ impl Clerk {
             let config = &self.config;
             self.store.read(|session| Known::look(session, config, now, now + CLAIM_AHEAD))?
         };
-        let choice = known.choose(now, &self.config.groups);
-        // What cannot be written down must not become more.
-        let elsewhere = elsewhere::is_set(&self.config.paths.keepalives);
-        if elsewhere {
-            // Who has the station's name now may have made the same claim.
+        let mut choice = known.choose(now, &self.config.groups);
+        if elsewhere::is_set(&self.config.paths.keepalives) {
+            // Who has the station's name now may have made the same claim, and judges what waits.
             self.doubts = Doubts::default();
+            choice = Choice::default();
         }
-        let may = self.next.is_none() && !self.draining && !elsewhere && self.endings.is_empty();
+        // What cannot be written down must not become more.
+        let may = self.next.is_none() && !self.draining && self.endings.is_empty();
         let next = choice.next.filter(|_| may).map(|place| &known.waiting[place]);
         let idle = self.marks.is_empty()
             && !self.doubts.are_due(moment.monotonic)

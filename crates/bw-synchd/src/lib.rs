@@ -23,6 +23,7 @@ use station::{
     app::{Common, Exit, Failure},
     daemon::Daemon,
     ledger::Ledger,
+    report,
     world::clock::Clock,
 };
 
@@ -47,10 +48,13 @@ pub struct Args {
 /// The program.
 ///
 /// # Errors
-/// As [`Daemon::of_runs`]; also when the database is away at the start, or when what
+/// As [`Daemon::of_runs`] and [`report::wait_for_name`]; also when the database is away at the start, or when what
 /// an earlier one left running cannot be ended.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     let (mut daemon, spool) = Daemon::of_runs(PROGRAM, &args.common)?;
+    if !report::wait_for_name(&mut daemon, args.once)? {
+        return Ok(Exit::Well);
+    }
     recovery::recover(&daemon.config, &spool, daemon.clock.now())?;
     let ledger = Ledger::start(Clerk::new(&daemon.config, &spool))
         .map_err(|error| Failure::new(Exit::TryLater, "starting the ledger").because(error))?;

@@ -15,6 +15,7 @@ use station::{
     app::{Common, Exit, Failure},
     daemon::Daemon,
     ledger::Ledger,
+    report,
     words::config::Config,
     world::{clock::Clock, store::Claimant},
 };
@@ -51,9 +52,12 @@ pub struct Args {
 /// The program.
 ///
 /// # Errors
-/// As [`Daemon::of_runs`]; also when the database is away at the start.
+/// As [`Daemon::of_runs`] and [`report::wait_for_name`]; also when the database is away at the start.
 pub fn run(kind: Kind, args: &Args) -> Result<Exit, Failure> {
     let (mut daemon, spool) = Daemon::of_runs(kind.program, &args.common)?;
+    if !report::wait_for_name(&mut daemon, args.once)? {
+        return Ok(Exit::Well);
+    }
     recovery::recover(kind, &daemon.config, &spool, daemon.clock.now())?;
     let ledger = Ledger::start(Clerk::new(kind, &daemon.config, &spool))
         .map_err(|error| Failure::new(Exit::TryLater, "starting the ledger").because(error))?;

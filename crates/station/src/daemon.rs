@@ -92,7 +92,7 @@ impl Daemon {
     }
 
     /// Waits, and beats while it does.
-    fn rest(&mut self, length: Duration, doing: &str) {
+    pub(crate) fn rest(&mut self, length: Duration, doing: &str) {
         let mut left = length;
         while !left.is_zero() && !self.stop.asked() {
             let part = left.min(keepalive::BEAT);

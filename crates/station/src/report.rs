@@ -12,6 +12,7 @@ use std::{
 };
 
 use crate::{
+    app::{Exit, Failure},
     daemon,
     text::Timestamp,
     words::{
@@ -32,6 +33,10 @@ use crate::{
 const OFTEN: Duration = Duration::from_secs(20);
 /// So many reports may fail before a station is silent.
 const MISSED: u32 = 4;
+/// How long the database may be locked when a daemon starts.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often it is asked whose the name is, by who waits for it.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// How a station stands with its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,6 +119,45 @@ impl Reporter {
             Ok(name == Name::Ours)
         })
     }
+}
+
+/// Waits until no other machine or home goes by the station's name and lives: what runs under that name until
+/// then, or waits, is the other's. Once that is so, the daemon is told by the file of [`tell_daemons`]. `once`
+/// it does not wait. Says whether the name is ours; it is not known when a stop is asked for.
+///
+/// # Errors
+/// [`Exit::TryLater`] when the database is away; `once` also when another goes by the name.
+pub fn wait_for_name(program: &mut daemon::Daemon, once: bool) -> Result<bool, Failure> {
+    let mut store = Store::of(&program.config.database, PATIENCE);
+    let mut told = false;
+    while !program.stop.asked() {
+        let rival = rival(&mut store, &program.config).map_err(|error| {
+            Failure::store(format!("asking who goes by the name {}", program.config.node), error)
+        })?;
+        let Some(rival) = rival else { return Ok(true) };
+        let whose = whose(&rival);
+        if once {
+            return Err(Failure::new(Exit::TryLater, "claiming runs").why(whose));
+        }
+        if !told {
+            log::error!("nothing is claimed: {whose}");
+        }
+        told = true;
+        program.rest(AGAIN, &format!("nothing: {whose}"));
+    }
+    Ok(false)
+}
+
+/// Who else goes by the station's name, and lives.
+fn rival(store: &mut Store, config: &Config) -> Result<Option<Monhost>, Error> {
+    let row = |session: &mut dyn Session| {
+        Ok((store::monhost_of(session, config.node.as_str())?, session.now()?))
+    };
+    let (Some(row), now) = store.read(row)? else { return Ok(None) };
+    // It had its id before it reported, so after the row is read the id is there, if the row is its own.
+    let home = fs::read_to_string(id_path(&config.paths.keepalives)).unwrap_or_default();
+    let me = identified(config, home.trim());
+    Ok((monhost::stand(&me, None, Some(&row), now) == Stand::Theirs).then_some(row))
 }
 
 /// Whether another goes by the station's name, for who only looks; not if it has never reported.
