@@ -102,7 +102,12 @@ impl Outcome {
         let either_way = (ERRORS * crossing.error).max(LEAST * crossing.rate);
         let (low, high) =
             (low.max(crossing.rate - either_way), high.min(crossing.rate + either_way));
-        if low < high { Self::Range(low, high) } else { wider }
+        let (middle, half) = (f64::midpoint(low, high), NARROWEST / 2.0);
+        if low >= high {
+            wider
+        } else {
+            Self::Range(low.min(middle * (1.0 - half)), high.max(middle * (1.0 + half)))
+        }
     }
 }
 
@@ -113,11 +118,17 @@ const EDGES: (f64, f64) = (0.05, 0.01);
 const ERRORS: f64 = 2.5;
 /// And is not told more exactly than to this part of it.
 const LEAST: f64 = 0.10;
-/// A range that is wider than this part of its middle, and than twice of what was asked for, is worth another fleet, much faster than what is left: how much its
-/// streams are stretched fixes the line, where those of fleets that all are a little too fast leave it to chance.
+/// Two rates are not told apart more exactly than that: a range is no narrower, as a part of its middle.
+const NARROWEST: f64 = 0.10;
+/// A range that is wider than this part of its middle, and than twice of what was asked for, is worth more fleets of which
+/// only the line is to be had.
 const WIDE: f64 = 0.25;
-/// So many times as fast as the upper end, and not less than the other.
-const BEYOND: (f64, f64) = (2.0, 1.3);
+/// So many of them, at most.
+const MOST_EXTRA: u32 = 5;
+/// The first is so many times as fast as the upper end, and not less than the other: it fixes how steep the line is.
+const FAR: (f64, f64) = (2.0, 1.3);
+/// The others, so many times: near to where the line begins, and still above for nearly all of their streams.
+const NEAR: f64 = 1.1;
 
 /// What comes next.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -247,13 +258,14 @@ impl Search {
         }
     }
 
-    /// The rate of one more fleet, of which only the line is to be had: if the range is too wide as it is.
+    /// The rate of another fleet of which only the line is to be had, after `extra` of them, while the range is wide.
     #[must_use]
-    pub fn beyond(&self, narrowed: Outcome) -> Option<f64> {
+    pub fn extra(&self, narrowed: Outcome, extra: u32) -> Option<f64> {
         let (Outcome::Range(low, high), Some(above)) = (narrowed, self.high) else { return None };
-        let rate = (above * BEYOND.0).min(self.ceiling);
         let is_wide = high - low > WIDE.max(self.resolution * 2.0) * f64::midpoint(low, high);
-        (is_wide && rate >= above * BEYOND.1).then_some(rate)
+        let far = (above * FAR.0).min(self.ceiling);
+        let rate = if extra == 0 && far >= above * FAR.1 { far } else { above * NEAR };
+        (is_wide && extra < MOST_EXTRA && rate <= self.ceiling).then_some(rate)
     }
 
     fn next_rate(&self) -> f64 {
@@ -356,18 +368,21 @@ mod tests {
     }
 
     #[test]
-    fn a_wide_range_is_worth_a_fleet_that_is_much_too_fast() {
+    fn a_wide_range_is_worth_a_fleet_that_is_much_too_fast_and_some_that_are_a_little() {
         let mut search = Search::new(1e8, (1e5, 1e9), 0.1);
         search.take(Verdict::Above);
         search.take(Verdict::Below);
         search.take(Verdict::Failed(Flaw::LateSender));
-        assert_eq!(search.beyond(Outcome::Range(5e7, 1e8)), Some(2e8));
-        assert_eq!(search.beyond(Outcome::Range(9e7, 1e8)), None, "it is narrow enough");
-        assert_eq!(search.beyond(Outcome::AtLeast(5e7)), None);
+        let wide = Outcome::Range(5e7, 1e8);
+        let rates = [0, 1, MOST_EXTRA - 1, MOST_EXTRA].map(|extra| search.extra(wide, extra));
+        assert_eq!(rates, [Some(2e8), Some(1e8 * NEAR), Some(1e8 * NEAR), None]);
+        assert_eq!(search.extra(Outcome::Range(9e7, 1e8), 0), None, "it is narrow enough");
+        assert_eq!(search.extra(Outcome::AtLeast(5e7), 0), None);
         let coarse = Search { resolution: 0.4, ..search.clone() };
-        assert_eq!(coarse.beyond(Outcome::Range(5e7, 1e8)), None, "as it was asked for");
-        let slow = Search { ceiling: 1.2e8, ..search };
-        assert_eq!(slow.beyond(Outcome::Range(5e7, 1e8)), None, "it would tell nothing new");
+        assert_eq!(coarse.extra(wide, 0), None, "as it was asked for");
+        let slow = Search { ceiling: 1.2e8, ..search.clone() };
+        assert_eq!(slow.extra(wide, 0), Some(1e8 * NEAR), "the first would tell nothing new");
+        assert_eq!(Search { ceiling: 1e8, ..search }.extra(wide, 0), None, "nor would any");
     }
 
     #[test]

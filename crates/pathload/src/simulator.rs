@@ -62,18 +62,16 @@ impl Path {
 }
 
 impl Path {
-    /// What a fleet shows; adds how much its streams were stretched, if they were too fast.
-    fn fleet(&mut self, rate: f64, bounds: &Bounds, too_fast: &mut Vec<Stretch>) -> Verdict {
+    /// What a fleet shows, and how much its streams were stretched.
+    fn fleet(&mut self, rate: f64, bounds: &Bounds) -> (Verdict, Vec<Stretch>) {
         let (mut fleet, mut stretches) = (Fleet::default(), Vec::new());
         loop {
             let (trend, stretch) = self.stream(rate, bounds);
             fleet.take(trend);
             stretches.push(stretch);
-            let Some(verdict) = fleet.verdict() else { continue };
-            if verdict == Verdict::Above {
-                too_fast.append(&mut stretches);
+            if let Some(verdict) = fleet.verdict() {
+                return (verdict, stretches);
             }
-            return verdict;
         }
     }
 }
@@ -88,14 +86,19 @@ fn measured(mut path: Path) -> (Outcome, u32) {
     let mut search = Search::new(path.capacity, (1e5, 1e9), 0.1);
     let (mut rate, mut fleets, mut all) = (search.rate(), 1, Vec::new());
     loop {
-        match search.take(path.fleet(rate, &bounds, &mut all)) {
+        let (verdict, stretches) = path.fleet(rate, &bounds);
+        if verdict == Verdict::Above {
+            all.extend(stretches);
+        }
+        match search.take(verdict) {
             Next::Fleet(next) => rate = next,
             Next::Over(outcome) => {
-                if let Some(rate) = search.beyond(outcome.narrowed(fit(&all))) {
-                    path.fleet(rate, &bounds, &mut all);
-                    fleets += 1;
+                let mut extra = 0;
+                while let Some(rate) = search.extra(outcome.narrowed(fit(&all)), extra) {
+                    all.extend(path.fleet(rate, &bounds).1);
+                    extra += 1;
                 }
-                return (outcome.narrowed(fit(&all)), fleets);
+                return (outcome.narrowed(fit(&all)), fleets + extra);
             }
         }
         fleets += 1;

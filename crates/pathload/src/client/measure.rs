@@ -96,11 +96,10 @@ impl Meter<'_> {
         let found = self.bisect(&mut search, args, run, &mut too_fast)?;
         // When the time is over: what is known by now.
         let outcome = found.unwrap_or_else(|| search.best());
-        let beyond = search.beyond(outcome.narrowed(fit(&too_fast)));
         if found.is_none() {
             run.warn("the time was over before the range was as small as it should be");
-        } else if let Some(rate) = beyond {
-            self.one_more(rate, args, run, &mut too_fast);
+        } else {
+            self.narrow(&search, outcome, args, run, &mut too_fast);
         }
         let outcome = outcome.narrowed(fit(&too_fast));
         run.outcome = Some(outcome);
@@ -116,7 +115,10 @@ impl Meter<'_> {
         too_fast: &mut Vec<Stretch>,
     ) -> Result<Option<Outcome>, Trouble> {
         let mut rate = search.rate();
-        while let Some(verdict) = self.fleet(rate, args, run, too_fast)? {
+        while let Some((verdict, stretches)) = self.fleet(rate, args, run)? {
+            if verdict == Verdict::Above {
+                too_fast.extend(stretches);
+            }
             match search.take(verdict) {
                 Next::Fleet(next) => rate = next,
                 Next::Over(outcome) => return Ok(Some(outcome)),
@@ -143,14 +145,13 @@ impl Meter<'_> {
         Err(Trouble::Dark("no packet of a stream came: is a filter on the way?".to_owned()))
     }
 
-    /// Has a rate judged, and tells of it. None if there is no time for it.
+    /// Has a rate judged, and tells of it; gives how much the streams were stretched, too. None if there is no time for it.
     fn fleet(
         &mut self,
         rate: f64,
         args: &Args,
         run: &mut Run,
-        too_fast: &mut Vec<Stretch>,
-    ) -> Result<Option<Verdict>, Trouble> {
+    ) -> Result<Option<(Verdict, Vec<Stretch>)>, Trouble> {
         let shape = Shape::of(rate, &self.bounds);
         let number = run.fleets.len();
         run.say(args, |_| {
@@ -158,31 +159,45 @@ impl Meter<'_> {
         })?;
         let Some((told, mut stretches)) = self.streams(&shape, run)? else { return Ok(None) };
         let verdict = told.verdict;
-        if verdict == Verdict::Above {
-            // Of a fleet that lost much, what came whole met less of others' traffic than the rest.
-            let counted = told.trends.iter().filter(|it| !matches!(it, Trend::Void(_))).count();
-            if stretches.len() * 4 < counted * 3 {
-                (self.loses, stretches) = (true, Vec::new());
-            }
-            too_fast.append(&mut stretches);
+        // Of a fleet that lost much, what came whole met less of others' traffic than the rest.
+        let counted = told.trends.iter().filter(|it| !matches!(it, Trend::Void(_))).count();
+        if stretches.len() * 4 < counted * 3 {
+            self.loses |= verdict == Verdict::Above;
+            stretches.clear();
         }
         if args.verbose {
             run.say(args, |_| told.text())?;
         }
         run.fleets.push(told);
-        Ok(Some(verdict))
+        Ok(Some((verdict, stretches)))
     }
 
-    /// A fleet of which only the line is to be had, if there is time for it and its streams are not lost in a short queue.
-    /// What goes wrong in it takes nothing away from what is known.
-    fn one_more(&mut self, rate: f64, args: &Args, run: &mut Run, too_fast: &mut Vec<Stretch>) {
-        let shape = Shape::of(rate, &self.bounds);
-        let length = (shape.length() + shape.pause() + QUIET) * FLEET;
-        if self.loses || Mono::now() + length > self.end {
-            return;
-        }
-        if let Err(trouble) = self.fleet(rate, args, run, too_fast) {
-            run.warn(&format!("the range is wider than it could be: {trouble}"));
+    /// Fleets of which only the line is to be had, while the range is wide, if there is time for them and their streams are
+    /// not lost in a short queue. What goes wrong in them takes nothing away from what is known.
+    fn narrow(
+        &mut self,
+        search: &Search,
+        outcome: Outcome,
+        args: &Args,
+        run: &mut Run,
+        too_fast: &mut Vec<Stretch>,
+    ) {
+        for extra in 0.. {
+            let Some(rate) = search.extra(outcome.narrowed(fit(too_fast)), extra) else { return };
+            let shape = Shape::of(rate, &self.bounds);
+            let length = (shape.length() + shape.pause() + QUIET) * FLEET;
+            if self.loses || Mono::now() + length > self.end {
+                return;
+            }
+            match self.fleet(rate, args, run) {
+                // Whatever its verdict is: to take only what was above would move the line.
+                Ok(Some((_, stretches))) => too_fast.extend(stretches),
+                Ok(None) => return,
+                Err(trouble) => {
+                    run.warn(&format!("the range is wider than it could be: {trouble}"));
+                    return;
+                }
+            }
         }
     }
 
