@@ -143,7 +143,7 @@ fn a_sender_that_dies_in_the_middle_leaves_its_estimates_and_the_reason() {
     let mut bed = Bed::new();
     let log = bed.folder.path().join("receiver");
     let mut receiver =
-        Program::start(bed.receiver("-S 192.0.2.2 -t 300 -J 2 -a 2 -l 1 -u 100"), &log);
+        Program::start(bed.receiver("-S 192.0.2.2 -t 300 -J 6 -a 2 -l 1 -u 50"), &log);
     until("some estimates", || (receiver.log().lines().count() > 4).then_some(()));
     bed.sender.kill();
     let status = until("the receiver notices", || receiver.ended());
