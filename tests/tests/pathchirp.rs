@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use pathchirp::protocol::message::{Answer, Asked, Wish};
+use pathchirp::protocol::message::{Answer, Asked, End as Why, Wish};
 use readings::{End, Kind, Reading, available::Available};
 use serde_json::Value;
 use stories::{
@@ -163,6 +163,18 @@ fn a_sender_that_dies_in_the_middle_leaves_its_estimates_and_the_reason() {
     };
     assert!(found.min_bps.is_some() && !found.complete, "{found:?}");
     assert_eq!(found.problem.map(|it| it.kind), Some(Kind::Broken));
+}
+
+#[test]
+#[ignore = "needs root for network namespaces"]
+fn a_session_of_which_the_last_word_is_lost_is_over_all_the_same() {
+    let bed = Bed::new();
+    let last = Answer::End { session: 1, why: Why::Over }.octets().len() + 28;
+    bed.lab.router_filters(&format!("-p udp --sport 8365 -m length --length {last} -j DROP"));
+    let output = bed.receive("-S 192.0.2.2 -t 5 -J 6 -a 2 -l 20 -u 40 --json");
+    let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert!(told["chirps"]["came"].as_u64() > Some(1), "{told}");
+    assert!(told["problem"].is_null() || said(&output).contains(" chirps count: "), "{told}");
 }
 
 #[test]

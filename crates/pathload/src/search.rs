@@ -98,16 +98,14 @@ impl Outcome {
             Self::AtMost(rate) => Self::AtMost(high(rate)),
             Self::Nothing(_) => self,
         };
-        let (Self::Range(low, high), Some(crossing)) = (wider, crossing) else { return wider };
-        let either_way = (ERRORS * crossing.error).max(LEAST * crossing.rate);
-        let (low, high) =
-            (low.max(crossing.rate - either_way), high.min(crossing.rate + either_way));
+        let Self::Range(low, high) = wider else { return wider };
+        let (least, most) = crossing.map_or((low, high), |crossing| {
+            let either_way = (ERRORS * crossing.error).max(LEAST * crossing.rate);
+            (low.max(crossing.rate - either_way), high.min(crossing.rate + either_way))
+        });
+        let (low, high) = if least < most { (least, most) } else { (low, high) };
         let (middle, half) = (f64::midpoint(low, high), NARROWEST / 2.0);
-        if low >= high {
-            wider
-        } else {
-            Self::Range(low.min(middle * (1.0 - half)), high.max(middle * (1.0 + half)))
-        }
+        Self::Range(low.min(middle * (1.0 - half)), high.max(middle * (1.0 + half)))
     }
 }
 
@@ -119,7 +117,7 @@ const ERRORS: f64 = 2.5;
 /// And is not told more exactly than to this part of it.
 const LEAST: f64 = 0.10;
 /// Two rates are not told apart more exactly than that: a range is no narrower, as a part of its middle.
-const NARROWEST: f64 = 0.10;
+pub const NARROWEST: f64 = 0.10;
 /// A range that is wider than this part of its middle, and than twice of what was asked for, is worth more fleets of which
 /// only the line is to be had.
 const WIDE: f64 = 0.25;
@@ -258,14 +256,19 @@ impl Search {
         }
     }
 
-    /// The rate of another fleet of which only the line is to be had, after `extra` of them, while the range is wide.
+    /// The rate of another fleet of which only the line is to be had, after `sent` of them, while the range is wide.
     #[must_use]
-    pub fn extra(&self, narrowed: Outcome, extra: u32) -> Option<f64> {
-        let (Outcome::Range(low, high), Some(above)) = (narrowed, self.high) else { return None };
-        let is_wide = high - low > WIDE.max(self.resolution * 2.0) * f64::midpoint(low, high);
+    pub fn extra(&self, found: Outcome, crossing: Option<Crossing>, sent: u32) -> Option<f64> {
+        let (Outcome::Range(low, high), Some(above)) = (found.narrowed(crossing), self.high) else {
+            return None;
+        };
         let far = (above * FAR.0).min(self.ceiling);
-        let rate = if extra == 0 && far >= above * FAR.1 { far } else { above * NEAR };
-        (is_wide && extra < MOST_EXTRA && rate <= self.ceiling).then_some(rate)
+        let (far, near) = ((far >= above * FAR.1).then_some(far), above * NEAR);
+        // Without a line that is known already, streams of about one rate make none.
+        let near = crossing.map(|_| near).filter(|near| *near <= self.ceiling);
+        let rate = if sent == 0 { far.or(near) } else { near };
+        let is_wide = high - low > WIDE.max(self.resolution * 2.0) * f64::midpoint(low, high);
+        rate.filter(|_| is_wide && sent < MOST_EXTRA)
     }
 
     fn next_rate(&self) -> f64 {
@@ -373,16 +376,38 @@ mod tests {
         search.take(Verdict::Above);
         search.take(Verdict::Below);
         search.take(Verdict::Failed(Flaw::LateSender));
-        let wide = Outcome::Range(5e7, 1e8);
-        let rates = [0, 1, MOST_EXTRA - 1, MOST_EXTRA].map(|extra| search.extra(wide, extra));
+        let line = Some(Crossing { rate: 8e7, error: 2e7 });
+        let (wide, slim) = (Outcome::Range(5e7, 1e8), Outcome::Range(9e7, 1e8));
+        let rates = [0, 1, MOST_EXTRA - 1, MOST_EXTRA].map(|sent| search.extra(wide, line, sent));
         assert_eq!(rates, [Some(2e8), Some(1e8 * NEAR), Some(1e8 * NEAR), None]);
-        assert_eq!(search.extra(Outcome::Range(9e7, 1e8), 0), None, "it is narrow enough");
-        assert_eq!(search.extra(Outcome::AtLeast(5e7), 0), None);
+        assert_eq!(search.extra(wide, None, 0), Some(2e8));
+        assert_eq!(search.extra(wide, None, 1), None, "of about one rate there is no line");
+        assert_eq!(search.extra(slim, line, 0), None, "it is narrow enough");
+        assert_eq!(search.extra(Outcome::AtLeast(5e7), line, 0), None);
         let coarse = Search { resolution: 0.4, ..search.clone() };
-        assert_eq!(coarse.extra(wide, 0), None, "as it was asked for");
+        assert_eq!(coarse.extra(wide, None, 0), None, "as it was asked for");
         let slow = Search { ceiling: 1.2e8, ..search.clone() };
-        assert_eq!(slow.extra(wide, 0), Some(1e8 * NEAR), "the first would tell nothing new");
-        assert_eq!(Search { ceiling: 1e8, ..search }.extra(wide, 0), None, "nor would any");
+        assert_eq!(slow.extra(wide, line, 0), Some(1e8 * NEAR), "nothing is much faster");
+        assert_eq!(slow.extra(wide, None, 0), None);
+        assert_eq!(Search { ceiling: 1e8, ..search }.extra(wide, line, 0), None);
+    }
+
+    #[test]
+    fn the_line_takes_off_what_is_far_from_where_it_begins() {
+        let found = Outcome::Range(5e7, 1e8);
+        let (low, high) = (5e7 * (1.0 - EDGES.0), 1e8 * (1.0 + EDGES.1));
+        let narrowed = |rate, error| match found.narrowed(Some(Crossing { rate, error })) {
+            Outcome::Range(low, high) => (low.round(), high.round()),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(narrowed(7e7, 4e6), (6e7, 8e7));
+        assert_eq!(narrowed(7e7, 0.0), (6.3e7, 7.7e7), "a tenth either way at the least");
+        assert_eq!(narrowed(2e8, 1e6), (low.round(), high.round()), "no line begins there");
+        let (least, most) = narrowed(1.1e8, 0.0);
+        assert!(
+            (most - least - NARROWEST * f64::midpoint(least, most)).abs() < 2.0,
+            "{least} {most}"
+        );
     }
 
     #[test]

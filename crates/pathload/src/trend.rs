@@ -141,7 +141,7 @@ fn verdict(figure: f64, (above, below): (f64, f64)) -> Option<bool> {
 /// The medians of as many groups as each has members, at most ten. In a longer stream more groups would be shorter than
 /// what others' packets do to the queue by chance: those ups and downs hide a slow rise.
 fn group_medians(delays: &[f64]) -> Vec<f64> {
-    let size = delays.len().isqrt().max(delays.len() / MOST_GROUPS).max(1);
+    let size = delays.len().isqrt().max(delays.len().div_ceil(MOST_GROUPS)).max(1);
     delays.chunks_exact(size).map(median).collect()
 }
 

@@ -94,6 +94,18 @@ fn check(args: &Args, agreed: &Agreed) -> Result<(), Trouble> {
     }
 }
 
+fn granted_time(args: &Args, agreed: &Agreed) -> Duration {
+    let granted = Duration::from_millis(agreed.granted.duration.into());
+    granted.min(Duration::from_secs(args.duration.into()))
+}
+
+/// A rate as it is asked for.
+pub(super) fn whole(rate: f64) -> u64 {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is clamped")]
+    let rate = rate as u64;
+    rate.clamp(message::LEAST_RATE, message::MOST_RATE)
+}
+
 struct Run<'a> {
     args: &'a Args,
     agreed: &'a Agreed,
@@ -108,7 +120,7 @@ struct Run<'a> {
     said: Mono,
     /// When we heard something last.
     heard: Mono,
-    /// When a session as long as was granted is over.
+    /// When a session as long as was granted, and no longer than was asked for, is over.
     over: Mono,
 }
 
@@ -128,7 +140,7 @@ impl<'a> Run<'a> {
             last_chirp: 0,
             said: now,
             heard: now,
-            over: now + Duration::from_millis(granted.duration.into()),
+            over: now + granted_time(args, agreed),
         }
     }
 
@@ -150,6 +162,10 @@ impl<'a> Run<'a> {
             }
             if let Some(why) = ended {
                 return self.ended(why);
+            }
+            // Where the sender's last word was lost, the time is over all the same.
+            if now >= self.over + PATIENCE && self.course.chirps > 0 {
+                return self.ended(End::Over);
             }
             self.is_anybody_there(now)?;
         }
@@ -222,15 +238,6 @@ impl<'a> Run<'a> {
 
     fn feedback(&mut self) {
         let range = self.course.range();
-        let whole = |rate: f64| {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "it is clamped"
-            )]
-            let rate = rate as u64;
-            rate.clamp(message::LEAST_RATE, message::MOST_RATE)
-        };
         self.send(&Asked::Feedback {
             session: self.agreed.session,
             chirp: self.last_chirp,
@@ -258,10 +265,6 @@ impl<'a> Run<'a> {
     }
 
     fn is_anybody_there(&self, now: Mono) -> Result<(), Trouble> {
-        // Where the sender's last word was lost, the time is over all the same.
-        if now >= self.over + PATIENCE && self.course.chirps > 0 {
-            return Ok(());
-        }
         let range = self.course.range();
         let shape = crate::shape::Shape {
             low: range.low,

@@ -111,8 +111,10 @@ const LEAST_CHIRPS: f64 = 3.0;
 impl Args {
     /// What the sender is asked for.
     fn wish(&self) -> Wish {
+        let spread = f64::from(self.spread) / 1e6;
+        let range = Range { low: message::rate(self.low), high: message::rate(self.high) };
         Wish {
-            low: self.low,
+            low: measure::whole(range.of_enough(spread).low),
             high: self.high,
             average: self.average,
             spread: self.spread,
@@ -153,6 +155,7 @@ impl Args {
             rules: Rules { decrease: self.decrease, length: self.busy.into() },
             range: Range { low: message::rate(granted.low), high: message::rate(granted.high) },
             limit: message::rate(granted.high),
+            spread: f64::from(granted.spread) / 1e6,
             octets: u32::from(granted.payload) + headers,
         }
     }

@@ -65,6 +65,8 @@ pub struct Single {
     pub turning: Option<f64>,
     /// By how much it grew from there on, seconds.
     pub rise: f64,
+    /// The highest rate before the queue grew up to the chirp's end, for however short a time, bit/s: so much was free.
+    pub level: f64,
     /// The highest rate, bit/s.
     pub highest: f64,
 }
@@ -91,7 +93,20 @@ pub fn single(steps: &[Step], rules: Rules) -> Option<Single> {
         time += step.gap;
     }
     let rise = open.map_or(0.0, |start| delays[delays.len() - 1] - delays[start]);
-    Some(Single { estimate: sum / time, turning, rise, highest })
+    Some(Single { estimate: sum / time, turning, rise, level: level(steps, &delays), highest })
+}
+
+/// By how much a queue must grow for it to be more than stamps that are a little wrong: so many seconds for each second.
+pub(super) const STRAIN: f64 = 0.08;
+
+/// The rate of the last step before delays only grow; the highest, if that is no more than stamps may be wrong.
+fn level(steps: &[Step], delays: &[f64]) -> f64 {
+    let grows = delays.windows(2).rev().take_while(|pair| pair[1] > pair[0]).count();
+    let (before, growing) = steps.split_at(steps.len() - grows);
+    let rise: f64 = growing.iter().map(|step| step.growth).sum();
+    let time: f64 = growing.iter().map(|step| step.gap).sum();
+    let level = if rise > STRAIN * time { before.last().or(steps.first()) } else { steps.last() };
+    level.map_or(0.0, Step::rate)
 }
 
 #[cfg(test)]
@@ -135,6 +150,20 @@ mod tests {
         let rate = 1_000.0 * 1.2_f64.powi(3);
         assert!(said.turning.is_some_and(|found| (found - rate).abs() < 1e-6), "{said:?}");
         assert!((said.estimate - rate).abs() < 1e-6, "all steps say the same: {said:?}");
+    }
+
+    #[test]
+    fn a_queue_that_grows_for_less_than_an_excursion_tells_up_to_where_it_did_not() {
+        let grows = |by: f64| {
+            let delays = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, by, 2.0 * by];
+            single(&chirp(&delays), RULES).expect("steps")
+        };
+        let said = grows(0.2);
+        assert_eq!(said.turning, None);
+        let last = 1_000.0 * 1.2_f64.powi(5);
+        assert!((said.level - last).abs() < 1e-6, "{said:?}");
+        let slight = grows(0.01);
+        assert!((slight.level - slight.highest).abs() < 1e-6, "{slight:?}");
     }
 
     #[test]

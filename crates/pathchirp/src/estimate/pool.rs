@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::{
     Step,
-    excursion::{Rules, Single, single},
+    excursion::{Rules, STRAIN, Single, single},
     line::{Line, Sums},
 };
 
@@ -13,11 +13,9 @@ use super::{
 const ABOVE: f64 = 1.3;
 /// How often the line is sought anew with the steps that are above its own A.
 const ROUNDS: usize = 8;
-/// By how much a queue must grow for it to be more than stamps that are a little wrong: so many seconds in a chirp, and
-/// at its highest rate so many for each second.
+/// By how much a queue must grow in a chirp for it to be more than stamps that are a little wrong, seconds; at its highest
+/// rate see [`STRAIN`].
 const RISE: f64 = 10e-6;
-/// See [`RISE`].
-const STRAIN: f64 = 0.08;
 /// Chirps of which the capacity is told: it does not change with the traffic.
 const MEMORY: usize = 200;
 
@@ -76,18 +74,23 @@ impl Pool {
     fn said(&self, last: Single) -> Said {
         let recent = || self.chirps.iter().take(self.smooth);
         let all = recent().count();
-        let mut singles: Vec<f64> = recent().map(|chirp| chirp.single.estimate).collect();
-        singles.sort_by(f64::total_cmp);
-        let median = singles[all / 2];
+        let median = |of: fn(&Single) -> f64| {
+            let mut figures: Vec<f64> = recent().map(|chirp| of(&chirp.single)).collect();
+            figures.sort_by(f64::total_cmp);
+            figures[all / 2]
+        };
         let turned = recent().filter(|chirp| chirp.single.rise >= RISE).count();
+        // Where what is available is just below the highest rate, queues grow for less than an excursion's length.
+        let turns = turned * 2 > all;
+        let first = if turns { median(|it| it.estimate) } else { median(|it| it.level) };
         let is_sure = |line: &Line| {
             let above = last.highest - line.available;
             line.available < last.highest / ABOVE && above > STRAIN * line.capacity
         };
-        match self.line(median).filter(is_sure) {
+        match self.line(first).filter(is_sure) {
             Some(line) => Said::Available { bits_per_s: line.available, by: By::Line },
-            _ if turned * 2 <= all => Said::AtLeast(last.highest),
-            _ => Said::Available { bits_per_s: median, by: By::Excursions },
+            None if turns => Said::Available { bits_per_s: first, by: By::Excursions },
+            None => Said::AtLeast(first.min(last.highest)),
         }
     }
 
@@ -175,6 +178,24 @@ mod tests {
         for part in [0.3, 0.6] {
             let (median, by_line) = median(100.0 * MBIT, part, Cross::Bursts(4), 3);
             assert!((0.6..1.5).contains(&median) && by_line > 0.8, "{part}: {median} {by_line}");
+        }
+    }
+
+    #[test]
+    fn what_is_just_below_the_highest_rate_is_found_and_not_taken_for_more() {
+        let shape =
+            Shape { low: 33.0 * MBIT, high: 200.0 * MBIT, spread: 1.2, octets: 1_028, group: 6 };
+        let mut link = Link::new(100.0 * MBIT, 0.0, Cross::Steady, 3);
+        let mut pool = Pool::new(11, RULES);
+        for at in 1..20 {
+            let groups = chirp(&mut link, &shape, f64::from(at), ENDS);
+            let (_, said) = pool.take(steps(&groups)).expect("steps");
+            match said {
+                Said::Available { bits_per_s, .. } => {
+                    assert!((80.0 * MBIT..120.0 * MBIT).contains(&bits_per_s), "{at}: {said:?}");
+                }
+                Said::AtLeast(rate) => assert!(rate < 105.0 * MBIT, "{at}: {rate}"),
+            }
         }
     }
 

@@ -24,6 +24,8 @@ const SLACK: f64 = 1.25;
 const STEP: f64 = 2.0;
 /// The lowest rate that is ever probed, bit/s.
 const LEAST: f64 = 50_000.0;
+/// So many times a rate grows in a chirp at the least: some of its groups may be lost.
+const STEPS: i32 = 7;
 /// The range is never narrower.
 const NARROWEST: f64 = 4.0;
 
@@ -49,6 +51,13 @@ impl Range {
     fn within(self, limit: f64) -> Self {
         let high = self.high.min(limit).max(LEAST * NARROWEST);
         Self { low: self.low.min(high / NARROWEST).max(LEAST), high }
+    }
+
+    /// The same, begun so low that a chirp whose rates grow by `spread` has as many groups as one needs that is to count.
+    #[must_use]
+    pub fn of_enough(self, spread: f64) -> Self {
+        let low = self.high / spread.max(1.01).powi(STEPS);
+        Self { low: self.low.min(low).max(LEAST).min(self.high), ..self }
     }
 
     fn is_near(self, other: Self) -> bool {

@@ -28,6 +28,8 @@ pub enum Unfit {
     OwnDrops,
     /// Most packets did not come.
     TooFew,
+    /// It had too few groups to say anything.
+    TooShort,
 }
 
 impl Unfit {
@@ -39,6 +41,7 @@ impl Unfit {
             Self::Coalesced => "coalesced arrivals",
             Self::OwnDrops => "own drops",
             Self::TooFew => "too few packets",
+            Self::TooShort => "too few groups",
         }
     }
 
@@ -56,6 +59,10 @@ impl Unfit {
             }
             Self::OwnDrops => "this machine is too busy to take the packets: give it rest",
             Self::TooFew => "the path loses most of the packets: probe slower rates (-u)",
+            Self::TooShort => {
+                "the sender makes chirps no longer than a second: name smaller groups (-J), a smaller factor (-s), or a higher \
+                 rate (-u)"
+            }
         }
     }
 }
@@ -97,6 +104,9 @@ const LONGEST_QUEUE: f64 = 5.0;
 pub fn judge(chirp: &[Timed], own_drops: u32) -> Result<Fit, Unfit> {
     if own_drops > 0 {
         return Err(Unfit::OwnDrops);
+    }
+    if (1..=LEAST_STEPS).contains(&chirp.len()) {
+        return Err(Unfit::TooShort);
     }
     let came: Vec<Timed> =
         chirp.iter().filter(|it| it.group.delay.is_some() && it.due.is_some()).copied().collect();
@@ -253,6 +263,8 @@ mod tests {
         }
         assert_eq!(judge(&chirp, 0), Err(Unfit::TooFew));
         assert_eq!(judge(&[], 0), Err(Unfit::TooFew));
+        chirp.truncate(LEAST_STEPS);
+        assert_eq!(judge(&chirp, 0), Err(Unfit::TooShort), "whatever came of it");
     }
 
     #[test]

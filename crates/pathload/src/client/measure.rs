@@ -15,7 +15,7 @@ use crate::{
     control::Ended,
     line::{Stretch, fit},
     protocol::{Answer, HEADER, Mark, Request},
-    search::{FLEET, Fleet, Next, Outcome, Search, Verdict},
+    search::{FLEET, Fleet, NARROWEST, Next, Outcome, Search, Verdict},
     server::payload,
     shape::{Bounds, LONGEST, Shape},
     trend::{Packet, Sending, Trend, growth, judge},
@@ -88,7 +88,8 @@ struct Meter<'a> {
 impl Meter<'_> {
     fn search(&mut self, args: &Args, run: &mut Run) -> Result<Measured, Trouble> {
         let first = self.train(run)?;
-        let resolution = args.resolution.map_or(0.1, |width| (width / first).clamp(0.01, 0.5));
+        let resolution =
+            args.resolution.map_or(NARROWEST, |width| (width / first).clamp(NARROWEST, 0.5));
         // A train comes faster than what is left, but for what a token bucket lets through at once.
         let ceiling = self.bounds.rate.min(first * 2.0);
         let mut search = Search::new(first, (FLOOR.min(ceiling), ceiling), resolution);
@@ -117,6 +118,7 @@ impl Meter<'_> {
         let mut rate = search.rate();
         while let Some((verdict, stretches)) = self.fleet(rate, args, run)? {
             if verdict == Verdict::Above {
+                self.loses |= stretches.is_empty();
                 too_fast.extend(stretches);
             }
             match search.take(verdict) {
@@ -162,7 +164,6 @@ impl Meter<'_> {
         // Of a fleet that lost much, what came whole met less of others' traffic than the rest.
         let counted = told.trends.iter().filter(|it| !matches!(it, Trend::Void(_))).count();
         if stretches.len() * 4 < counted * 3 {
-            self.loses |= verdict == Verdict::Above;
             stretches.clear();
         }
         if args.verbose {
@@ -182,16 +183,23 @@ impl Meter<'_> {
         run: &mut Run,
         too_fast: &mut Vec<Stretch>,
     ) {
-        for extra in 0.. {
-            let Some(rate) = search.extra(outcome.narrowed(fit(too_fast)), extra) else { return };
+        for sent in 0.. {
+            let Some(rate) = search.extra(outcome, fit(too_fast), sent) else { return };
             let shape = Shape::of(rate, &self.bounds);
             let length = (shape.length() + shape.pause() + QUIET) * FLEET;
             if self.loses || Mono::now() + length > self.end {
                 return;
             }
             match self.fleet(rate, args, run) {
-                // Whatever its verdict is: to take only what was above would move the line.
-                Ok(Some((_, stretches))) => too_fast.extend(stretches),
+                Ok(Some((verdict, stretches))) => {
+                    let is_empty = stretches.is_empty() || matches!(verdict, Verdict::Failed(_));
+                    // The first is much faster than the others; what it cannot show, they perhaps can.
+                    if is_empty && sent > 0 {
+                        return;
+                    }
+                    // Whatever its verdict is: to take only what was above would move the line.
+                    too_fast.extend(stretches);
+                }
                 Ok(None) => return,
                 Err(trouble) => {
                     run.warn(&format!("the range is wider than it could be: {trouble}"));
