@@ -23,7 +23,7 @@ use station::{
     app::{Common, Exit, Failure},
     daemon::Daemon,
     ledger::Ledger,
-    report,
+    name,
     world::clock::Clock,
 };
 
@@ -48,11 +48,11 @@ pub struct Args {
 /// The program.
 ///
 /// # Errors
-/// As [`Daemon::of_runs`] and [`report::wait_for_name`]; also when the database is away at the start, or when what
+/// As [`Daemon::of_runs`] and [`name::wait`]; also when the database is away at the start, or when what
 /// an earlier one left running cannot be ended.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     let (mut daemon, spool) = Daemon::of_runs(PROGRAM, &args.common)?;
-    if !report::wait_for_name(&mut daemon, args.once)? {
+    if !name::wait(&mut daemon, args.once)? {
         return Ok(Exit::Well);
     }
     recovery::recover(&daemon.config, &spool, daemon.clock.now())?;

@@ -85,12 +85,17 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     let mut before = None;
     let mut missing = false;
     let mut failed = None;
-    let mut name = Standing::default();
+    let mut name = if args.once { Standing::once() } else { Standing::default() };
+    let mut theirs = None;
     daemon.cycles(args.once, |config, moment, _, _| {
-        if let Some(whose) = name.look(&mut store, config, moment, failed.is_some()) {
-            return (whose, PAUSES.0);
-        }
-        let result = cycle(&mut store, config, moment, before.as_ref());
+        let result = match name.look(&mut store, config, moment, failed.is_some()) {
+            Ok(Some(whose)) => {
+                theirs = Some(whose.clone());
+                return (whose, PAUSES.0);
+            }
+            Ok(None) => cycle(&mut store, config, moment, before.as_ref()),
+            Err(error) => Err(error),
+        };
         failed = result.as_ref().err().cloned();
         let Some(tally) = outage.note(moment.wall, result) else {
             return (outage.shown().unwrap_or_default(), 2 * PAUSES.1);
@@ -106,9 +111,12 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     if !args.once && failed.is_none() {
         name.farewell(&mut store, &daemon.config, &daemon.clock.moment());
     }
-    match failed.filter(|_| args.once) {
-        Some(error) => Err(Failure::store("scheduling", error)),
-        None => Ok(Exit::Well),
+    match (failed, theirs) {
+        (Some(error), _) if args.once => Err(Failure::store("scheduling", error)),
+        (None, Some(whose)) if args.once => {
+            Err(Failure::new(Exit::TryLater, "scheduling").why(whose))
+        }
+        _ => Ok(Exit::Well),
     }
 }
 

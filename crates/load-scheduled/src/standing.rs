@@ -3,7 +3,8 @@
 
 use station::{
     daemon::Outage,
-    report::{self, Name, Reporter},
+    name::{self, Name},
+    report::Reporter,
     words::config::Config,
     world::{
         clock::Moment,
@@ -23,40 +24,49 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
+    /// One that looks once.
+    pub(crate) fn once() -> Self {
+        Self { reporter: Reporter::once(), ..Self::default() }
+    }
+
     /// Reports if it is time for that; says whose name it is if it is another's. A report that fails changes
     /// nothing. While cycles fail (`away`) none is tried, so that nobody waits for the database twice.
+    ///
+    /// # Errors
+    /// The database is away, and it was never found out whose name it is.
     pub(crate) fn look(
         &mut self,
         store: &mut Store,
         config: &Config,
         moment: &Moment,
         away: bool,
-    ) -> Option<String> {
+    ) -> Result<Option<String>, Error> {
         if self.reporter.is_due(moment) && !(away && self.known) {
-            self.report(store, config, moment);
+            self.report(store, config, moment)?;
         }
-        self.theirs.clone()
+        Ok(self.theirs.clone())
     }
 
-    fn report(&mut self, store: &mut Store, config: &Config, moment: &Moment) {
+    fn report(&mut self, store: &mut Store, config: &Config, moment: &Moment) -> Result<(), Error> {
         let reported = self.reporter.report(store, config, moment, false);
         // What the cycle will tell is not told twice.
-        let told = |error: &Error| matches!(error.kind(), Kind::Away | Kind::Busy);
-        if reported.as_ref().is_err_and(told) {
-            return;
-        }
-        let reported = reported.map_err(|error| format!("reporting to other stations: {error}"));
+        let is_away = |error: &Error| matches!(error.kind(), Kind::Away | Kind::Busy);
+        let reported = match reported {
+            Err(error) if is_away(&error) => return if self.known { Ok(()) } else { Err(error) },
+            reported => reported.map_err(|error| format!("reporting to other stations: {error}")),
+        };
         if let Some(name) = self.outage.note(moment.wall, reported) {
             self.known = true;
-            report::tell_daemons(config, &name);
+            name::tell_daemons(config, &name);
             self.take_note(name);
         }
+        Ok(())
     }
 
     fn take_note(&mut self, name: Name) {
         let theirs = match name {
             Name::Ours => None,
-            Name::Theirs(other) => Some(report::whose(&other)),
+            Name::Theirs(other) => Some(name::whose(&other)),
         };
         match (&self.theirs, &theirs) {
             (None, Some(whose)) => log::error!("nothing is scheduled: {whose}"),

@@ -15,7 +15,7 @@ use station::{
     app::{Common, Exit, Failure},
     daemon::Daemon,
     ledger::Ledger,
-    report,
+    name,
     words::config::Config,
     world::{clock::Clock, store::Claimant},
 };
@@ -52,10 +52,10 @@ pub struct Args {
 /// The program.
 ///
 /// # Errors
-/// As [`Daemon::of_runs`] and [`report::wait_for_name`]; also when the database is away at the start.
+/// As [`Daemon::of_runs`] and [`name::wait`]; also when the database is away at the start.
 pub fn run(kind: Kind, args: &Args) -> Result<Exit, Failure> {
     let (mut daemon, spool) = Daemon::of_runs(kind.program, &args.common)?;
-    if !report::wait_for_name(&mut daemon, args.once)? {
+    if !name::wait(&mut daemon, args.once)? {
         return Ok(Exit::Well);
     }
     recovery::recover(kind, &daemon.config, &spool, daemon.clock.now())?;

@@ -11,7 +11,7 @@ use crate::{
         files,
         keepalive::{self, KeepAlive},
         lock::{self, Lock},
-        process,
+        orphans, probe, process,
         signals::Stop,
         spool::Spool,
         strays,
@@ -50,8 +50,8 @@ impl Daemon {
         Ok(Self { config, clock, stop, keepalive, name, _lock: lock })
     }
 
-    /// Begins a daemon that carries out runs: what they leave becomes its own to end, and their results have a
-    /// place.
+    /// Begins a daemon that carries out runs: what they leave becomes its own to end, what runs of an earlier one
+    /// are left is ended, and their results have a place.
     ///
     /// # Errors
     /// As [`Self::begin`]; also when the data directory is away.
@@ -60,6 +60,10 @@ impl Daemon {
         process::raise_descriptor_limit();
         if let Err(error) = strays::adopt() {
             log::warn!("what runs leave outside of their groups cannot be ended: {error}");
+        }
+        // Whatever is to be waited for: what nobody watches any more is not to go on for that.
+        if let Err(error) = orphans::end(name, &probe::tag(&daemon.config.paths.home, name), &[]) {
+            log::error!("{error}");
         }
         let data = &daemon.config.paths.data;
         let spool = Spool::open(data).map_err(|error| {
@@ -92,7 +96,7 @@ impl Daemon {
     }
 
     /// Waits, and beats while it does.
-    pub(crate) fn rest(&mut self, length: Duration, doing: &str) {
+    fn rest(&mut self, length: Duration, doing: &str) {
         let mut left = length;
         while !left.is_zero() && !self.stop.asked() {
             let part = left.min(keepalive::BEAT);

@@ -6,7 +6,8 @@
 //! - [`words`]: files and rows made into values. Pure.
 //! - [`world`]: the clock, processes, locks, files, the database: each small, the real thing behind it.
 //! - [`app`]: how a program begins, fails and ends; [`daemon`] and [`ledger`]: what daemons share;
-//!   [`doors`]: where servers listen, and [`news`]: what their logs are told; [`report`]: what a station says of itself to others.
+//!   [`doors`]: where servers listen, and [`news`]: what their logs are told; [`name`]: whether a station may go
+//!   by its name, and [`report`]: what it says of itself to others.
 
 pub mod app;
 pub mod daemon;
@@ -16,6 +17,7 @@ mod generate;
 pub mod ledger;
 mod locate;
 mod log;
+pub mod name;
 pub mod news;
 pub mod report;
 pub mod text;

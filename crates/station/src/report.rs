@@ -2,18 +2,13 @@
 //!
 //! `load-scheduled` writes it, which comes round in the database anyway, and `iepm doctor --alert` does, with
 //! what it found. A report that fails stops nothing. Before a report it is decided whether the station may go
-//! by its name ([`Stand`]): if another machine does, with a copied configuration perhaps, nothing is to be
-//! scheduled or claimed here, and a file in the keep-alives directory says so to the daemons.
+//! by its [name](crate::name).
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{io, time::Duration};
 
 use crate::{
-    app::{Exit, Failure},
     daemon,
+    name::{self, Name},
     text::Timestamp,
     words::{
         config::Config,
@@ -21,8 +16,6 @@ use crate::{
     },
     world::{
         clock::{self, Moment, Monotonic},
-        elsewhere,
-        files::{self, Durable},
         hold::{self, Hold},
         keepalive, lock,
         store::{self, Error, Kind, Session, Store},
@@ -33,19 +26,6 @@ use crate::{
 const OFTEN: Duration = Duration::from_secs(20);
 /// So many reports may fail before a station is silent.
 const MISSED: u32 = 4;
-/// How long the database may be locked when a daemon starts.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How often it is asked whose the name is, by who waits for it.
-const AGAIN: Duration = Duration::from_secs(1);
-
-/// How a station stands with its name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Name {
-    /// It goes by it.
-    Ours,
-    /// Another does: who.
-    Theirs(Box<Monhost>),
-}
 
 /// What the machine says of the station.
 #[derive(Debug, Clone)]
@@ -54,6 +34,8 @@ struct Look {
     identity: Identity,
     daemons: Vec<Daemon>,
     hold: Option<(Hold, Duration)>,
+    /// For how long the machine has been up.
+    up: Duration,
     clock: Timestamp,
     synchronised: bool,
 }
@@ -63,9 +45,18 @@ struct Look {
 pub struct Reporter {
     held: Option<Held>,
     next: Option<Monotonic>,
+    /// The report of another that is silent, and since when there has been none after it.
+    silent: Option<(Timestamp, Monotonic)>,
+    at_once: bool,
 }
 
 impl Reporter {
+    /// One that looks once: it takes the name of who has been silent at once.
+    #[must_use]
+    pub fn once() -> Self {
+        Self { at_once: true, ..Self::default() }
+    }
+
     /// Whether it is time for a report. While the name is another's every look asks again.
     #[must_use]
     pub fn is_due(&self, moment: &Moment) -> bool {
@@ -85,8 +76,20 @@ impl Reporter {
     ) -> Result<Name, Error> {
         let seen = look(config, moment).map_err(|error| unseen(config, &error))?;
         let held = self.held;
-        let (name, held) =
-            store.transaction(|session| write(session, config, &seen, held, stops))?;
+        let patient = self.silent.filter(|_| !self.at_once);
+        let is_over = |seen| {
+            // Who could not report while the database was away does so now.
+            let waited = patient.filter(|silent| silent.0 == seen);
+            self.at_once || waited.is_some_and(|it| moment.monotonic >= it.1 + 2 * often(config))
+        };
+        let (stand, name, held) =
+            store.transaction(|session| write(session, config, &seen, held, stops, &is_over))?;
+        self.silent = match (stand, &name) {
+            (Stand::Silent, Name::Theirs(row)) => {
+                self.silent.filter(|it| it.0 == row.seen).or(Some((row.seen, moment.monotonic)))
+            }
+            _ => None,
+        };
         self.held = held;
         self.next = held.map(|_| moment.monotonic + often(config));
         Ok(name)
@@ -111,7 +114,7 @@ impl Reporter {
             if row.is_some_and(|row| row.identity.home != seen.identity.home) {
                 return Ok(false);
             }
-            let (name, _) = write(session, config, &seen, None, false)?;
+            let (_, name, _) = write(session, config, &seen, None, false, &|_| false)?;
             let now = session.now()?;
             if name == Name::Ours {
                 store::put_findings(session, station, found, now)?;
@@ -119,55 +122,6 @@ impl Reporter {
             Ok(name == Name::Ours)
         })
     }
-}
-
-/// Waits until no other machine or home goes by the station's name and lives: what runs under that name until
-/// then, or waits, is the other's. Once that is so, the daemon is told by the file of [`tell_daemons`]. `once`
-/// it does not wait. Says whether the name is ours; it is not known when a stop is asked for.
-///
-/// # Errors
-/// [`Exit::TryLater`] when the database is away; `once` also when another goes by the name.
-pub fn wait_for_name(program: &mut daemon::Daemon, once: bool) -> Result<bool, Failure> {
-    let mut store = Store::of(&program.config.database, PATIENCE);
-    let mut told = false;
-    while !program.stop.asked() {
-        let rival = rival(&mut store, &program.config).map_err(|error| {
-            Failure::store(format!("asking who goes by the name {}", program.config.node), error)
-        })?;
-        let Some(rival) = rival else { return Ok(true) };
-        let whose = whose(&rival);
-        if once {
-            return Err(Failure::new(Exit::TryLater, "claiming runs").why(whose));
-        }
-        if !told {
-            log::error!("nothing is claimed: {whose}");
-        }
-        told = true;
-        program.rest(AGAIN, &format!("nothing: {whose}"));
-    }
-    Ok(false)
-}
-
-/// Who else goes by the station's name, and lives.
-fn rival(store: &mut Store, config: &Config) -> Result<Option<Monhost>, Error> {
-    let row = |session: &mut dyn Session| {
-        Ok((store::monhost_of(session, config.node.as_str())?, session.now()?))
-    };
-    let (Some(row), now) = store.read(row)? else { return Ok(None) };
-    // It had its id before it reported, so after the row is read the id is there, if the row is its own.
-    let home = fs::read_to_string(id_path(&config.paths.keepalives)).unwrap_or_default();
-    let me = identified(config, home.trim());
-    Ok((monhost::stand(&me, None, Some(&row), now) == Stand::Theirs).then_some(row))
-}
-
-/// Whether another goes by the station's name, for who only looks; not if it has never reported.
-#[must_use]
-pub fn is_elsewhere(config: &Config, all: &[Monhost], now: Timestamp) -> bool {
-    let row = all.iter().find(|it| it.node == config.node.as_str());
-    let known = fs::read_to_string(id_path(&config.paths.keepalives)).ok();
-    let me = known.map(|home| identified(config, home.trim()));
-    let stand = me.zip(row).map(|(me, row)| monhost::stand(&me, None, Some(row), now));
-    stand == Some(Stand::Theirs)
 }
 
 fn unseen(config: &Config, error: &io::Error) -> Error {
@@ -180,20 +134,27 @@ fn often(config: &Config) -> Duration {
     OFTEN.min(config.silent_after / MISSED)
 }
 
+/// Writes the report, if the name is ours, or is to be since who had it `is_over`: silent since the report of that time.
 fn write(
     session: &mut dyn Session,
     config: &Config,
     seen: &Look,
     held: Option<Held>,
     stops: bool,
-) -> Result<(Name, Option<Held>), Error> {
+    is_over: &dyn Fn(Timestamp) -> bool,
+) -> Result<(Stand, Name, Option<Held>), Error> {
     let now = session.now()?;
     let row = store::monhost_of(session, config.node.as_str())?;
-    let Stand::Ours(claimed) = monhost::stand(&seen.identity, held, row.as_ref(), now) else {
-        let rival =
-            Rival { host: seen.host.clone(), home: config.paths.home.display().to_string() };
-        store::note_rival(session, config.node.as_str(), &rival, now)?;
-        return Ok((row.map_or(Name::Ours, |row| Name::Theirs(Box::new(row))), None));
+    let stand = monhost::stand((&seen.identity, seen.up), held, row.as_ref(), now);
+    let claimed = match (stand, &row) {
+        (Stand::Ours(claimed), _) => claimed,
+        (Stand::Silent, Some(row)) if is_over(row.seen) => now,
+        _ => {
+            let rival =
+                Rival { host: seen.host.clone(), home: config.paths.home.display().to_string() };
+            store::note_rival(session, config.node.as_str(), &rival, now)?;
+            return Ok((stand, row.map_or(Name::Ours, |row| Name::Theirs(Box::new(row))), None));
+        }
     };
     let new = seen.reported(config, claimed, row.as_ref(), now, stops);
     if !store::put_monhost(session, &new, row.as_ref())? {
@@ -202,7 +163,7 @@ fn write(
             "another program of this station's name has just reported",
         ));
     }
-    Ok((Name::Ours, Some(Held { claimed, reported: now })))
+    Ok((stand, Name::Ours, Some(Held { claimed, reported: now })))
 }
 
 impl Look {
@@ -264,10 +225,11 @@ fn look(config: &Config, moment: &Moment) -> io::Result<Look> {
         Some((hold, left))
     };
     Ok(Look {
-        host: text("/proc/sys/kernel/hostname"),
-        identity: identity(config)?,
+        host: name::text("/proc/sys/kernel/hostname"),
+        identity: name::identity(config)?,
         daemons: daemons(config, moment, &boot),
         hold: hold.and_then(left),
+        up: moment.boot,
         clock: moment.wall,
         synchronised: clock::is_synchronised(),
     })
@@ -284,66 +246,17 @@ fn daemons(config: &Config, moment: &Moment, boot: &str) -> Vec<Daemon> {
     daemon::watched(config).into_iter().map(daemon).collect()
 }
 
-fn text(path: &str) -> String {
-    fs::read_to_string(path).unwrap_or_default().trim().to_owned()
-}
-
-/// Which station this is: the home has a name of its own, made once; machine and boot have theirs
-/// (machine-id(5), random(4)).
-fn identity(config: &Config) -> io::Result<Identity> {
-    home_id(&config.paths.keepalives).map(|home| identified(config, &home))
-}
-
-fn identified(config: &Config, home: &str) -> Identity {
-    let home = home.chars().take(64).collect();
-    let path = config.paths.home.display().to_string();
-    Identity { home, path, machine: text("/etc/machine-id"), boot: keepalive::boot_id() }
-}
-
-fn id_path(folder: &Path) -> PathBuf {
-    folder.join("station.id")
-}
-
-fn home_id(folder: &Path) -> io::Result<String> {
-    let path = id_path(folder);
-    match fs::read_to_string(&path) {
-        Ok(id) if !id.trim().is_empty() => return Ok(id.trim().to_owned()),
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let id = fs::read_to_string("/proc/sys/kernel/random/uuid")?;
-    files::replace(&path, id.as_bytes(), Durable::AgainstPowerLoss)?;
-    Ok(id.trim().to_owned())
-}
-
-/// Tells the station's daemons how it stands with its name.
-pub fn tell_daemons(config: &Config, name: &Name) {
-    let folder = &config.paths.keepalives;
-    let told = match name {
-        Name::Ours => elsewhere::clear(folder),
-        Name::Theirs(other) => elsewhere::set(folder, &whose(other)),
-    };
-    if let Err(error) = told {
-        log::warn!("telling the daemons whose name it is in {}: {error}", folder.display());
-    }
-}
-
-/// Whose name it is, and what to change, in one line.
-#[must_use]
-pub fn whose(other: &Monhost) -> String {
-    format!(
-        "the station {} is {} on {}, which reports to the same database: give this one a name of its own \
-         (node in iepm.toml, and its rows in nodes.csv and toolspecs.csv), or stop that one",
-        other.node, other.home, other.host
-    )
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use tempfile::TempDir;
 
     use super::*;
-    use crate::world::clock::{Clock, SystemClock};
+    use crate::world::{
+        clock::{Clock, SystemClock},
+        elsewhere, files,
+    };
 
     /// Two homes with one database and one name.
     struct Homes {
@@ -368,8 +281,26 @@ mod tests {
         }
 
         fn report(&mut self, reporter: &mut Reporter, home: usize, stops: bool) -> Name {
-            let (config, moment) = (&self.configs[home], SystemClock.moment());
+            self.report_after(0, reporter, home, stops)
+        }
+
+        fn report_after(
+            &mut self,
+            seconds: u64,
+            reporter: &mut Reporter,
+            home: usize,
+            stops: bool,
+        ) -> Name {
+            let (config, now) = (&self.configs[home], SystemClock.moment());
+            let monotonic = now.monotonic + Duration::from_secs(seconds);
+            let moment = Moment { monotonic, ..now };
             reporter.report(&mut self.store, config, &moment, stops).expect("reported")
+        }
+
+        /// Whether a daemon of that home would find another at its name.
+        fn has_rival(&mut self, home: usize) -> bool {
+            let up = SystemClock.moment().boot;
+            name::rival(&mut self.store, &self.configs[home], up).expect("asked").is_some()
         }
 
         fn row(&mut self) -> Monhost {
@@ -426,7 +357,7 @@ mod tests {
         homes.report(&mut first, 0, false);
         let mut second = Reporter::default();
         let Name::Theirs(other) = homes.report(&mut second, 1, false) else { panic!("it lives") };
-        assert!(whose(&other).contains("/one on "), "{}", whose(&other));
+        assert!(name::whose(&other).contains("/one on "), "{}", name::whose(&other));
         let row = homes.row();
         let rival = row.contested(row.seen).expect("noted");
         assert!(rival.home.ends_with("/two"), "{rival:?}");
@@ -436,9 +367,29 @@ mod tests {
         let found = ("[]", "{}");
         let told = Reporter::report_findings(&mut homes.store, &config, &moment, found);
         assert!(!told.expect("asked"));
+        assert_eq!([0, 1].map(|home| homes.has_rival(home)), [false, true]);
+
+        // Who could not report while the database was away does so first when it is back.
         homes.age(301);
-        assert_eq!(homes.report(&mut second, 1, false), Name::Ours);
+        assert_ne!(homes.report(&mut second, 1, false), Name::Ours);
+        homes.report(&mut first, 0, false);
+        assert_ne!(homes.report_after(41, &mut second, 1, false), Name::Ours, "it lives");
+        homes.age(301);
+        assert_ne!(homes.report(&mut second, 1, false), Name::Ours);
+        assert!(homes.has_rival(1), "it is for the reporter to take the name over");
+        assert_ne!(homes.report_after(39, &mut second, 1, false), Name::Ours);
+        assert_eq!(homes.report_after(41, &mut second, 1, false), Name::Ours);
         assert!(homes.row().home.ends_with("/two"));
+        assert_eq!([0, 1].map(|home| homes.has_rival(home)), [true, false]);
+    }
+
+    #[test]
+    fn who_looks_once_takes_the_name_of_a_silent_one_at_once() {
+        let mut homes = Homes::new();
+        homes.report(&mut Reporter::default(), 0, false);
+        assert_ne!(homes.report(&mut Reporter::once(), 1, false), Name::Ours);
+        homes.age(301);
+        assert_eq!(homes.report(&mut Reporter::once(), 1, false), Name::Ours);
     }
 
     #[test]
@@ -460,9 +411,9 @@ mod tests {
         homes.report(&mut Reporter::default(), 0, false);
         let theirs = homes.report(&mut Reporter::default(), 1, false);
         let config = &homes.configs[1];
-        tell_daemons(config, &theirs);
+        name::tell_daemons(config, &theirs);
         assert!(elsewhere::is_set(&config.paths.keepalives));
-        tell_daemons(config, &Name::Ours);
+        name::tell_daemons(config, &Name::Ours);
         assert!(!elsewhere::is_set(&config.paths.keepalives));
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 use station::{
     app::{self, Common, Exit, Failure},
-    report,
+    name,
     text::Timestamp,
     words::{config::Config, monhost},
     world::store::Error,
@@ -43,9 +43,9 @@ fn others(network: &Network, config: &Config) -> Others {
         others.quiet = silent;
     }
     let own = network.stations.iter().find(|it| it.node == me);
-    if let Some(own) = own.filter(|_| report::is_elsewhere(config, &network.stations, now)) {
+    if let Some(own) = own.filter(|_| name::is_elsewhere(config, &network.stations, now)) {
         let what = format!("nothing is scheduled: the name {me} is another's");
-        others.findings.push(Finding::critical(format!("name {me}"), what, report::whose(own)));
+        others.findings.push(Finding::critical(format!("name {me}"), what, name::whose(own)));
     } else {
         others.findings.extend(own.and_then(|own| network::two_machines(own, now)));
     }

@@ -7,6 +7,7 @@ use std::io::{Read, Seek};
 
 use station::{
     app::{self, Common, Exit, Failure},
+    name,
     text::{NodeId, Timestamp},
     words::{
         command,
@@ -60,6 +61,12 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
         .read(|session| look(session, &config, args))
         .map_err(|error| Failure::store("preparing the run", error))?
         .map_err(failure)?;
+    if let Some(rival) = name::rival(&mut store, &config, SystemClock.moment().boot)
+        .map_err(|error| Failure::store("asking who goes by the station's name", error))?
+    {
+        let doing = format!("running {} to {}", args.which.tool, args.which.node);
+        return Err(Failure::new(Exit::TryLater, doing).why(name::whose(&rival)));
+    }
     let ended = match wanted.spec.testtype {
         TestType::Background => side_by_side(&mut store, &config, &wanted, &stop)?,
         TestType::BackgroundSyn => alone::carry_out(&mut store, &config, &wanted, &stop)?,

@@ -26,16 +26,20 @@ impl Identity {
     /// Whether it is the same home in the same boot.
     #[must_use]
     pub fn is_here(&self, other: &Self) -> bool {
-        self.home == other.home && self.boot == other.boot
+        self == other
     }
 
-    /// Whether it may be the same machine after another boot: with the same home, or with one in the same place
-    /// whose keep-alive files, and so its identity, did not last.
-    fn may_be_rebooted(&self, other: &Self) -> bool {
+    /// Whether it may be the same machine: after another boot, with the same home, or with one in the same place whose
+    /// keep-alive files, and so its identity, did not last; in the same boot with the latter.
+    fn may_be_again(&self, other: &Self) -> bool {
         let unknown = self.machine.is_empty() || other.machine.is_empty();
         let same_machine = !unknown && self.machine == other.machine;
-        let same_home = self.home == other.home;
-        (same_home && unknown) || (same_machine && (same_home || self.path == other.path))
+        let (same_home, same_place) = (self.home == other.home, self.path == other.path);
+        if self.boot == other.boot {
+            same_machine && same_place
+        } else {
+            (same_home && unknown) || (same_machine && (same_home || same_place))
+        }
     }
 }
 
@@ -202,16 +206,25 @@ pub struct Held {
 pub enum Stand {
     /// It does, since then.
     Ours(Timestamp),
+    /// Another machine or another home did, and has been silent for longer than it promised; it may have been unable
+    /// to report.
+    Silent,
     /// Another machine or another home does, and lives.
     Theirs,
 }
 
-/// Decides whether `me`, which `held` the name, may go by it at `now`, from the row that is there.
+/// Decides whether `me`, on a machine that has been up for `up`, and which `held` the name, may go by it at `now`, from
+/// the row that is there.
 ///
-/// Who lives keeps the name. Of two that both believe to have it, the elder does: a copy of a machine takes
-/// the row over when it starts, for it looks like the machine after a boot, and the original takes it back.
+/// Who lives keeps the name. What reported after this machine was started is no boot of its own. Of two that both
+/// believe to have it, the elder does.
 #[must_use]
-pub fn stand(me: &Identity, held: Option<Held>, row: Option<&Monhost>, now: Timestamp) -> Stand {
+pub fn stand(
+    (me, up): (&Identity, Duration),
+    held: Option<Held>,
+    row: Option<&Monhost>,
+    now: Timestamp,
+) -> Stand {
     let Some(row) = row else { return Stand::Ours(now) };
     let theirs = &row.identity;
     if me.is_here(theirs) {
@@ -222,9 +235,14 @@ pub fn stand(me: &Identity, held: Option<Held>, row: Option<&Monhost>, now: Time
         let elder = (held.claimed, &me.boot) < (row.claimed, &theirs.boot);
         return if elder { Stand::Ours(held.claimed) } else { Stand::Theirs };
     }
+    // A report of the future, by a clock that was wrong, says nothing of when it was.
+    let before_boot = me.boot == theirs.boot || row.seen > now || row.seen.until(now) >= up;
+    let again = me.may_be_again(theirs) && before_boot;
     let moved = me.home == theirs.home && row.state == State::Stopped;
-    if row.retired || row.silent(now).is_some() || me.may_be_rebooted(theirs) || moved {
+    if row.retired || again || moved {
         Stand::Ours(now)
+    } else if row.silent(now).is_some() {
+        Stand::Silent
     } else {
         Stand::Theirs
     }
@@ -315,30 +333,47 @@ mod tests {
         assert_eq!(speaker(&all[..3], NOW), None, "then everybody does");
     }
 
+    /// How one that never held the name stands, five seconds after its machine was started.
+    fn started(me: &Identity, row: &Monhost) -> Stand {
+        stand((me, Duration::from_secs(5)), None, Some(row), NOW)
+    }
+
     #[test]
     fn a_station_keeps_its_name_over_restarts_and_boots() {
         let me = identity("h", "m", "b");
-        assert_eq!(stand(&me, None, None, NOW), Stand::Ours(NOW));
+        assert_eq!(stand((&me, Duration::ZERO), None, None, NOW), Stand::Ours(NOW));
         let row = station("s", 10);
-        assert_eq!(stand(&me, None, Some(&row), NOW), Stand::Ours(Timestamp(0)));
-        let rebooted = identity("h", "m", "b2");
-        assert_eq!(stand(&rebooted, None, Some(&row), NOW), Stand::Ours(NOW));
-        let wiped = identity("h2", "m", "b2");
-        assert_eq!(stand(&wiped, None, Some(&row), NOW), Stand::Ours(NOW), "its keepalives");
-        let container = identity("h", "", "b2");
-        assert_eq!(stand(&container, None, Some(&row), NOW), Stand::Ours(NOW));
+        assert_eq!(started(&me, &row), Stand::Ours(Timestamp(0)));
+        assert_eq!(started(&identity("h", "m", "b2"), &row), Stand::Ours(NOW));
+        let wiped = |boot| identity("h2", "m", boot);
+        assert_eq!(started(&wiped("b2"), &row), Stand::Ours(NOW), "its keepalives");
+        assert_eq!(started(&wiped("b"), &row), Stand::Ours(NOW), "a container's");
+        assert_eq!(started(&identity("h", "", "b2"), &row), Stand::Ours(NOW), "a container");
+        let future = Monhost { seen: NOW + Duration::from_secs(3_600), ..row };
+        assert_eq!(started(&identity("h", "m", "b2"), &future), Stand::Ours(NOW), "its clock");
     }
 
     #[test]
     fn a_copied_configuration_waits_until_the_other_has_been_silent_for_long() {
         let copy = identity("h2", "m2", "b2");
-        assert_eq!(stand(&copy, None, Some(&station("s", 300)), NOW), Stand::Theirs);
-        assert_eq!(stand(&copy, None, Some(&station("s", 301)), NOW), Stand::Ours(NOW));
+        assert_eq!(started(&copy, &station("s", 300)), Stand::Theirs);
+        assert_eq!(started(&copy, &station("s", 301)), Stand::Silent);
         let stopped = Monhost { state: State::Stopped, ..station("s", 10) };
-        assert_eq!(stand(&copy, None, Some(&stopped), NOW), Stand::Theirs, "it comes back");
+        assert_eq!(started(&copy, &stopped), Stand::Theirs, "it comes back");
         let moved = identity("h", "m2", "b2");
-        assert_eq!(stand(&moved, None, Some(&station("s", 10)), NOW), Stand::Theirs);
-        assert_eq!(stand(&moved, None, Some(&stopped), NOW), Stand::Ours(NOW), "with its home");
+        assert_eq!(started(&moved, &station("s", 10)), Stand::Theirs);
+        assert_eq!(started(&moved, &stopped), Stand::Ours(NOW), "with its home");
+        let retired = Monhost { retired: true, ..station("s", 10) };
+        assert_eq!(started(&copy, &retired), Stand::Ours(NOW));
+    }
+
+    #[test]
+    fn a_copied_machine_is_no_boot_of_the_one_that_lives() {
+        let cloned = identity("h", "m", "b2");
+        let lives = station("s", 3);
+        assert_eq!(started(&cloned, &lives), Stand::Theirs, "it reported when we were up");
+        let beside = Identity { path: "/home/iepm2".to_owned(), ..identity("h", "m", "b") };
+        assert_eq!(started(&beside, &station("s", 10)), Stand::Theirs, "a copied home");
     }
 
     #[test]
@@ -349,18 +384,21 @@ mod tests {
                 reported: NOW - Duration::from_secs(reported),
             })
         };
-        let original = identity("h", "m", "b");
+        let (original, up) = (identity("h", "m", "b"), Duration::from_secs(5));
         // The copy has started, and looks like the original after a boot.
         let copys = Monhost {
             identity: identity("h", "m", "b2"),
             claimed: Timestamp(7),
             ..station("s", 5)
         };
-        assert_eq!(stand(&original, held(1, 20), Some(&copys), NOW), Stand::Ours(Timestamp(1)));
+        assert_eq!(
+            stand((&original, up), held(1, 20), Some(&copys), NOW),
+            Stand::Ours(Timestamp(1))
+        );
         let back = Monhost { claimed: Timestamp(1), ..station("s", 5) };
-        assert_eq!(stand(&copys.identity, held(7, 20), Some(&back), NOW), Stand::Theirs);
+        assert_eq!(stand((&copys.identity, up), held(7, 20), Some(&back), NOW), Stand::Theirs);
         // One that slept for an hour has lost it.
         let slept = identity("h3", "m3", "b3");
-        assert_eq!(stand(&slept, held(1, 3_600), Some(&back), NOW), Stand::Theirs);
+        assert_eq!(stand((&slept, up), held(1, 3_600), Some(&back), NOW), Stand::Theirs);
     }
 }

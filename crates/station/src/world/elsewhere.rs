@@ -35,6 +35,13 @@ pub fn clear(folder: &Path) -> io::Result<()> {
     }
 }
 
+/// What is said of it, if it is set.
+#[must_use]
+pub fn why(folder: &Path) -> Option<String> {
+    let why = fs::read_to_string(path(folder)).ok()?;
+    Some(why.trim().to_owned())
+}
+
 /// Whether it is set.
 #[must_use]
 pub fn is_set(folder: &Path) -> bool {
@@ -51,10 +58,11 @@ mod tests {
         for _ in 0..2 {
             set(folder.path(), "because").expect("set");
             assert!(is_set(folder.path()));
+            assert_eq!(why(folder.path()).as_deref(), Some("because"));
         }
         for _ in 0..2 {
             clear(folder.path()).expect("cleared");
-            assert!(!is_set(folder.path()));
+            assert!(!is_set(folder.path()) && why(folder.path()).is_none());
         }
     }
 }
