@@ -118,7 +118,7 @@ const ERRORS: f64 = 2.5;
 const LEAST: f64 = 0.10;
 /// Two rates are not told apart more exactly than that: a range is no narrower, as a part of its middle.
 pub const NARROWEST: f64 = 0.10;
-/// A range that is wider than this part of its middle, and than twice of what was asked for, is worth more fleets of which
+/// A range that is wider than this part of its middle, and than what was asked for, is worth more fleets of which
 /// only the line is to be had.
 const WIDE: f64 = 0.25;
 /// So many of them, at most.
@@ -147,7 +147,8 @@ pub struct Search {
     grey: Option<(f64, f64)>,
     ceiling: f64,
     floor: f64,
-    resolution: f64,
+    /// How wide the range may be, if that is more than [`NARROWEST`], bit/s.
+    width: f64,
     /// The rate that is tried now.
     rate: f64,
     was_below: bool,
@@ -159,9 +160,9 @@ pub struct Search {
 
 impl Search {
     /// Begins at `first`, and tries none above `ceiling` or below `floor`. It ends when the range is no wider than
-    /// `resolution` times its middle, or its parts beside a grey region are not. Rates in bit/s.
+    /// a tenth of its middle, or than `width`, or its parts beside a grey region are not. Rates in bit/s.
     #[must_use]
-    pub fn new(first: f64, (floor, ceiling): (f64, f64), resolution: f64) -> Self {
+    pub fn new(first: f64, (floor, ceiling): (f64, f64), width: f64) -> Self {
         let rate = first.clamp(floor, ceiling);
         Self {
             low: floor,
@@ -169,7 +170,7 @@ impl Search {
             grey: None,
             ceiling,
             floor,
-            resolution,
+            width,
             rate,
             was_below: false,
             failed: 0,
@@ -228,7 +229,7 @@ impl Search {
 
     /// Whether two rates are as close as wanted.
     fn are_close(&self, low: f64, high: f64) -> bool {
-        high - low <= self.resolution * f64::midpoint(low, high)
+        high - low <= self.width.max(NARROWEST * f64::midpoint(low, high))
     }
 
     fn outcome(&self) -> Option<Outcome> {
@@ -241,6 +242,12 @@ impl Search {
             Some((least, most)) => self.are_close(self.low, least) && self.are_close(most, top),
         };
         (is_found || self.fleets >= MOST_FLEETS).then(|| self.best())
+    }
+
+    /// How many fleets said nothing, if it ended for them.
+    #[must_use]
+    pub fn gave_up(&self) -> Option<u32> {
+        (self.failed > MOST_FAILED || self.fleets >= MOST_FLEETS).then_some(self.failed)
     }
 
     /// What is known now.
@@ -267,7 +274,7 @@ impl Search {
         // Without a line that is known already, streams of about one rate make none.
         let near = crossing.map(|_| near).filter(|near| *near <= self.ceiling);
         let rate = if sent == 0 { far.or(near) } else { near };
-        let is_wide = high - low > WIDE.max(self.resolution * 2.0) * f64::midpoint(low, high);
+        let is_wide = high - low > self.width.max(WIDE * f64::midpoint(low, high));
         rate.filter(|_| is_wide && sent < MOST_EXTRA)
     }
 
@@ -327,7 +334,7 @@ mod tests {
 
     #[test]
     fn what_is_left_is_found_in_a_few_fleets() {
-        let (outcome, fleets) = found(42e6, 0.0, Search::new(80e6, (1e5, 1e9), 0.1));
+        let (outcome, fleets) = found(42e6, 0.0, Search::new(80e6, (1e5, 1e9), 0.0));
         let Outcome::Range(low, high) = outcome else { panic!("{outcome:?}") };
         assert!(low <= 42e6 && high >= 42e6 && high - low < 0.11 * 42e6, "{low} {high}");
         assert!(fleets <= 8, "{fleets}");
@@ -335,26 +342,26 @@ mod tests {
 
     #[test]
     fn a_path_that_is_faster_than_any_stream_has_a_lower_bound_only() {
-        let (outcome, _) = found(1e12, 0.0, Search::new(5e8, (1e5, 1e9), 0.1));
+        let (outcome, _) = found(1e12, 0.0, Search::new(5e8, (1e5, 1e9), 0.0));
         assert!(matches!(outcome, Outcome::AtLeast(rate) if rate > 9e8), "{outcome:?}");
     }
 
     #[test]
     fn a_first_fleet_that_is_grey_does_not_make_the_next_one_a_flood() {
-        let mut search = Search::new(2e7, (1e5, 1e9), 0.1);
+        let mut search = Search::new(2e7, (1e5, 1e9), 0.0);
         let next = search.take(Verdict::Grey);
         assert!(matches!(next, Next::Fleet(rate) if rate <= 4e7), "{next:?}");
     }
 
     #[test]
     fn one_that_is_slower_than_any_has_an_upper_one() {
-        let (outcome, _) = found(1.0, 0.0, Search::new(1e6, (1e5, 1e9), 0.1));
+        let (outcome, _) = found(1.0, 0.0, Search::new(1e6, (1e5, 1e9), 0.0));
         assert!(matches!(outcome, Outcome::AtMost(rate) if rate < 1.2e5), "{outcome:?}");
     }
 
     #[test]
     fn who_cannot_be_believed_at_any_rate_tells_nothing_and_why() {
-        let mut search = Search::new(1e8, (1e5, 1e9), 0.1);
+        let mut search = Search::new(1e8, (1e5, 1e9), 0.0);
         let mut last = Next::Fleet(0.0);
         for _ in 0..3 {
             last = search.take(Verdict::Failed(Flaw::Coalesced));
@@ -364,7 +371,7 @@ mod tests {
 
     #[test]
     fn a_bad_moment_below_a_rate_that_was_judged_is_no_reason_to_leave_a_rate_out() {
-        let mut search = Search::new(1e8, (1e5, 1e9), 0.1);
+        let mut search = Search::new(1e8, (1e5, 1e9), 0.0);
         search.take(Verdict::Above);
         let Next::Fleet(middle) = search.take(Verdict::Below) else { panic!("it is not over") };
         assert_eq!(search.take(Verdict::Failed(Flaw::LateSender)), Next::Fleet(middle));
@@ -372,7 +379,7 @@ mod tests {
 
     #[test]
     fn a_wide_range_is_worth_a_fleet_that_is_much_too_fast_and_some_that_are_a_little() {
-        let mut search = Search::new(1e8, (1e5, 1e9), 0.1);
+        let mut search = Search::new(1e8, (1e5, 1e9), 0.0);
         search.take(Verdict::Above);
         search.take(Verdict::Below);
         search.take(Verdict::Failed(Flaw::LateSender));
@@ -384,7 +391,7 @@ mod tests {
         assert_eq!(search.extra(wide, None, 1), None, "of about one rate there is no line");
         assert_eq!(search.extra(slim, line, 0), None, "it is narrow enough");
         assert_eq!(search.extra(Outcome::AtLeast(5e7), line, 0), None);
-        let coarse = Search { resolution: 0.4, ..search.clone() };
+        let coarse = Search { width: 6e7, ..search.clone() };
         assert_eq!(coarse.extra(wide, None, 0), None, "as it was asked for");
         let slow = Search { ceiling: 1.2e8, ..search.clone() };
         assert_eq!(slow.extra(wide, line, 0), Some(1e8 * NEAR), "nothing is much faster");
@@ -420,7 +427,7 @@ mod tests {
 
     #[test]
     fn what_nobody_found_out_is_no_bound() {
-        let mut search = Search::new(1e8, (1e5, 1e9), 0.1);
+        let mut search = Search::new(1e8, (1e5, 1e9), 0.0);
         assert_eq!(search.best(), Outcome::Nothing(None), "there was no time for any fleet");
         search.take(Verdict::Grey);
         assert_eq!(search.best(), Outcome::Nothing(None), "that rate is neither above nor below");
@@ -451,7 +458,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_truth_is_always_within_the_range(free in 2e5_f64..9e8, grey in 0.0_f64..0.1, first in 1e5_f64..1e9) {
-            let (outcome, _) = found(free, grey, Search::new(first, (1e5, 1e9), 0.1));
+            let (outcome, _) = found(free, grey, Search::new(first, (1e5, 1e9), 0.0));
             if let Outcome::Range(low, high) = outcome {
                 prop_assert!(low <= free && free <= high, "{low} {high}");
             }

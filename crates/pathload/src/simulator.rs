@@ -83,7 +83,7 @@ fn seconds(nanoseconds: u64) -> f64 {
 
 fn measured(mut path: Path) -> (Outcome, u32) {
     let bounds = Bounds { packets: 2_000, rate: 1e9, octets: 1_500 };
-    let mut search = Search::new(path.capacity, (1e5, path.capacity * 2.0), 0.1);
+    let mut search = Search::new(path.capacity, (1e5, path.capacity * 2.0), 0.0);
     let (mut rate, mut fleets, mut all) = (search.rate(), 1, Vec::new());
     loop {
         let (verdict, stretches) = path.fleet(rate, &bounds);

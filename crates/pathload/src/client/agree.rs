@@ -81,14 +81,17 @@ fn our_turn(control: &mut Control<'_>, until: Mono) -> Result<(Token, u16, Limit
         let next = until.min(Mono::now() + PATIENCE);
         let answer = match control.wait(next, "the server does not say whose turn it is") {
             Err(Ended::Silent(_)) if waits && Mono::now() >= until => {
-                let why = "others were measured for as long as we had (-t)".to_owned();
-                return Err(Trouble::Refused(true, why));
+                return Err(others_first());
             }
             answer => answer?,
         };
         match answer {
             Answer::Wait { before, seconds } => {
                 waits = true;
+                // However often it says so.
+                if Mono::now() >= until {
+                    return Err(others_first());
+                }
                 log::info!("{before} before us are measured first, in at most {seconds} s");
             }
             Answer::Refused { later, why } => return Err(Trouble::Refused(later, why)),
@@ -104,6 +107,10 @@ fn our_turn(control: &mut Control<'_>, until: Mono) -> Result<(Token, u16, Limit
             other => return Err(Ended::Senseless(format!("{other:?}")).into()),
         }
     }
+}
+
+fn others_first() -> Trouble {
+    Trouble::Refused(true, "others were measured for as long as we had (-t)".to_owned())
 }
 
 fn knock(control: &mut Control<'_>, socket: &TimedSocket, token: &Token) -> Result<(), Trouble> {

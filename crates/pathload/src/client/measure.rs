@@ -15,7 +15,7 @@ use crate::{
     control::Ended,
     line::{Stretch, fit},
     protocol::{Answer, HEADER, Mark, Request},
-    search::{FLEET, Fleet, NARROWEST, Next, Outcome, Search, Verdict},
+    search::{FLEET, Fleet, Next, Outcome, Search, Verdict},
     server::payload,
     shape::{Bounds, LONGEST, Shape},
     trend::{Packet, Sending, Trend, growth, judge},
@@ -32,6 +32,11 @@ const SMALLER: [u32; 2] = [1_280, 576];
 /// Streams one after the other of which nothing came at all: no queue is so full, but a way may be closed.
 const MOST_DARK: u32 = 3;
 
+/// What is said of a range that was not narrowed to the end.
+const WIDER: &str = "the range is wider than it could be";
+/// The most packets of a stream, whatever a server grants: what is to come is remembered.
+const MOST_PACKETS: u32 = 20_000;
+
 /// What was found.
 pub(super) struct Measured {
     pub(super) outcome: Outcome,
@@ -46,7 +51,7 @@ pub(super) fn measure(args: &Args, stop: &Stop, run: &mut Run) -> Result<Measure
     run.server = Some(agreed.server.ip().to_canonical());
     run.say(args, super::report::begin)?;
     let bounds = Bounds {
-        packets: agreed.limits.packets,
+        packets: agreed.limits.packets.min(MOST_PACKETS),
         rate: real(agreed.limits.rate),
         octets: agreed.limits.octets.min(LONGEST),
     };
@@ -88,11 +93,10 @@ struct Meter<'a> {
 impl Meter<'_> {
     fn search(&mut self, args: &Args, run: &mut Run) -> Result<Measured, Trouble> {
         let first = self.train(run)?;
-        let resolution =
-            args.resolution.map_or(NARROWEST, |width| (width / first).clamp(NARROWEST, 0.5));
         // A train comes faster than what is left, but for what a token bucket lets through at once.
         let ceiling = self.bounds.rate.min(first * 2.0);
-        let mut search = Search::new(first, (FLOOR.min(ceiling), ceiling), resolution);
+        let width = args.resolution.unwrap_or(0.0);
+        let mut search = Search::new(first, (FLOOR.min(ceiling), ceiling), width);
         let mut too_fast = Vec::new();
         let found = self.bisect(&mut search, args, run, &mut too_fast)?;
         // When the time is over: what is known by now.
@@ -101,6 +105,9 @@ impl Meter<'_> {
             run.warn("the time was over before the range was as small as it should be");
         } else {
             self.narrow(&search, outcome, args, run, &mut too_fast);
+        }
+        if let Some(failed) = search.gave_up().filter(|_| matches!(outcome, Outcome::Range(..))) {
+            run.warn(&format!("{WIDER}: {failed} fleets said nothing"));
         }
         let outcome = outcome.narrowed(fit(&too_fast));
         run.outcome = Some(outcome);
@@ -202,7 +209,7 @@ impl Meter<'_> {
                 }
                 Ok(None) => return,
                 Err(trouble) => {
-                    run.warn(&format!("the range is wider than it could be: {trouble}"));
+                    run.warn(&format!("{WIDER}: {trouble}"));
                     return;
                 }
             }
@@ -280,14 +287,15 @@ impl Meter<'_> {
         let mut origin = None;
         let (mut sent, mut until) = (None, Mono::now() + shape.length() + PATIENCE);
         loop {
-            if self.take_packets(stream, shape, &mut origin, &mut came) && sent.is_some() {
-                until = Mono::now() + QUIET;
-            }
-            if sent.is_none() {
+            let before = came.len();
+            self.take_packets(stream, shape, &mut origin, &mut came);
+            let was_sent = sent.is_some();
+            if !was_sent {
                 sent = self.hear_sent(stream)?;
-                if sent.is_some() {
-                    until = Mono::now() + QUIET;
-                }
+            }
+            // Copies hold nobody up.
+            if sent.is_some() && (!was_sent || came.len() > before) {
+                until = Mono::now() + QUIET;
             }
             let is_whole = u32::try_from(came.len()).is_ok_and(|count| count == shape.packets);
             let look = || self.agreed.control.look(&[self.agreed.socket.as_fd()], until);
@@ -314,16 +322,15 @@ impl Meter<'_> {
         }
     }
 
-    /// Takes what is there; whether there was something of this stream.
+    /// Takes what is there of this stream.
     fn take_packets(
         &mut self,
         stream: u32,
         shape: &Shape,
         origin: &mut Option<NtpTime>,
         came: &mut BTreeMap<u32, Packet>,
-    ) -> bool {
+    ) {
         let wanted = payload(shape.octets, self.agreed.server.ip());
-        let mut some = false;
         // What the network reports is found in what does not come.
         while self.inbox.receive(&self.agreed.socket).is_ok_and(|count| count > 0) {
             for (arrival, packet) in self.inbox.batch() {
@@ -332,7 +339,6 @@ impl Meter<'_> {
                 if !is_ours || arrival.length != wanted || mark.number >= shape.packets {
                     continue;
                 }
-                some = true;
                 let first = *origin.get_or_insert(arrival.received);
                 // A second apart, so that what overtook the first one is not before the begin.
                 let since = arrival.received.nanos_since(first) + 1_000_000_000;
@@ -344,7 +350,6 @@ impl Meter<'_> {
                 came.entry(mark.number).or_insert(packet);
             }
         }
-        some
     }
 }
 

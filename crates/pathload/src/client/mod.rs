@@ -47,7 +47,7 @@ pub struct Args {
     /// Add a line in the form of NetLogger to this file
     #[arg(short = 'N', long, value_name = "FILE")]
     netlogger: Option<PathBuf>,
-    /// How wide the range may be, Mbit/s: a tenth of what the path carries, or more [default: a tenth]
+    /// How wide the range may be, Mbit/s, if that is more than a tenth of its middle [default: a tenth]
     #[arg(short = 'w', long, value_name = "MBITS", value_parser = mbits)]
     resolution: Option<f64>,
     /// How long it may take, s: then what is known by then is the result
