@@ -17,7 +17,8 @@
 //! # What it leaves to others
 //!
 //! Readers go by the text. The exit status is used only to tell a silent run from a silent failure,
-//! since many tools leave with 0 after measuring nothing.
+//! since many tools leave with 0 after measuring nothing; and of our own `pathchirp_rcv`, which prints
+//! its lines before it knows whether it stands by them.
 
 #![forbid(unsafe_code)]
 

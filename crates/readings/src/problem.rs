@@ -90,9 +90,20 @@ impl Serialize for Kind {
 }
 
 /// What the tools say, in lower case, and what it means. The C library's words for a failed
-/// look-up or call come first: what a tool adds to them varies.
+/// look-up or call come before the tools': what a tool adds to them varies.
 const SAYINGS: &[(&str, Kind)] = &[
+    // Before all others what a tool says of its server, as the server's own words may follow, which
+    // can be any: "server denied test: ... sends no more than 100 packets" is no fault of usage.
     ("busy running a test", Kind::Busy),
+    ("the server is busy", Kind::Busy),
+    ("server denied test", Kind::Refused),
+    ("the server refuses", Kind::Refused),
+    ("the server refused", Kind::Refused),
+    ("the server does not want us", Kind::Refused),
+    ("no owamp server listens there", Kind::Refused),
+    ("the server says what makes no sense", Kind::Broken),
+    ("the server speaks another language", Kind::Broken),
+    // The C library, and iperf3.
     ("connection refused", Kind::Refused),
     ("connection reset", Kind::Broken),
     ("broken pipe", Kind::Broken),
@@ -133,17 +144,20 @@ const SAYINGS: &[(&str, Kind)] = &[
     ("bad option", Kind::Usage),
     ("cannot handle", Kind::Usage),
     ("parameter error", Kind::Usage),
-    // pathload and pathchirp.
-    ("connection refused", Kind::Refused),
     // owping and thrulay have one saying for a refusal and for a host that cannot be reached; the C
     // library's reason, if there is one, stands on a line before it.
     ("unable to open control connection", Kind::Refused),
     ("could not establish connection to server", Kind::Refused),
-    ("server denied test", Kind::Refused),
-    ("connection reset", Kind::Broken),
     ("premature end of test", Kind::Broken),
     ("test session(s) failed", Kind::Broken),
     ("unable to fetch data", Kind::Broken),
+    // Our own owping and pathload. The C library's reason why a server went away tells more.
+    ("no whole answer within", Kind::NoAnswer),
+    ("the server went away", Kind::Broken),
+    ("the server ended the connection", Kind::Broken),
+    ("terminated, as it was asked to", Kind::Interrupted),
+    ("interrupted: the figures are of", Kind::Interrupted),
+    ("it has no address", Kind::NoAddress),
 ];
 
 /// What stands on standard error though nothing is wrong: the progress of pathchirp.

@@ -76,6 +76,22 @@ fn a_measurement_that_was_given_up_says_why() {
     assert_eq!(problem.kind, Kind::Other);
 }
 
+/// The words of `crates/pathload/src/client`; its JSON has the same among its warnings.
+#[test]
+fn what_is_to_be_known_of_a_range_is_kept_beside_it() {
+    for said in [
+        "3 streams were left out: late sender",
+        "Interrupt coalescion detected in 2 streams",
+        "the time was over before the range was as small as it should be",
+        "the range is wider than it could be: Measurement terminated: timed out: no stream",
+    ] {
+        let range = "Available bandwidth range : 1.00 - 5.00 (Mbps)";
+        let text = format!("\t*****  RESULT *****\n{said}\n{range}\n");
+        let found = read("pathload", End::Exited(0), &text, "").expect("a reading");
+        assert_eq!(told(&found), format!("?, 1.00/-/5.00, ? bytes, {said}"));
+    }
+}
+
 #[test]
 fn what_breaks_off_within_a_number_is_no_result() {
     let text = "\t*****  RESULT *****\nAvailable bandwidth range : 7.54 - 7.60 (Mbps)";
@@ -100,10 +116,67 @@ fn a_run_without_an_end_keeps_its_estimates() {
         (End::Signalled(15), "", Kind::Killed),
         (End::TimedOut, "", Kind::Hung),
         (End::Exited(1), "pathchirp_rcv: read: Connection reset by peer\n", Kind::Broken),
+        (End::Exited(1), SENDER_DIED, Kind::Broken),
+        (End::Exited(1), "", Kind::CutShort),
     ] {
         let found = read("pathchirp", end, "1795398339 7.5\n", stderr).expect("a reading");
         assert_eq!(found.problem.as_ref().map(|problem| problem.kind), Some(kind));
         assert_eq!((found.estimates.len(), found.complete), (1, false));
+    }
+}
+
+const SENDER_DIED: &str = "pathchirp_rcv: the sender 192.0.2.2:8365 closed unexpectedly: no word\n";
+
+const DISOWNED: &str = "no estimate that can be believed: 9 of 60 chirps count: late sender";
+
+#[test]
+fn estimates_that_the_tool_itself_does_not_believe_in_the_end_are_no_figures() {
+    let stderr = format!(
+        "Sender host is:  192.0.2.2 \n\
+         pathchirp_rcv: warning: late sender: 51 of 60 chirps do not count: rest it\n\
+         pathchirp_rcv: 0 estimates of 60 chirps; 900 packets of 900 came, 925200 bytes were sent\n\
+         pathchirp_rcv: {DISOWNED}\n"
+    );
+    for stdout in ["1795398339 7.5\n1795398340 8.5\n", "1795398339 7.5", ""] {
+        let found = read("pathchirp", End::Exited(1), stdout, &stderr).expect("a reading");
+        let why = format!(
+            "192.0.2.2, -/-/-, ? bytes, \
+             pathchirp_rcv: warning: late sender: 51 of 60 chirps do not count: rest it, \
+             other: pathchirp_rcv: {DISOWNED}!, cut"
+        );
+        assert_eq!(told(&found), why);
+        assert!(found.estimates.is_empty(), "{found:?}");
+    }
+    let json = format!(r#"{{"pathchirp":1,"estimates":[],"problem":"{DISOWNED}"}}"#);
+    let found = read("pathchirp", End::Exited(1), &json, "").expect("a reading");
+    assert_eq!(told(&found), format!("?, -/-/-, ? bytes, other: {DISOWNED}!, cut"));
+}
+
+#[test]
+fn the_exit_status_of_the_original_takes_nothing_from_its_estimates() {
+    let stderr = "Sender host is:  192.0.2.2 \nOpening file: a.instbw\n\nChirp Number=1\n";
+    for status in [0, 1, 255] {
+        let found = read("pathchirp", End::Exited(status), "1795398339 7.5\n", stderr);
+        assert_eq!(told(&found.expect("a reading")), "192.0.2.2, 7.50/7.50/7.50, ? bytes");
+    }
+}
+
+/// The words of `crates/pathchirp/src/client/trouble.rs`; pathload and owping test theirs there.
+#[test]
+fn what_keeps_pathchirp_from_measuring_is_told_by_its_words() {
+    for (said, kind) in [
+        ("finding a.example: Name or service not known", Kind::UnknownHost),
+        ("asking the sender 192.0.2.2:8365: timed out: nobody answered; start one", Kind::NoAnswer),
+        ("the sender 192.0.2.2:8365 is busy running a test of others: try again", Kind::Busy),
+        ("server denied test: the sender sends no more than 9 packets in a chirp", Kind::Refused),
+        ("server denied test: the sender sends no more than 99 octets in a packet", Kind::Refused),
+        ("the sender 192.0.2.2:8365 unexpectedly closed the session: it was told to", Kind::Broken),
+        ("the client has terminated before its time, as it was told to", Kind::Interrupted),
+        ("no estimate: no chirp came", Kind::Other),
+    ] {
+        let stderr = format!("Sender host is:  192.0.2.2 \npathchirp_rcv: {said}\n");
+        let found = read("pathchirp", End::Exited(1), "", &stderr).expect("a reading");
+        assert_eq!(found.problem.map(|problem| problem.kind), Some(kind), "{said}");
     }
 }
 

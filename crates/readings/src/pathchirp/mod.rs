@@ -10,6 +10,8 @@
 //! - An estimate that is no number, or negative, is one that the tool could not make; it is left out.
 //! - Our own tool has a JSON with all figures, and where no chirp met a queue it knows how much is available at least:
 //!   in text that is a warning on standard error.
+//! - Its exit status is 0 only if it stands by what it printed. Estimates are printed as they come: if it finds in the
+//!   end that they cannot be believed, it says so on standard error, and they are no figures, as in the JSON.
 
 mod json;
 
@@ -19,7 +21,7 @@ use crate::{
     document,
     problem::{self, Kind, Problem},
     statistics::real,
-    text::{self, Figure, Line, bare},
+    text::{self, Figure, Line, bare, quote},
 };
 
 /// Estimates that a reading keeps: a run makes some in a second. All count in the least, mean and largest.
@@ -44,13 +46,15 @@ pub fn read(output: &Output<'_>) -> Result<Available, Unreadable> {
         }
     }
     let address = sender(output.stderr);
+    if let Some(said) = disowned(output.stderr) {
+        return Ok(Available { address, ..without_figures(output, &said) });
+    }
     if tally.number == 0 {
         let found = bound(output).map_or_else(|| nothing(output), Ok)?;
         return Ok(Available { address, ..found });
     }
-    let complete = output.stdout.ends_with(b"\n")
-        && matches!(output.end, End::Exited(_))
-        && !problem::complained(output.stderr);
+    let complete =
+        output.stdout.ends_with(b"\n") && is_content(output) && !problem::complained(output.stderr);
     Ok(Available {
         address,
         min_bps: Some(tally.least),
@@ -113,6 +117,33 @@ fn sender(stderr: &[u8]) -> Option<std::net::IpAddr> {
     })
 }
 
+/// Why our own tool does not stand by the estimates that it has printed, if it does not.
+fn disowned(stderr: &[u8]) -> Option<String> {
+    text::lines(stderr).find_map(|line| {
+        let said = bare(&line.text);
+        said.contains("no estimate that can be believed").then(|| quote(said))
+    })
+}
+
+fn without_figures(output: &Output<'_>, said: &str) -> Available {
+    let problem = problem::of_told(output, false, Some(said));
+    Available { problem, warnings: problem::warnings(output.stderr), ..Available::default() }
+}
+
+/// Whether it ended by itself with what it wanted. The exit status of the original says nothing of that.
+fn is_content(output: &Output<'_>) -> bool {
+    match output.end {
+        End::Exited(0) => true,
+        End::Exited(_) => is_original(output.stderr),
+        End::Signalled(_) | End::TimedOut => false,
+    }
+}
+
+/// Whether the original tool has begun: ours opens no file, and says nothing of one.
+fn is_original(stderr: &[u8]) -> bool {
+    text::lines(stderr).any(|line| line.text.contains("Opening file"))
+}
+
 /// A run that only knows how much is available at least.
 fn bound(output: &Output<'_>) -> Option<Available> {
     let min_bps = Some(at_least(output)?);
@@ -139,7 +170,7 @@ fn at_least(output: &Output<'_>) -> Option<f64> {
 
 fn without_estimates(output: &Output<'_>) -> Result<Problem, Unreadable> {
     let instead = problem::instead_of_output(output, None);
-    let began = text::lines(output.stderr).any(|line| line.text.contains("Opening file"));
+    let began = is_original(output.stderr);
     let nothing = || Problem { kind: Kind::Other, text: "no estimate was printed".to_owned() };
     instead.or_else(|silence| if began { Ok(nothing()) } else { Err(silence) })
 }

@@ -77,7 +77,7 @@ impl Transcript {
             self.reading.overhead_bytes = Some(bytes.ok_or_else(|| line.wrong("bytes", rest))?);
         } else if said.starts_with("Measurement") && said.contains("terminated") {
             self.given_up = Some(said.to_owned());
-        } else if said.contains("coalesc") || said.contains(" streams were left out: ") {
+        } else if is_remark(said) {
             problem::warn(&mut self.reading.warnings, said);
         } else if let Some((_, rest)) = said.split_once(" starts measurements at sender ") {
             self.reading.address = rest.split(' ').next().and_then(text::address);
@@ -109,6 +109,15 @@ impl Transcript {
         (self.reading.min_bps, self.reading.max_bps) = (min, max);
         Ok(())
     }
+}
+
+/// Whether the line tells how good the result is. The original's are of interrupt coalescence only; all others are
+/// our own tool's, which has them among the warnings of its JSON.
+fn is_remark(said: &str) -> bool {
+    said.contains("coalesc")
+        || said.contains(" streams were left out: ")
+        || said.starts_with("the time was over before the range ")
+        || said.starts_with("the range is wider than it could be: ")
 }
 
 /// A rate in bit/s.
