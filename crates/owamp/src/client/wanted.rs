@@ -1,8 +1,14 @@
 //! The command line, and what is wanted by it.
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    net::IpAddr,
+    path::PathBuf,
+    time::Duration,
+};
 
-use clap::Parser;
+use clap::{Command, CommandFactory, FromArgMatches, Parser};
 use station::text::Family;
 use timed_udp::socket::PortRange;
 
@@ -15,10 +21,12 @@ use crate::{
 
 /// Where OWAMP servers listen (RFC 4656 section 3.1).
 const OWAMP_PORT: u16 = 861;
+/// What `-v` stands for without a number: the delays of all packets.
+const EVERY: &str = "4294967295";
 
 /// Measures one-way delay, loss and reordering to a host with an owampd, and back (OWAMP, RFC 4656).
-#[derive(Debug, Clone, Parser)]
-#[command(name = "owping", version)]
+#[derive(Debug, Clone, clap::Args)]
+#[command(version)]
 #[expect(clippy::struct_excessive_bools, reason = "they are the reference tool's letters")]
 pub struct Args {
     /// Where test packets go to and come from: HOST or HOST:PORT; an address of IPv6 with a port in brackets
@@ -106,11 +114,78 @@ pub struct Args {
     #[arg(long, requires = "json")]
     pub packets: bool,
     /// Print single delays: all, or of the first N packets
-    #[arg(short, long, value_name = "N", num_args = 0..=1, require_equals = false, default_missing_value = "4294967295")]
+    #[arg(short, long, value_name = "N", num_args = 0..=1, default_missing_value = EVERY)]
     pub verbose: Option<u32>,
     /// With -v: the times of sending and arrival, too
     #[arg(short = 'U', long)]
     pub unix: bool,
+}
+
+impl CommandFactory for Args {
+    fn command() -> Command {
+        <Self as clap::Args>::augment_args(Command::new("owping"))
+    }
+
+    fn command_for_update() -> Command {
+        <Self as clap::Args>::augment_args_for_update(Command::new("owping"))
+    }
+}
+
+/// By hand, since clap would take the host in `-v HOST` for the number.
+impl Parser for Args {
+    fn parse() -> Self {
+        match Self::try_parse_from(env::args_os()) {
+            Ok(args) => args,
+            Err(error) => error.exit(),
+        }
+    }
+
+    fn try_parse_from<I, T>(words: I) -> Result<Self, clap::Error>
+    where
+        I: IntoIterator<Item = T>,
+        T: Into<OsString> + Clone,
+    {
+        let words = numbered(words.into_iter().map(Into::into));
+        let mut matches = Self::command().try_get_matches_from(words)?;
+        Self::from_arg_matches_mut(&mut matches)
+    }
+}
+
+/// The words of a command line, where each `-v` that no number follows has got its own.
+fn numbered(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut words = words.peekable();
+    let (mut all, mut is_over) = (Vec::new(), false);
+    while let Some(mut word) = words.next() {
+        // Behind that are no options any more.
+        is_over |= word == "--";
+        let has_number = words.peek().is_some_and(|next| is_number(next));
+        if !is_over && !has_number && is_verbose(&word) {
+            word.push("=");
+            word.push(EVERY);
+        }
+        all.push(word);
+    }
+    all
+}
+
+fn is_number(word: &OsStr) -> bool {
+    let digits = |it: &str| !it.is_empty() && it.bytes().all(|octet| octet.is_ascii_digit());
+    word.to_str().is_some_and(digits)
+}
+
+/// Whether a word ends with the option and has no number in it: `-v`, `--verbose`, and `-tv`, but not `-uv`, which is
+/// a user's name.
+fn is_verbose(word: &OsStr) -> bool {
+    let Some(word) = word.to_str() else { return false };
+    let letters = word.strip_prefix('-').and_then(|it| it.strip_suffix('v'));
+    word == "--verbose" || letters.is_some_and(|it| it.chars().all(is_flag))
+}
+
+/// Whether a letter is an option without a value.
+fn is_flag(letter: char) -> bool {
+    let command = Args::command();
+    let mut flags = command.get_arguments().filter(|it| !it.get_action().takes_values());
+    flags.any(|it| it.get_short() == Some(letter))
 }
 
 /// The time between packets: what takes turns.
@@ -233,5 +308,34 @@ mod tests {
         ] {
             assert!(args(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_host_behind_a_lone_v_is_not_taken_for_its_number() {
+        let every = Some(u32::MAX);
+        for (line, verbose) in [
+            ("owping -v host", every),
+            ("owping -v3 host", Some(3)),
+            ("owping -v 3 host", Some(3)),
+            ("owping --verbose host", every),
+            ("owping --verbose 3 host", Some(3)),
+            ("owping --verbose=3 host", Some(3)),
+            ("owping host -v", every),
+            ("owping -v -U host", every),
+            ("owping -v -- host", every),
+            ("owping -tv host", every),
+            ("owping -tv 3 host", Some(3)),
+            ("owping -uv host", None),
+            ("owping -u v host", None),
+            ("owping host", None),
+        ] {
+            let args = Args::try_parse_from(line.split(' ')).expect(line);
+            assert_eq!((args.verbose, args.target.as_str()), (verbose, "host"), "{line}");
+        }
+        for wrong in ["owping -v", "owping -v 3", "owping -v 4294967296 host", "owping -vx host"] {
+            assert!(Args::try_parse_from(wrong.split(' ')).is_err(), "{wrong}");
+        }
+        let args = Args::try_parse_from(["owping", "--", "-v"]).expect("behind the options");
+        assert_eq!((args.verbose, args.target.as_str()), (None, "-v"));
     }
 }

@@ -17,7 +17,7 @@ const MOST: usize = 65_536;
 /// A source that says nothing for so long, or twice that, begins anew: RFC 5357's REFWAIT.
 const FORGET: Duration = Duration::from_secs(900);
 /// Of all answers a second, this part may begin to sources that are not known: a crowd of new ones keeps no known
-/// one out, nor has it forgotten before half a minute.
+/// one out, nor has it forgotten before half a minute, if the rate is the usual one.
 const NEW_PART: u32 = 10;
 
 /// What is allowed.
@@ -111,11 +111,14 @@ impl Judge {
         if packet::is_answer(octets) {
             return Err(Refused::NotASender);
         }
-        let known = if self.rules.stateless { None } else { self.numbers.get(from, now).copied() };
-        self.pay(from, known.is_none() && !self.rules.stateless, now)?;
         if self.rules.stateless {
+            // No numbers tell who is known, but how much an address has had is kept all the same.
+            let is_new = self.sources.get(party(from.ip()), now).is_none();
+            self.pay(from, is_new, now)?;
             return Ok(asked);
         }
+        let known = self.numbers.get(from, now).copied();
+        self.pay(from, known.is_none(), now)?;
         let number = known.unwrap_or(0);
         self.numbers.put(from, number.wrapping_add(1), now);
         Ok(number)
@@ -250,6 +253,29 @@ mod tests {
         assert_eq!(count("[2001:db8::1]:5000", Mono(500_000_001)), 5, "half a second later");
     }
 
+    /// One of a crowd, each at an address of its own.
+    fn stranger(number: u32) -> SocketAddr {
+        SocketAddr::new(Ipv4Addr::from_bits(0x0a00_0000 | number).into(), 6_000)
+    }
+
+    #[test]
+    fn a_crowd_of_new_sources_has_a_tenth_of_all_answers_with_state_and_without() {
+        for stateless in [false, true] {
+            let mut judge = judge(100, 1_000, stateless);
+            let mut is_answered = |from, now| judge.judge(from, OURS, &asked(0), now).is_ok();
+            let honest = at("10.255.0.1:5000");
+            assert!(is_answered(honest, Mono(0)));
+            let mut answers = 0;
+            // Ten thousand in a second: what may be had at once, and what comes in that second.
+            for tick in 1_u32..=10_000 {
+                let now = Mono(u64::from(tick) * 100_000);
+                answers += usize::from(is_answered(stranger(tick), now));
+                assert!(tick % 1_000 != 0 || is_answered(honest, now), "{stateless} {tick}");
+            }
+            assert!((190..=200).contains(&answers), "{stateless}: {answers}");
+        }
+    }
+
     #[test]
     fn a_crowd_of_new_sources_neither_keeps_out_one_that_is_known_nor_has_it_forgotten() {
         let mut judge = judge(100, 1_000, false);
@@ -257,9 +283,7 @@ mod tests {
         let mut expected = 0;
         for tick in 0_u32..100_000 {
             let now = Mono(u64::from(tick) * 100_000);
-            let address = Ipv4Addr::from_bits(0x0a00_0000 | tick);
-            let crowd = SocketAddr::new(address.into(), 6_000);
-            let _ = judge.judge(crowd, OURS, &asked(0), now);
+            let _ = judge.judge(stranger(tick), OURS, &asked(0), now);
             if tick % 1_000 == 0 {
                 assert_eq!(judge.judge(honest, OURS, &asked(0), now), Ok(expected));
                 expected += 1;

@@ -65,7 +65,7 @@ pub(super) struct Closing {
 /// All of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Book {
-    /// By number; none of what could not be sent.
+    /// By number; none of what could not be sent, or was on its way when the test was broken off.
     pub(super) sent: Vec<Option<Sent>>,
     /// In the order of their arrival.
     pub(super) came: Vec<Came>,

@@ -12,7 +12,7 @@ use super::{
     losses::{Losses, Numbers, count},
 };
 use crate::{
-    protocol::{Record, SkipRange},
+    protocol::Record,
     session::units_of,
     statistics::{Known, Summary, Verdict},
 };
@@ -136,9 +136,10 @@ fn round_records(book: &Book, circumstances: &Circumstances) -> Vec<Record> {
     records
 }
 
+/// Nothing is ever skipped for being late: what has no record could not be sent, or was on its way when the test was
+/// broken off.
 fn round(book: &Book, circumstances: &Circumstances) -> Summary {
     let known = Known {
-        skipped: skipped(book),
         start: circumstances.start,
         timeout: units_of(circumstances.timeout),
         own_drops: circumstances.own_drops,
@@ -150,13 +151,6 @@ fn round(book: &Book, circumstances: &Circumstances) -> Summary {
     let interval = circumstances.interval;
     let schedule = (0_u32..).map(|n| units_of(interval * n));
     Summary::of(&known, schedule, &round_records(book, circumstances))
-}
-
-fn skipped(book: &Book) -> Vec<SkipRange> {
-    let all = (0_u32..).zip(&book.sent);
-    all.filter(|(_, sent)| sent.is_none())
-        .map(|(number, _)| SkipRange { first: number, last: number })
-        .collect()
 }
 
 fn error_of(book: &Book, came: &Came) -> Option<ErrorEstimate> {
@@ -266,6 +260,17 @@ mod tests {
         book.take(&octets, arrived);
         let it = Figures::of(&book, &circumstances());
         assert_eq!((it.round.lost, it.late, it.losses.unknown), (2, 1, 1));
+    }
+
+    #[test]
+    fn what_could_not_be_sent_or_was_broken_off_is_neither_lost_nor_a_late_senders() {
+        let mut book = book(4);
+        take(&mut book, &[(0, 0), (2, 1)]);
+        book.sent[1] = None;
+        book.break_off(mono(31_000), Duration::from_millis(100));
+        let it = Figures::of(&book, &Circumstances { send_errors: 1, ..circumstances() });
+        assert_eq!((it.round.sent, it.round.lost, it.round.send_errors), (2, 0, 1));
+        assert!(it.verdicts().is_empty(), "{:?}", it.verdicts());
     }
 
     #[test]

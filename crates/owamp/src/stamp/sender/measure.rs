@@ -37,7 +37,7 @@ const COPIES: Duration = Duration::from_millis(100);
 /// Carries out the test.
 ///
 /// # Errors
-/// Why no packet could be sent, in words.
+/// Why there is no socket to send by, in words.
 pub(super) fn measure(args: &Args, stop: &Stop) -> Result<Measured, String> {
     let (socket, to) = open(args)?;
     let mut run = Run::new(args, &socket, stop);
