@@ -139,16 +139,25 @@ fn restart_all(config: &Config, quiet: Quiet, moment: &Moment) -> Result<bool, F
     } else {
         log::warn!("the logs are not put aside: {} would go on writing to them", left.join(", "));
     }
+    // Before the locks are given back: whoever gets them next sees it. A prune may take hours, and cron's
+    // second call comes meanwhile.
+    let noted = note_restart(config, moment);
     quiet.end(config)?;
     let up = start_all(config);
     // However long it takes: the station measures meanwhile.
     let pruned = call("iepm", &["prune"], config);
+    // No reason to leave the station stopped, and told all the same.
+    noted?;
+    Ok(left.is_empty() && pruned && up)
+}
+
+/// Notes when it was done, for `--once-per-day`.
+fn note_restart(config: &Config, moment: &Moment) -> Result<(), Failure> {
     let folder = &config.paths.keepalives;
     LastTime::of(moment).write(folder).map_err(|error| {
         let doing = format!("noting the restart in {}", folder.display());
         Failure::new(Exit::TryLater, doing).because(error)
-    })?;
-    Ok(left.is_empty() && pruned && up)
+    })
 }
 
 /// The hold of somebody else: of an operator; for cron also that of `kill-all-servers`, which somebody
@@ -282,5 +291,41 @@ fn call(name: &str, arguments: &[&str], config: &Config) -> bool {
             log::error!("calling {}: {error}", program.display());
             false
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use station::words::config;
+
+    use super::*;
+
+    fn script(path: &Path, line: &str) {
+        fs::write(path, format!("#!/bin/sh\n{line}\n")).expect("room");
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("mine");
+    }
+
+    #[test]
+    fn while_it_prunes_for_hours_a_second_call_finds_the_restart_done() {
+        let home = tempfile::tempdir().expect("a folder");
+        let (config, mistakes) = config::parse("[watch]\ndaemons = []\n", home.path());
+        assert_eq!(mistakes, []);
+        let paths = &config.paths;
+        for folder in [&paths.bin, &paths.keepalives, &paths.log] {
+            fs::create_dir_all(folder).expect("room");
+        }
+        for watchdog in WATCHDOGS {
+            script(&paths.bin.join(watchdog), "exit 0");
+        }
+        // What the prune finds is what a second call finds meanwhile.
+        let noted = paths.keepalives.join("restart-all-servers.state");
+        script(&paths.bin.join("iepm"), &format!("test -s '{}'", noted.display()));
+        let moment = SystemClock.moment();
+        let quiet = Quiet::begin(&config, RESTART_ALL, RESTART).expect("locks");
+        let quiet = quiet.expect("nobody is at work");
+        assert!(restart_all(&config, quiet, &moment).expect("room"), "not noted before the prune");
+        assert!(!is_due(&config, &SystemClock.moment()));
     }
 }

@@ -33,7 +33,7 @@ pub struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Print all columns of all stations, those that are off included, as `iepm apply` reads them
+    /// Print all columns of this station's rows, those that are off included, as `iepm apply` reads them
     #[arg(long, conflicts_with = "json")]
     csv: bool,
 }

@@ -110,6 +110,7 @@ fn check(config: &Config, mut files: Files, find: Find<'_>, now: Timestamp) -> C
     let Files { configuration, tables, list, servers: servers_file } = &mut files;
     let entries = list.parse(cleanup::parse);
     let servers = servers_file.parse(servers::parse);
+    invariants::nodes_of_groups_are_there(configuration, &config.groups, &tables.nodes_file);
     invariants::results_are_read(configuration, &config.probetypes);
     invariants::demands_have_servers(configuration, &config.servers, servers_file, &servers);
     invariants::servers_are_installed(servers_file, &servers, &config.paths.home, find);
@@ -284,6 +285,52 @@ mod tests {
         let specs = format!("{}s,d,ping,background,15,600,,\n", testing::HEADER);
         let tables = Tables::of(Source::of("n", nodes), Source::of("t", &specs));
         assert_eq!((tables.nodes_file.mistakes(), tables.specs_file.mistakes()), (1, 0));
+    }
+
+    /// What is told of `iepm.toml`; its first line is the station's name.
+    fn of_toml(toml: &str) -> String {
+        cited(&NODES, "s,d,ping,background,15,600,,\n", "", toml)
+    }
+
+    #[test]
+    fn a_node_of_a_group_that_is_not_there_is_pointed_at() {
+        assert_eq!(of_toml("[groups.far]\nnodes = ['d', \"s\"]\n"), "");
+        assert_eq!(
+            of_toml("[groups.far]\nnodes = ['d', 'dd']\n"),
+            "iepm.toml:3:15: [groups.far]: there is no node dd in nodes.csv\n\
+             \x20 nodes = ['d', 'dd']\n                ^^^^\n"
+        );
+        let told = of_toml("[groups.near]\nnodes = ['x']\n['groups'.far]\nnodes = [\n 'y',\n]\n");
+        assert!(told.contains("iepm.toml:3:10: [groups.near]: there is no node x"), "{told}");
+        // A header that is written in another way is not looked for.
+        assert!(told.starts_with("iepm.toml: [groups.far]: there is no node y"), "{told}");
+    }
+
+    #[test]
+    fn a_node_of_a_group_is_not_pointed_at_in_a_comment_or_in_another_group() {
+        let sample = "# [groups.far]\n# nodes = ['x']\n[groups.near]\nnodes = ['d']\n";
+        let told = of_toml(&format!("{sample}[groups.\"far\"]\n# 'x'\nnodes = [\n  'x',\n]\n"));
+        assert!(told.starts_with("iepm.toml:9:3: [groups.far]: there is no node x"), "{told}");
+    }
+
+    #[test]
+    fn a_group_of_no_nodes_is_a_mistake() {
+        let empty = "iepm.toml:2:1: [groups.far]: nodes is empty: it limits nothing";
+        for toml in ["[groups.far]\nnodes = []\n", "[groups.far]\nhours = '1-2'\n"] {
+            let told = of_toml(toml);
+            assert!(told.starts_with(empty), "{told}");
+        }
+        let told = of_toml("[groups.far]\nnodes = [3]\n");
+        assert!(told.contains("nodes: expected a text") && !told.contains("is empty"), "{told}");
+    }
+
+    #[test]
+    fn without_a_table_of_nodes_nothing_is_said_of_those_of_a_group() {
+        let mut configuration = Source::of("iepm.toml", "[groups.far]\nnodes = ['x']\n");
+        let config = read_config(&mut configuration, Path::new("/nowhere")).expect("a home");
+        let nodes = Source::of("nodes.csv", "no table\n");
+        invariants::nodes_of_groups_are_there(&mut configuration, &config.groups, &nodes);
+        assert_eq!(configuration.cited(), "");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use station::{
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// For how long, 90s to 7d; it ends by itself
+    /// For how long, 1s to 7d; it ends by itself
     #[arg(value_parser = length, default_value = "1h")]
     length: Duration,
     /// Why, for whoever wonders

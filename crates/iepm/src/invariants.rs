@@ -4,13 +4,15 @@
 
 use std::{
     collections::BTreeSet,
+    ops::Range,
     path::{Path, PathBuf},
 };
 
 use station::{
-    text::{Span, ToolName, human_duration},
+    text::{NodeId, Span, ToolName, human_duration},
     words::{
         cleanup::Entry,
+        config::Group,
         node,
         servers::{self, Demand, Server},
         suite,
@@ -25,14 +27,8 @@ use crate::{capacity::WHOLE, load::Load, source::Source};
 const FULL: f64 = 0.7;
 
 /// Both nodes of every specification are in NODES.
-///
-/// A node whose row has a mistake counts as there: that mistake is told, and is the only one.
 pub(crate) fn nodes_are_there(nodes_file: &Source, specs_file: &mut Source, specs: &[Placed]) {
-    let (rows, mistakes) = table::parse(&node::SHAPE, nodes_file.text());
-    if rows.rows.is_empty() && !mistakes.is_empty() {
-        return;
-    }
-    let known: BTreeSet<&str> = rows.rows.iter().map(node_id).collect();
+    let Some(known) = known_nodes(nodes_file) else { return };
     for placed in specs {
         let key = &placed.spec.key;
         for (column, node) in [("srcNodeID", &key.src), ("destNodeID", &key.dest)] {
@@ -44,8 +40,88 @@ pub(crate) fn nodes_are_there(nodes_file: &Source, specs_file: &mut Source, spec
     }
 }
 
-fn node_id<'a>(row: &'a Row<'_>) -> &'a str {
-    row.text("nodeID")
+/// The names in `nodes.csv`; none if it is no such table at all.
+///
+/// A node whose row has a mistake counts as there: that mistake is told, and is the only one.
+fn known_nodes(nodes_file: &Source) -> Option<BTreeSet<String>> {
+    let (table, mistakes) = table::parse(&node::SHAPE, nodes_file.text());
+    let is_table = mistakes.is_empty() || !table.rows.is_empty();
+    is_table.then(|| table.rows.iter().map(node_id).collect())
+}
+
+fn node_id(row: &Row<'_>) -> String {
+    row.text("nodeID").to_owned()
+}
+
+/// Every node of a group is in NODES, and every group has one: what is misspelt or left out has no limit.
+///
+/// Comes before what else is noted of the configuration, beside the mistakes of its text.
+pub(crate) fn nodes_of_groups_are_there(
+    configuration: &mut Source,
+    groups: &[Group],
+    nodes_file: &Source,
+) {
+    // A list that was not understood is empty too: that mistake is told, and is the only one.
+    let is_understood = configuration.mistakes() == 0;
+    let known = known_nodes(nodes_file);
+    let is_strange =
+        |node: &&NodeId| known.as_ref().is_some_and(|known| !known.contains(node.as_str()));
+    for Group { name, nodes, .. } in groups {
+        if nodes.is_empty() && is_understood {
+            let message =
+                format!("[groups.{name}]: nodes is empty: it limits nothing; name its targets");
+            mistake_in_group(configuration, (name, None), message);
+        }
+        for node in nodes.iter().filter(is_strange) {
+            let message = format!("[groups.{name}]: there is no node {node} in nodes.csv");
+            mistake_in_group(configuration, (name, Some(node)), message);
+        }
+    }
+}
+
+/// Notes a mistake where a group names a node, or else where it begins, as far as that is known.
+fn mistake_in_group(
+    configuration: &mut Source,
+    (group, node): (&NodeId, Option<&NodeId>),
+    message: String,
+) {
+    match place_in_group(configuration.text(), group, node) {
+        Some(span) => configuration.mistake(span, message),
+        None => configuration.fault(message),
+    }
+}
+
+fn place_in_group(text: &str, group: &NodeId, node: Option<&NodeId>) -> Option<Span> {
+    let table = table_of_group(text, group)?;
+    let named = node.and_then(|node| place_of_node(text, &table, node));
+    let place = named.unwrap_or(table);
+    Some(Span::of_bytes(text, place.start, place.end))
+}
+
+/// The table of a group, if it has a header of its own, as in the sample file.
+fn table_of_group(text: &str, group: &NodeId) -> Option<Range<usize>> {
+    let headers = ["", "'", "\""].map(|quote| format!("[groups.{quote}{group}{quote}]"));
+    let is_first = |at: &usize| before_in_line(text, *at).trim().is_empty();
+    let mut tables = text.match_indices('[').map(|(at, _)| at).filter(is_first);
+    let is_its = |at: &usize| headers.iter().any(|header| text[*at..].starts_with(header.as_str()));
+    let start = tables.find(is_its)?;
+    Some(start..tables.next().unwrap_or(text.len()))
+}
+
+/// Where a node stands in quotes within a table, and in no comment.
+fn place_of_node(text: &str, table: &Range<usize>, node: &NodeId) -> Option<Range<usize>> {
+    ["'", "\""].into_iter().find_map(|quote| {
+        let word = format!("{quote}{node}{quote}");
+        let places = text[table.clone()].match_indices(word.as_str());
+        let mut starts = places.map(|(at, _)| table.start + at);
+        let start = starts.find(|at| !before_in_line(text, *at).contains('#'))?;
+        Some(start..start + word.len())
+    })
+}
+
+/// What stands before a place in its line.
+fn before_in_line(text: &str, at: usize) -> &str {
+    text[..at].rsplit('\n').next().unwrap_or_default()
 }
 
 /// Every probe type that is loaded has a reader.

@@ -106,9 +106,10 @@ pub struct Circumstances {
 }
 
 impl Memory {
-    /// It was stopped on purpose: neither is its start any news, nor does it count.
+    /// It was stopped on purpose: neither is its start any news, nor does it count. What was told of it
+    /// is no news because of that either.
     pub fn stopped_on_purpose(&mut self) {
-        *self = Self::default();
+        *self = Self { told: std::mem::take(&mut self.told), ..Self::default() };
     }
 }
 
@@ -325,6 +326,19 @@ mod tests {
         assert!(!memory.well_again && memory.restarts.in_a_row() == 3, "it has come round once");
         assert_eq!(judge(&beating(1_096), &mut memory, &at(1_100)), Verdict::Well);
         assert!(memory.well_again && memory.restarts.in_a_row() == 0);
+    }
+
+    #[test]
+    fn what_is_stopped_on_purpose_has_no_history_but_what_was_told_of_it() {
+        let mut memory = Memory { told: "failed".to_owned(), ..Memory::default() };
+        let _ = judge(&beating(1_000), &mut memory, &at(1_200));
+        for _ in 0..3 {
+            let _ = memory.restarts.started(seconds(1_200), "boot");
+        }
+        assert_eq!(judge(&DOWN, &mut memory, &at(1_201)), Verdict::Wait(seconds(299), 3));
+        memory.stopped_on_purpose();
+        assert_eq!(memory, Memory { told: "failed".to_owned(), ..Memory::default() });
+        assert_eq!(judge(&DOWN, &mut memory, &at(1_202)), Verdict::Start);
     }
 
     proptest! {

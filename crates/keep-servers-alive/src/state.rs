@@ -77,9 +77,12 @@ impl State {
         }
     }
 
-    /// All were stopped on purpose: what is down did not die, and its start does not count.
+    /// All were stopped on purpose: what is down did not die, and its start does not count. What is wrong
+    /// with it was told, and is no news because of that.
     pub(crate) fn stopped_on_purpose(&mut self) {
-        self.servers.clear();
+        for record in self.servers.values_mut() {
+            *record = Record { fault: record.fault.take(), ..Record::default() };
+        }
     }
 
     /// Forgets servers that are not among these.
@@ -142,6 +145,21 @@ mod tests {
         fs::write(folder.path().join(FILE), "{\"new\": 1, \"servers\": {\"a\": {}}}")
             .expect("room");
         assert_eq!(State::read(folder.path()).servers.len(), 1);
+    }
+
+    #[test]
+    fn what_is_stopped_on_purpose_has_no_history_but_what_was_told_of_it() {
+        let mut state = State::default();
+        let fault = Some("is not installed".to_owned());
+        for (name, fault) in [("a", fault.clone()), ("b", None)] {
+            let record = state.of_mut(&server(name));
+            *record = Record { was_up: true, failures: 1, fault, ..Record::default() };
+            let _ = record.restarts.started(Duration::from_secs(9), "boot");
+        }
+        state.stopped_on_purpose();
+        assert_eq!(*state.of(&server("a")), Record { fault, ..Record::default() });
+        assert_eq!(*state.of(&server("b")), Record::default());
+        assert!(state.has_faults());
     }
 
     #[test]

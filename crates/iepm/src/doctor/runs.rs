@@ -52,8 +52,25 @@ impl Runs {
     }
 }
 
+/// Why the database cannot be read. What to do about it depends on whether it is a server.
+#[derive(Debug)]
+pub(super) struct Unreadable {
+    error: Error,
+    is_server: bool,
+}
+
+impl Unreadable {
+    fn of(config: &Config, error: Error) -> Self {
+        Self { error, is_server: config.database.file().is_none() }
+    }
+}
+
 /// Asks the database.
-pub(super) fn look(config: &Config, now: Timestamp) -> Result<Runs, Error> {
+pub(super) fn look(config: &Config, now: Timestamp) -> Result<Runs, Unreadable> {
+    read_and_lock(config, now).map_err(|error| Unreadable::of(config, error))
+}
+
+fn read_and_lock(config: &Config, now: Timestamp) -> Result<Runs, Error> {
     let tables = Tables::read(&config.paths.config);
     let mut store = crate::store(config);
     let runs = store.read(|session| ask(session, config, &tables, now))?;
@@ -87,25 +104,52 @@ fn ask(
 }
 
 /// What is wrong with a database that cannot be read.
-pub(super) fn judge_database(error: &Error) -> Finding {
-    let (key, what) = ("database", format!("the database: {error}"));
-    let copy = "end the daemons and put a copy back, as the README says";
-    match error.kind() {
+pub(super) fn judge_database(unreadable: &Unreadable) -> Finding {
+    let Unreadable { error, is_server } = unreadable;
+    let what = format!("the database: {error}");
+    let todo = if *is_server { todo_of_server(error.kind()) } else { todo_of_file(error.kind()) };
+    if error.kind() == Kind::Busy {
+        Finding::warning("database", what, todo)
+    } else {
+        Finding::critical("database", what, todo)
+    }
+}
+
+fn todo_of_file(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Busy => "some program holds it: `fuser -v` on the file tells which",
+        Kind::Away => "see why it is away, or put a copy back",
+        Kind::Full => "make room on its file system",
+        Kind::ReadOnly => "see to whom it belongs, and how it is mounted",
+        Kind::Newer | Kind::Older | Kind::Closed => todo_of_schema(kind),
+        Kind::Corrupt | Kind::Conflict | Kind::Other => {
+            "end the daemons and put a copy back, as the README says"
+        }
+    }
+}
+
+fn todo_of_server(kind: Kind) -> &'static str {
+    match kind {
         Kind::Busy => {
-            let todo = "some program holds it: `fuser -v` on the file tells which";
-            Finding::warning(key, what, todo)
+            "`SHOW PROCESSLIST` on the server tells who is at work, `SHOW ENGINE INNODB STATUS` who waits for \
+             whose lock"
         }
-        Kind::Away => Finding::critical(key, what, "see why it is away, or put a copy back"),
-        Kind::Full => Finding::critical(key, what, "make room on its file system"),
+        Kind::Away => "see whether the server runs, is to be reached, and knows the account",
+        Kind::Full => "make room on the server: for its tables, its logs and its temporary files",
         Kind::ReadOnly => {
-            Finding::critical(key, what, "see to whom it belongs, and how it is mounted")
+            "`iepm init` prints the rights that the account needs; or see whether the server is read_only"
         }
-        Kind::Newer => Finding::critical(key, what, "install the suite of that version"),
-        Kind::Older => Finding::critical(key, what, "`iepm migrate` brings it to this version"),
-        Kind::Closed => {
-            Finding::critical(key, what, "see the moving of a station in docs/database.md")
-        }
-        Kind::Corrupt | Kind::Conflict | Kind::Other => Finding::critical(key, what, copy),
+        Kind::Newer | Kind::Older | Kind::Closed => todo_of_schema(kind),
+        Kind::Corrupt | Kind::Conflict | Kind::Other => "see what the server's log says of it",
+    }
+}
+
+/// What is to be done where the database is well, and not for this suite.
+fn todo_of_schema(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Newer => "install the suite of that version",
+        Kind::Older => "`iepm migrate` brings it to this version",
+        _ => "see the moving of a station in docs/database.md",
     }
 }
 
@@ -219,11 +263,15 @@ fn missing(outcomes: &[Outcome], failing: &Failing) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::finding::Severity::{Note, Warning};
+    use station::words::database::Database;
+
+    use super::super::finding::Severity::{Critical, Note, Warning};
     use super::*;
     use crate::testing::Station;
 
     const NOW: i64 = 1_000_000;
+    const FILE: &str = "sqlite:///nowhere/iepm.db";
+    const SERVER: &str = "mysql://db.example/iepm";
 
     /// A specification whose last run, a minute ago, ended so.
     fn ended(station: &mut Station, dest: &'static str, state: &'static str, reason: &'static str) {
@@ -316,10 +364,37 @@ mod tests {
             database: station.config.database.clone(),
             ..Config::default_at("/nowhere".as_ref())
         };
-        let error = |kind| Error::new(kind, "it is so");
-        assert_eq!(judge_database(&error(Kind::Busy)).severity, Warning);
-        let older = judge_database(&error(Kind::Older));
-        assert!(older.todo.contains("iepm migrate"), "{older:?}");
+        for url in [FILE, SERVER] {
+            assert_eq!(judged(Kind::Busy, url).severity, Warning);
+            assert_eq!(judged(Kind::Other, url).severity, Critical);
+            let older = judged(Kind::Older, url);
+            assert!(older.todo.contains("iepm migrate"), "{older:?}");
+        }
         assert!(look(&config, Timestamp(0)).is_ok());
+    }
+
+    fn judged(kind: Kind, url: &str) -> Finding {
+        let config = Config {
+            database: Database::parse(url).expect("a place"),
+            ..Config::default_at("/nowhere".as_ref())
+        };
+        judge_database(&Unreadable::of(&config, Error::new(kind, "it is so")))
+    }
+
+    #[test]
+    fn what_to_do_about_a_server_is_not_what_to_do_about_a_file() {
+        for (kind, of_file, of_server) in [
+            (Kind::Busy, "fuser -v", "SHOW PROCESSLIST"),
+            (Kind::Away, "a copy back", "whether the server runs"),
+            (Kind::Full, "its file system", "room on the server"),
+            (Kind::ReadOnly, "how it is mounted", "`iepm init` prints the rights"),
+            (Kind::Corrupt, "a copy back", "the server's log"),
+            (Kind::Conflict, "a copy back", "the server's log"),
+            (Kind::Other, "a copy back", "the server's log"),
+        ] {
+            let (file, server) = (judged(kind, FILE).todo, judged(kind, SERVER).todo);
+            assert!(file.contains(of_file) && !server.contains(of_file), "{file}\n{server}");
+            assert!(server.contains(of_server) && !file.contains(of_server), "{file}\n{server}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use readings::{
-    Direction,
+    Direction, Problem,
     available::Available,
     throughput::{Flow, Interval, Protocol, Throughput},
 };
@@ -61,10 +61,7 @@ pub(super) fn add<'a>(
 ) {
     let none = [Flow::new(Direction::To)];
     let flows = if throughput.flows.is_empty() { &none[..] } else { &throughput.flows };
-    let own = throughput.problem.as_ref().map(told);
-    let of_ping = beside.and_then(|beside| beside.problem.clone());
-    let problems: Vec<String> = [own, of_ping].into_iter().flatten().collect();
-    let problem = (!problems.is_empty()).then(|| problems.join("; "));
+    let problem = problems(throughput.problem.as_ref(), beside);
     let address = throughput.address.map(|address| address.to_string());
     for flow in flows {
         let measured = [
@@ -80,7 +77,12 @@ pub(super) fn add<'a>(
 }
 
 /// One row: these tools probe the path from the target to the station, where they receive.
-pub(super) fn add_available<'a>(sheets: &mut Sheets<'a>, run: &Run<'a>, available: &Available) {
+pub(super) fn add_available<'a>(
+    sheets: &mut Sheets<'a>,
+    run: &Run<'a>,
+    available: &Available,
+    beside: Option<&'a Beside>,
+) {
     let estimates: Vec<_> =
         available.estimates.iter().map(|one| (one.time_s, one.bits_per_s)).collect();
     let estimates = (!estimates.is_empty()).then(|| json!({ "estimates": estimates }).to_string());
@@ -91,10 +93,16 @@ pub(super) fn add_available<'a>(sheets: &mut Sheets<'a>, run: &Run<'a>, availabl
         [available.min_bps, available.avg_bps, available.max_bps].map(megabits).into(),
         vec![Value::Null; 12],
         vec![estimates.into()],
-        delays(None).into(),
+        delays(beside).into(),
     ];
-    let problem = available.problem.as_ref().map(told);
-    row(sheets, run, measured.concat(), problem);
+    row(sheets, run, measured.concat(), problems(available.problem.as_ref(), beside));
+}
+
+/// Why there are fewer figures than there might be: of the test itself, and of the ping beside it.
+fn problems(own: Option<&Problem>, beside: Option<&Beside>) -> Option<String> {
+    let of_ping = beside.and_then(|beside| beside.problem.clone());
+    let both: Vec<String> = [own.map(told), of_ping].into_iter().flatten().collect();
+    (!both.is_empty()).then(|| both.join("; "))
 }
 
 /// Adds a row; `measured` are the columns from the direction to those that the run's header fills.

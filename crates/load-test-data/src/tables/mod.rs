@@ -75,7 +75,9 @@ pub fn add<'a>(
         Reading::Throughput(throughput) => {
             bandwidth::add(sheets, &run, throughput, measured.beside.as_ref());
         }
-        Reading::Available(available) => bandwidth::add_available(sheets, &run, available),
+        Reading::Available(available) => {
+            bandwidth::add_available(sheets, &run, available, measured.beside.as_ref());
+        }
         Reading::OneWay(oneway) => oneway::add(sheets, &run, oneway),
     }
     Ok(())

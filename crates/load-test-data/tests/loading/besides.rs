@@ -6,7 +6,7 @@ use load_test_data::{
     file::Content,
     load::{self, Fate},
 };
-use readings::{Reading, throughput::Throughput};
+use readings::{Kind, Problem, Reading, available::Available, throughput::Throughput};
 use station::{
     text::Timestamp,
     words::run::{Alone, Beside, Ended, Header, Machine},
@@ -42,15 +42,19 @@ fn result(desk: &Desk, id: i64, beside: &str) {
     desk.result(&header, &format!("{PING}{beside}"));
 }
 
-/// What the files hold, as if their runs had been throughput tests.
-fn loaded(desk: &mut Desk) {
+/// What the files hold, as if their runs had measured this.
+fn loaded(desk: &mut Desk, reading: &Reading) {
     let mut batch = desk.prepared();
     for prepared in &mut batch {
         let Content::Reading(measured) = &mut prepared.content else { panic!("{prepared:?}") };
-        measured.reading = Reading::Throughput(Throughput::default());
+        measured.reading = reading.clone();
     }
     let fates = load::load(&mut desk.store, "station", &batch).expect("a database");
     assert!(fates.iter().all(|fate| *fate == Fate::Loaded), "{fates:?}");
+}
+
+fn throughput() -> Reading {
+    Reading::Throughput(Throughput::default())
 }
 
 #[test]
@@ -58,7 +62,7 @@ fn the_delay_on_the_idle_and_on_the_loaded_path_stands_beside_the_rate() {
     let mut desk = Desk::new();
     desk.row(1, "ping", "finished", 1);
     result(&desk, 1, &ping(12));
-    loaded(&mut desk);
+    loaded(&mut desk, &throughput());
     let column = |name: &str| desk.ask::<i64>(&format!("SELECT {name} FROM BWDATA"));
     // Five were sent in second 4, five in second 5.
     assert_eq!((column("idle_rtt_p50_us"), column("loaded_rtt_p50_us")), (3_000, 8_000));
@@ -74,7 +78,7 @@ fn a_ping_that_is_not_understood_takes_nothing_from_the_run() {
     let mut desk = Desk::new();
     desk.row(1, "ping", "finished", 1);
     result(&desk, 1, "to be or not to be\n");
-    loaded(&mut desk);
+    loaded(&mut desk, &throughput());
     let problem = desk.ask::<String>("SELECT problem FROM BWDATA");
     assert!(
         problem.starts_with("the ping beside it: its output was not understood: "),
@@ -82,4 +86,35 @@ fn a_ping_that_is_not_understood_takes_nothing_from_the_run() {
     );
     assert_eq!(desk.ask::<Option<i64>>("SELECT loaded_sent FROM BWDATA"), None);
     assert_eq!(desk.state(1), "loaded");
+}
+
+#[test]
+fn available_bandwidth_has_the_delays_of_the_ping_beside_it_too() {
+    let mut desk = Desk::new();
+    desk.row(1, "ping", "finished", 1);
+    result(&desk, 1, &ping(12));
+    let measured = Available { min_bps: Some(5e6), ..Available::default() };
+    loaded(&mut desk, &Reading::Available(measured));
+    let column = |name: &str| desk.ask::<i64>(&format!("SELECT {name} FROM BWDATA"));
+    assert_eq!((column("idle_rtt_p50_us"), column("loaded_rtt_p50_us")), (3_000, 8_000));
+    assert_eq!((column("loaded_rtt_p95_us"), column("loaded_rtt_max_us")), (10_000, 10_000));
+    assert_eq!((column("loaded_sent"), column("loaded_lost")), (5, 0));
+    let packets = desk.ask::<String>("SELECT loaded_packets FROM BWDATA");
+    assert!(packets.starts_with("[[6,6000,60],"), "{packets}");
+    assert_eq!(desk.ask::<Option<f64>>("SELECT thrumin FROM BWDATA"), Some(5.0));
+    assert_eq!(desk.ask::<i64>("SELECT COUNT(*) FROM BWDATA WHERE problem IS NULL"), 1);
+}
+
+#[test]
+fn why_its_ping_tells_nothing_stands_after_why_available_bandwidth_was_not_found() {
+    let mut desk = Desk::new();
+    desk.row(1, "ping", "finished", 1);
+    result(&desk, 1, "to be or not to be\n");
+    let refused = Problem { kind: Kind::Refused, text: "not now".to_owned() };
+    let measured = Available { problem: Some(refused), ..Available::default() };
+    loaded(&mut desk, &Reading::Available(measured));
+    let problem = desk.ask::<String>("SELECT problem FROM BWDATA");
+    let both = "refused: not now; the ping beside it: its output was not understood: ";
+    assert!(problem.starts_with(both), "{problem}");
+    assert_eq!(desk.ask::<Option<i64>>("SELECT loaded_sent FROM BWDATA"), None);
 }

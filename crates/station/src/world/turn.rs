@@ -165,11 +165,20 @@ impl Turn {
 
     /// Ends it whatever its processes do, and gives the channel back when they are gone.
     pub fn kill(mut self, config: &Config) {
+        self.kill_processes(config);
+        self.clear();
+    }
+
+    /// Has its processes killed, and takes in how they ended.
+    fn kill_processes(&mut self, config: &Config) {
+        // A test that still waits would be started below when its time comes, and nobody would kill it.
+        if let Test::Waits(_) = self.test {
+            self.test = Test::Failed("interrupted before it was started".to_owned());
+        }
         self.running().for_each(Running::kill);
         while !self.advance(config, &SystemClock.moment()) {
             clock::pause(STRAYS.1);
         }
-        self.clear();
     }
 
     /// Nothing of the run is there any more, neither a process nor what one has given to the kernel to send.
@@ -249,4 +258,52 @@ fn end_strays() {
         clock::pause(pause);
     }
     log::error!("what a run left running cannot be ended");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        words::{allowance::Allowance, run::RunId},
+        world::channel::{self, Holder},
+    };
+
+    fn words(words: &[&str]) -> Vec<String> {
+        words.iter().map(|word| (*word).to_owned()).collect()
+    }
+
+    fn plan(argv: &[&str], beside: &[&str]) -> Plan {
+        let order = Order {
+            run: RunId { schedule_id: 7, attempt: 1 },
+            spec_id: 1,
+            tool: "iperf".to_owned(),
+            node: "far".to_owned(),
+            argv: words(argv),
+            due: Timestamp(0),
+            latest: Timestamp(0),
+            limit: Duration::from_secs(60),
+        };
+        let target = "192.0.2.1".to_owned();
+        Plan { order, target, beside: words(beside), allowance: Allowance::default() }
+    }
+
+    // `kill` itself, and `end`, end all children of this process, those of other tests among them.
+    #[test]
+    fn a_turn_that_is_killed_while_the_ping_goes_alone_never_starts_its_test() {
+        let home = tempfile::tempdir().expect("a folder");
+        let config = Config::default_at(home.path());
+        let moment = SystemClock.moment();
+        let plan = plan(&["true"], &["sleep", "600"]);
+        let holder = Holder::of("iepm", &config, &plan.order, &plan.beside, moment.wall);
+        let channel = channel::take(home.path(), &holder).expect("a lock").expect("free");
+        let machine = (Machine::default(), None);
+        let mut turn = Turn::begin("iepm", plan, channel, machine, &config, &moment);
+        assert!(matches!(turn.test, Test::Waits(_)), "{turn:?}");
+        turn.kill_processes(&config);
+        assert!(
+            matches!(&turn.test, Test::Failed(why) if why == "interrupted before it was started"),
+            "{turn:?}"
+        );
+        assert!(turn.beside.is_none() && turn.company.beside.is_some(), "{turn:?}");
+    }
 }
