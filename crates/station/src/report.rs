@@ -2,7 +2,7 @@
 //!
 //! `load-scheduled` writes it, which comes round in the database anyway, and `iepm doctor --alert` does, with
 //! what it found. A report that fails stops nothing. Before a report it is decided whether the station may go
-//! by its [name](crate::name).
+//! by its [`name`].
 
 use std::{io, time::Duration};
 
