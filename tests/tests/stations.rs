@@ -247,6 +247,24 @@ fn a_copied_configuration_schedules_nothing_while_the_station_lives() {
 }
 
 #[test]
+fn a_copy_that_was_started_while_the_database_was_away_takes_over_when_the_station_ends() {
+    let mut server = Server::up();
+    let [station, copy] = ["s1", "s1"].map(|name| named(&server, name));
+    measures(&station, "s1");
+    let mut scheduler = station.start("load-scheduled");
+    until("it reports", || (health(&station, "s1") == "not looked at").then_some(()));
+    server.stop();
+    let waiting = copy.start("load-scheduled");
+    until("the copy's is told that", || waiting.log().contains("trying again").then_some(()));
+    server.start();
+    until("it says whose name it is", || {
+        waiting.log().contains("nothing is scheduled: the station s1 is ").then_some(())
+    });
+    scheduler.kill();
+    until("it takes over", || waiting.log().contains("the name is this station's").then_some(()));
+}
+
+#[test]
 fn a_station_that_is_started_anew_and_anew_keeps_its_name() {
     for server in [None, Some(Server::up())] {
         let [station, _] = two(server.as_ref());

@@ -91,6 +91,8 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         let result = match name.look(&mut store, config, moment, failed.is_some()) {
             Ok(Some(whose)) => {
                 theirs = Some(whose.clone());
+                // The database is there; the next look asks it again.
+                failed = None;
                 return (whose, PAUSES.0);
             }
             Ok(None) => cycle(&mut store, config, moment, before.as_ref()),

@@ -247,7 +247,7 @@ impl Search {
     /// How many fleets said nothing, if it ended for them.
     #[must_use]
     pub fn gave_up(&self) -> Option<u32> {
-        (self.failed > MOST_FAILED || self.fleets >= MOST_FLEETS).then_some(self.failed)
+        (self.failed > MOST_FAILED).then_some(self.failed)
     }
 
     /// What is known now.

@@ -19,10 +19,10 @@ use crate::{
         monhost::{self, Identity, Monhost, Stand},
     },
     world::{
-        clock::{Clock, SystemClock},
+        clock::{Clock, Moment, SystemClock},
         elsewhere,
         files::{self, Durable},
-        keepalive,
+        keepalive, processes,
         store::{self, Error, Kind, Session, Store},
     },
 };
@@ -52,7 +52,7 @@ pub fn wait(daemon: &mut Daemon, once: bool) -> Result<bool, Failure> {
     let (mut told, mut outage) = (false, Outage::default());
     while !daemon.stop.asked() {
         let moment = SystemClock.moment();
-        let theirs = match theirs(&mut store, &daemon.config, moment.boot) {
+        let theirs = match theirs(&mut store, &daemon.config) {
             Err(error) if !told || !matches!(error.kind(), Kind::Away | Kind::Busy) => {
                 let doing = format!("asking who goes by the name {}", daemon.config.node);
                 return Err(Failure::store(doing, error));
@@ -77,29 +77,42 @@ pub fn wait(daemon: &mut Daemon, once: bool) -> Result<bool, Failure> {
     Ok(false)
 }
 
-/// Whose the name is, and what to change, if it is another's; by the file that says so, too.
-fn theirs(store: &mut Store, config: &Config, up: Duration) -> Result<Option<String>, Error> {
-    Ok(match rival(store, config, up)? {
-        Some(rival) => Some(whose(&rival)),
-        None => elsewhere::why(&config.paths.keepalives),
+/// Whose the name is, and what to change, if it is another's; by the file that says so, too. Who has only been silent
+/// is for [`Reporter`](crate::report::Reporter) to relieve.
+fn theirs(store: &mut Store, config: &Config) -> Result<Option<String>, Error> {
+    Ok(match asked(store, config)? {
+        (Stand::Ours(_), _) => elsewhere::why(&config.paths.keepalives),
+        (_, row) => row.map(|row| whose(&row)),
     })
 }
 
-/// Who else goes by the station's name, or did and has only been silent since: then it is for
-/// [`Reporter`](crate::report::Reporter) to take it over. `up` is for how long the machine has been.
+/// Who else goes by the station's name, and lives.
 ///
 /// # Errors
 /// What the engine says.
-pub fn rival(store: &mut Store, config: &Config, up: Duration) -> Result<Option<Monhost>, Error> {
+pub fn rival(store: &mut Store, config: &Config) -> Result<Option<Monhost>, Error> {
+    Ok(match asked(store, config)? {
+        (Stand::Theirs, row) => row,
+        _ => None,
+    })
+}
+
+/// How the station stands with its name, and who reported by it last.
+fn asked(store: &mut Store, config: &Config) -> Result<(Stand, Option<Monhost>), Error> {
     let row = |session: &mut dyn Session| {
         Ok((store::monhost_of(session, config.node.as_str())?, session.now()?))
     };
-    let (Some(row), now) = store.read(row)? else { return Ok(None) };
+    let (row, now) = store.read(row)?;
     // A home has its id before it reports: after the row is read the id is there, if the row is its own.
     let home = fs::read_to_string(id_path(&config.paths.keepalives)).unwrap_or_default();
     let me = identified(config, home.trim());
-    let stand = monhost::stand((&me, up), None, Some(&row), now);
-    Ok((!matches!(stand, Stand::Ours(_))).then_some(row))
+    Ok((monhost::stand((&me, up(config, &SystemClock.moment())), None, row.as_ref(), now), row))
+}
+
+/// For how long the machine has been up; nothing where the database is its own: a copied machine has its own, too, and
+/// the clock by which it reports may have been wrong before it was started.
+pub(crate) fn up(config: &Config, moment: &Moment) -> Duration {
+    if config.database.file().is_some() { Duration::ZERO } else { processes::up(moment.boot) }
 }
 
 /// Whether another goes by the station's name, and lives, for who only looks; not if it has never reported.
@@ -107,7 +120,8 @@ pub fn rival(store: &mut Store, config: &Config, up: Duration) -> Result<Option<
 pub fn is_elsewhere(config: &Config, all: &[Monhost], now: Timestamp) -> bool {
     let row = all.iter().find(|it| it.node == config.node.as_str());
     let known = fs::read_to_string(id_path(&config.paths.keepalives)).ok();
-    let (me, up) = (known.map(|home| identified(config, home.trim())), SystemClock.moment().boot);
+    let me = known.map(|home| identified(config, home.trim()));
+    let up = up(config, &SystemClock.moment());
     let stand = me.zip(row).map(|(me, row)| monhost::stand((&me, up), None, Some(row), now));
     stand == Some(Stand::Theirs)
 }

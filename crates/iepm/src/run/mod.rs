@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<Exit, Failure> {
         .read(|session| look(session, &config, args))
         .map_err(|error| Failure::store("preparing the run", error))?
         .map_err(failure)?;
-    if let Some(rival) = name::rival(&mut store, &config, SystemClock.moment().boot)
+    if let Some(rival) = name::rival(&mut store, &config)
         .map_err(|error| Failure::store("asking who goes by the station's name", error))?
     {
         let doing = format!("running {} to {}", args.which.tool, args.which.node);

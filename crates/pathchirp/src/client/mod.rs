@@ -136,7 +136,8 @@ impl Args {
                 message::rate(self.high) / 1e6
             ));
         }
-        let bits = self.wish().shape(self.low, self.high, crate::shape::HEADERS_V6).bits();
+        let wish = self.wish();
+        let bits = wish.shape(wish.low, wish.high, crate::shape::HEADERS_V6).bits();
         let earned = message::rate(self.average) * f64::from(self.duration);
         (bits * LEAST_CHIRPS > earned).then(|| {
             format!(

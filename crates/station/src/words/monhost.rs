@@ -23,10 +23,10 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Whether it is the same home in the same boot.
+    /// Whether it is the same home, where it was, in the same boot. A machine may be given a name meanwhile.
     #[must_use]
     pub fn is_here(&self, other: &Self) -> bool {
-        self == other
+        (&self.home, &self.path, &self.boot) == (&other.home, &other.path, &other.boot)
     }
 
     /// Whether it may be the same machine: after another boot, with the same home, or with one in the same place whose
@@ -213,7 +213,7 @@ pub enum Stand {
     Theirs,
 }
 
-/// Decides whether `me`, on a machine that has been up for `up`, and which `held` the name, may go by it at `now`, from
+/// Decides whether `me`, on a machine that has been up for `up` (nothing: whose database is its own), and which `held` the name, may go by it at `now`, from
 /// the row that is there.
 ///
 /// Who lives keeps the name. What reported after this machine was started is no boot of its own. Of two that both
@@ -344,6 +344,8 @@ mod tests {
         assert_eq!(stand((&me, Duration::ZERO), None, None, NOW), Stand::Ours(NOW));
         let row = station("s", 10);
         assert_eq!(started(&me, &row), Stand::Ours(Timestamp(0)));
+        let named = identity("h", "m2", "b");
+        assert_eq!(started(&named, &row), Stand::Ours(Timestamp(0)), "it has a machine-id now");
         assert_eq!(started(&identity("h", "m", "b2"), &row), Stand::Ours(NOW));
         let wiped = |boot| identity("h2", "m", boot);
         assert_eq!(started(&wiped("b2"), &row), Stand::Ours(NOW), "its keepalives");

@@ -254,6 +254,19 @@ fn real_user(directory: &OwnedFd) -> io::Result<Option<u32>> {
     Ok(line.and_then(|line| line.split_ascii_whitespace().next()?.parse().ok()))
 }
 
+/// For how long the first process has been there, at `boot` of the boot clock: a container has that clock from its host,
+/// and a first process of its own.
+#[must_use]
+pub fn up(boot: Duration) -> Duration {
+    let first = std::fs::read("/proc/1/stat").ok().and_then(|content| parse_stat(&content));
+    boot.saturating_sub(first.map_or(Duration::ZERO, |stat| since_boot(stat.start_ticks)))
+}
+
+fn since_boot(ticks: u64) -> Duration {
+    let per_second = rustix::param::clock_ticks_per_second().max(1);
+    Duration::from_millis(ticks.saturating_mul(1_000) / per_second)
+}
+
 struct Stat {
     state: char,
     parent: i32,
@@ -330,8 +343,7 @@ impl Process {
     /// How long after the machine's start it was started (`CLOCK_BOOTTIME`).
     #[must_use]
     pub fn started(&self) -> Duration {
-        let per_second = rustix::param::clock_ticks_per_second().max(1);
-        Duration::from_millis(self.identity.start_ticks.saturating_mul(1_000) / per_second)
+        since_boot(self.identity.start_ticks)
     }
 
     /// The value of [`TAG`] in the environment that it was started with, if we may read that.
@@ -505,6 +517,13 @@ mod tests {
         assert_eq!(sleep.state_now().expect("a look"), None);
         assert!(!sleep.signal(Signal::TERM).expect("nobody"));
         assert!(of(pid).expect("a look").is_none_or(|other| other.identity != sleep.identity));
+    }
+
+    #[test]
+    fn the_machine_has_been_up_since_its_first_process() {
+        let boot = Duration::from_secs(1_000_000_000);
+        assert!(up(boot) <= boot && up(boot) > boot / 2);
+        assert_eq!(up(Duration::ZERO), Duration::ZERO);
     }
 
     #[test]

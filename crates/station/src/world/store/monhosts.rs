@@ -103,7 +103,13 @@ pub fn put_monhost(
         before.identity.boot.as_str().into(),
         before.claimed.into(),
     ]);
-    Ok(session.execute(sql, &values)? == 1)
+    let is_written = session.execute(sql, &values)? == 1;
+    if is_written && !new.identity.is_here(&before.identity) {
+        // Who takes a name over is the rival that was seen.
+        let sql = "UPDATE MONHOSTS SET rival = NULL, rivalseen_us = NULL WHERE nodeID = ?";
+        session.execute(sql, &[new.node.as_str().into()])?;
+    }
+    Ok(is_written)
 }
 
 /// Notes who goes by the name of `station` beside it, at `now` of the database's clock.
