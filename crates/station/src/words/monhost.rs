@@ -213,8 +213,8 @@ pub enum Stand {
     Theirs,
 }
 
-/// Decides whether `me`, on a machine that has been up for `up` (nothing: whose database is its own), and which `held` the name, may go by it at `now`, from
-/// the row that is there.
+/// Decides whether `me`, which `held` the name, may go by it at `now`, from the row that is there. The machine has been
+/// up for `up`; zero where the database is the station's own, and nothing follows from it.
 ///
 /// Who lives keeps the name. What reported after this machine was started is no boot of its own. Of two that both
 /// believe to have it, the elder does.

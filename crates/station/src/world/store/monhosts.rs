@@ -106,10 +106,14 @@ pub fn put_monhost(
     let is_written = session.execute(sql, &values)? == 1;
     if is_written && !new.identity.is_here(&before.identity) {
         // Who takes a name over is the rival that was seen.
-        let sql = "UPDATE MONHOSTS SET rival = NULL, rivalseen_us = NULL WHERE nodeID = ?";
-        session.execute(sql, &[new.node.as_str().into()])?;
+        forget_rival(session, &new.node)?;
     }
     Ok(is_written)
+}
+
+fn forget_rival(session: &mut dyn Session, station: &str) -> Result<(), Error> {
+    let sql = "UPDATE MONHOSTS SET rival = NULL, rivalseen_us = NULL WHERE nodeID = ?";
+    session.execute(sql, &[station.into()]).map(|_| ())
 }
 
 /// Notes who goes by the name of `station` beside it, at `now` of the database's clock.
